@@ -1,0 +1,16 @@
+from .attention import Attention, rel_pos_attention
+from .block import Block
+from .norm import LN2d
+from .positions import interpolate_pos_embed, interpolate_rel_pos
+from .windows import window_partition, window_unpartition
+
+__all__ = [
+    'Attention',
+    'Block',
+    'LN2d',
+    'interpolate_pos_embed',
+    'interpolate_rel_pos',
+    'rel_pos_attention',
+    'window_partition',
+    'window_unpartition',
+]

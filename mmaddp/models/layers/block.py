@@ -1,0 +1,53 @@
+"""The pre-norm transformer block, global or windowed."""
+
+from __future__ import annotations
+
+from timm.layers import DropPath, Mlp
+from torch import Tensor, nn
+
+from .attention import Attention
+from .windows import window_partition, window_unpartition
+
+
+class Block(nn.Module):
+    """Attention and MLP, each behind a LayerNorm and with a residual connection.
+
+    Args:
+        embed_dims: Channels C of a token.
+        num_heads: Attention heads.
+        mlp_ratio: Width of the MLP over C.
+        drop_path_rate: Probability that a sample skips a branch in training.
+        window_size: Side of the attention windows in tokens; 0 attends globally.
+        rel_pos_size: (h, w) of the grid for relative positions, the window's where there is one;
+            None leaves them out.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        drop_path_rate: float = 0.0,
+        window_size: int = 0,
+        rel_pos_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.attn = Attention(embed_dims, num_heads, rel_pos_size)
+        self.drop_path = DropPath(drop_path_rate)
+        self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio))
+
+    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Transform (B, N, C); with windows N must be ``grid[0] * grid[1]``."""
+        x = x + self.drop_path(self.attend(self.norm1(x), grid))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+    def attend(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attention over the whole grid or within its windows: (B, N, C) -> (B, N, C)."""
+        if not self.window_size:
+            return self.attn(x, grid)
+        windows = window_partition(x.unflatten(1, grid), self.window_size)
+        windows = self.attn(windows, (self.window_size, self.window_size))
+        return window_unpartition(windows, self.window_size, grid).flatten(1, 2)

@@ -1,0 +1,100 @@
+"""Positions of tokens on a grid: learned absolute ones, and ViTDet's decomposed relative ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def interpolate_pos_embed(
+    pos_embed: Tensor, grid: tuple[int, int], num_prefix_tokens: int = 0
+) -> Tensor:
+    """Resize learned absolute positions to another grid, bicubically.
+
+    Args:
+        pos_embed: (1, P + s * s, C): P prefix positions (a class token's), then a square grid
+            in raster order.
+        grid: (h, w) wanted; need not be square.
+        num_prefix_tokens: P, whose positions are kept as they are.
+
+    Returns:
+        (1, P + h * w, C).
+
+    Raises:
+        ValueError: The positions behind the prefix do not form a square.
+    """
+    prefix, patches = pos_embed.split(
+        [num_prefix_tokens, pos_embed.shape[1] - num_prefix_tokens], dim=1
+    )
+    size = round(patches.shape[1] ** 0.5)
+    if size * size != patches.shape[1]:
+        raise ValueError(f'{patches.shape[1]} positions do not form a square grid')
+    if (size, size) == tuple(grid):
+        return pos_embed
+    # Bicubic interpolation has no half-precision kernel on the CPU, and positions are parameters.
+    patches = patches.float().reshape(1, size, size, -1).permute(0, 3, 1, 2)
+    patches = F.interpolate(patches, size=grid, mode='bicubic', align_corners=False)
+    patches = patches.permute(0, 2, 3, 1).flatten(1, 2).to(prefix.dtype)
+    return torch.cat([prefix, patches], dim=1)
+
+
+def interpolate_rel_pos(table: Tensor, size: int) -> Tensor:
+    """Resize a table of relative positions (2 * s - 1, C) linearly to (2 * size - 1, C)."""
+    length = 2 * size - 1
+    if table.shape[0] == length:
+        return table
+    resized = F.interpolate(table.float().t()[None], size=length, mode='linear')
+    return resized[0].t().to(table.dtype)
+
+
+def relative_to_absolute(table: Tensor, size: int) -> Tensor:
+    """Spread a table over the pairs of places on one axis.
+
+    Args:
+        table: (2 * s - 1, C), entry ``i - j + s - 1`` for query place i and key place j.
+        size: Number of places; the table is resized when it was made for another number.
+
+    Returns:
+        (size, size, C): the entry for each pair (query, key).
+    """
+    table = interpolate_rel_pos(table, size)
+    places = torch.arange(size, device=table.device)
+    return table[places[:, None] - places[None, :] + size - 1]
+
+
+def rel_pos_query_channels(
+    q: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, grid: tuple[int, int]
+) -> Tensor:
+    """Products of the queries with both tables of decomposed relative positions.
+
+    ViTDet adds to the attention logits ``q . R_h[i_h - j_h] + q . R_w[i_w - j_w]``. With one-hot
+    vectors that name the key's row and column, the sum is itself a scalar product::
+
+        [q, q . R_h, q . R_w] . [k, onehot(j_h), onehot(j_w)]
+
+    so a fused kernel computes it and no (N, N) bias exists. The identity is exact: each one-hot
+    product selects one number. This function gives the two groups of query channels,
+    :func:`rel_pos_key_channels` the key's.
+
+    Args:
+        q: (B, heads, h * w, C), not yet scaled.
+        rel_pos_h: (2 * s - 1, C) for rows; resized when s is not h.
+        rel_pos_w: (2 * s - 1, C) for columns.
+        grid: (h, w).
+
+    Returns:
+        (B, heads, h * w, h + w).
+    """
+    q = q.unflatten(2, grid)
+    rel_h = torch.einsum('bnhwc,hkc->bnhwk', q, relative_to_absolute(rel_pos_h, grid[0]))
+    rel_w = torch.einsum('bnhwc,wkc->bnhwk', q, relative_to_absolute(rel_pos_w, grid[1]))
+    return torch.cat([rel_h, rel_w], dim=-1).flatten(2, 3)
+
+
+def rel_pos_key_channels(grid: tuple[int, int], like: Tensor) -> Tensor:
+    """One-hot row and column of each key: (h * w, h + w), in ``like``'s dtype and device."""
+    h, w = grid
+    rows = torch.eye(h, dtype=like.dtype, device=like.device).repeat_interleave(w, dim=0)
+    columns = torch.eye(w, dtype=like.dtype, device=like.device).repeat(h, 1)
+    return torch.cat([rows, columns], dim=1)

@@ -1,0 +1,31 @@
+"""From an encoder's map to one vector an image."""
+
+from __future__ import annotations
+
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmaddp.registry import MODELS
+
+
+@MODELS.register_module()
+class PoolNormNeck(BaseModule):
+    """Average pooling over the places of the last map, then a norm.
+
+    ADDP's fine-tuning pools the patch tokens and puts a fresh LayerNorm behind; its linear
+    probing puts a BatchNorm without affine parameters before the linear layer, as MAE's does.
+
+    Args:
+        in_channels: Channels C of the map.
+        norm_cfg: The norm, ``dict(type='LN')`` or ``dict(type='BN1d', affine=False)``.
+        init_cfg: MMEngine's.
+    """
+
+    def __init__(self, in_channels: int, norm_cfg: dict, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.norm = build_norm_layer(norm_cfg, in_channels)[1]
+
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor]:
+        """(…, (B, C, h, w)) -> ((B, C),)."""
+        return (self.norm(features[-1].mean((2, 3))),)

@@ -1,0 +1,109 @@
+"""ViTDet's simple feature pyramid: all levels from a plain encoder's last map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmaddp.registry import MODELS
+
+from ..layers import LN2d
+
+
+@MODELS.register_module()
+class SimpleFeaturePyramid(BaseModule):
+    """Pyramid of strides 4, 8, 16, 32 and 64 from one stride-16 map (Li et al., 2022).
+
+    Each level resizes the map by transposed convolutions or max pooling, and projects it by a
+    1 x 1 and a 3 x 3 convolution, each followed by a LayerNorm. Levels beyond the scale factors
+    subsample the one before.
+
+    Args:
+        in_channels: Channels of the encoder's map.
+        out_channels: Channels of every level.
+        num_outs: Number of levels, at least as many as scale factors.
+        scale_factors: Size of each level over the map's, of 4, 2, 1 and 0.5.
+        init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: A scale factor that is none of the four, or fewer levels than scale factors.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_outs: int = 5,
+        scale_factors: Sequence[float] = (4.0, 2.0, 1.0, 0.5),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if num_outs < len(scale_factors):
+            raise ValueError(f'num_outs {num_outs} is less than the {len(scale_factors)} scales')
+        self.num_extra_levels = num_outs - len(scale_factors)
+        self.levels = nn.ModuleList(
+            PyramidLevel(in_channels, out_channels, scale) for scale in scale_factors
+        )
+
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """(…, (B, C, h, w)) -> the levels (B, out_channels, s * h, s * w), finest first."""
+        levels = [level(features[-1]) for level in self.levels]
+        for _ in range(self.num_extra_levels):
+            levels.append(F.max_pool2d(levels[-1], kernel_size=1, stride=2))
+        return tuple(levels)
+
+
+class PyramidLevel(nn.Module):
+    """One level: resize, 1 x 1 convolution, 3 x 3 convolution.
+
+    Args:
+        in_channels: Channels of the encoder's map.
+        out_channels: Channels of the level.
+        scale: 4, 2, 1 or 0.5.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, scale: float) -> None:
+        super().__init__()
+        self.resize, channels = build_resize(in_channels, scale)
+        self.lateral = ConvNorm(channels, out_channels, kernel_size=1)
+        self.output = ConvNorm(out_channels, out_channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, out_channels, s * h, s * w)."""
+        return self.output(self.lateral(self.resize(x)))
+
+
+class ConvNorm(nn.Conv2d):
+    """Convolution without bias, followed by a LayerNorm over channels."""
+
+    def __init__(self, in_channels: int, out_channels: int, **kwargs: int) -> None:
+        super().__init__(in_channels, out_channels, bias=False, **kwargs)
+        self.norm = LN2d(out_channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, h, w)."""
+        return self.norm(super().forward(x))
+
+
+def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
+    """The layers that resize a map by ``scale``, and the channels that they give.
+
+    Raises:
+        ValueError: ``scale`` is none of 4, 2, 1 and 0.5.
+    """
+    if scale == 4:
+        half, quarter = channels // 2, channels // 4
+        upsample = nn.ConvTranspose2d(channels, half, kernel_size=2, stride=2)
+        further = nn.ConvTranspose2d(half, quarter, kernel_size=2, stride=2)
+        return nn.Sequential(upsample, LN2d(half, eps=1e-6), nn.GELU(), further), quarter
+    if scale == 2:
+        upsample = nn.ConvTranspose2d(channels, channels // 2, kernel_size=2, stride=2)
+        return nn.Sequential(upsample), channels // 2
+    if scale == 1:
+        return nn.Identity(), channels
+    if scale == 0.5:
+        return nn.MaxPool2d(kernel_size=2, stride=2), channels
+    raise ValueError(f'scale factor {scale} is none of 4, 2, 1 and 0.5')

@@ -1,0 +1,48 @@
+"""What every room of the package may use: errors meant for people, and safe writing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable
+
+
+class UserError(Exception):
+    """Input that the user can mend: the message names the file, the key and the remedy."""
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Run a command-line tool; a :class:`UserError` ends it in one line and exit status 1."""
+    try:
+        main()
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1)
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; what is there at the end takes its place at once.
+
+    A reader sees the old file or the whole new one, never a part. When the body raises, the old
+    file stays and the temporary one is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, 'rb') as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

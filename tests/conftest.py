@@ -1,0 +1,36 @@
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope='session')
+def shared() -> Path:
+    """Reference outputs and real images, outside the repository: $MMADDP_SHARED or ../shared."""
+    path = Path(os.environ.get('MMADDP_SHARED', REPOSITORY.parent / 'shared'))
+    if not path.is_dir():
+        pytest.skip(f'reference material and real images are not at {path} (set MMADDP_SHARED)')
+    return path
+
+
+@pytest.fixture(scope='session')
+def reference_layout(shared):
+    """Load a published file's layout, weights made from names and shapes."""
+    spec = importlib.util.spec_from_file_location(
+        'reference_weights', shared / 'reference/reference_weights.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def load(name: str, prefix: str = '') -> dict:
+        return module.load_layout(shared / f'reference/checkpoints/{name}.json', prefix)
+
+    return load

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from mmaddp.models import PoolNormNeck, SimpleFeaturePyramid
+
+
+def test_pyramid_has_strides_4_to_64():
+    neck = SimpleFeaturePyramid(in_channels=16, out_channels=8, num_outs=5)
+    levels = neck((torch.randn(1, 16, 4, 6), torch.randn(1, 16, 8, 12)))
+    image = (8 * 16, 12 * 16)
+    for level, stride in zip(levels, (4, 8, 16, 32, 64)):
+        assert level.shape == (1, 8, image[0] // stride, image[1] // stride)
+
+
+def test_pyramid_size_at_vit_base_is_vitdets():
+    neck = SimpleFeaturePyramid(in_channels=768, out_channels=256)
+    deconvolutions = (768 * 384 * 4 + 384) + 2 * 384 + (384 * 192 * 4 + 192) + (768 * 384 * 4 + 384)
+    laterals = (192 + 384 + 768 + 768) * 256 + 4 * 2 * 256
+    outputs = 4 * (256 * 256 * 9 + 2 * 256)
+    expected = deconvolutions + laterals + outputs
+    assert sum(parameter.numel() for parameter in neck.parameters()) == expected
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [(dict(scale_factors=(3,)), 'scale factor 3'), (dict(num_outs=2), 'num_outs 2')],
+)
+def test_pyramid_refuses_what_it_cannot_build(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        SimpleFeaturePyramid(16, 8, **kwargs)
+
+
+def test_pooling_averages_then_normalises():
+    features = (None, torch.randn(4, 6, 3, 5, generator=torch.Generator().manual_seed(0)))
+    neck = PoolNormNeck(6, dict(type='BN1d', affine=False, eps=1e-6))
+    (vectors,) = neck(features)
+    assert not list(neck.parameters())
+    torch.testing.assert_close(vectors.mean(0), torch.zeros(6), atol=1e-6, rtol=0)
+    torch.testing.assert_close(vectors.var(0, unbiased=False), torch.ones(6), atol=1e-3, rtol=0)
