@@ -14,7 +14,7 @@ def window_partition(x: Tensor, window_size: int) -> Tensor:
     Returns:
         (B * windows, window_size * window_size, C), windows in raster order.
     """
-    batch, h, w, channels = x.shape
+    h, w, channels = x.shape[1:]
     x = F.pad(x, (0, 0, 0, -w % window_size, 0, -h % window_size))
     x = x.unflatten(2, (-1, window_size)).unflatten(1, (-1, window_size))
     return x.transpose(2, 3).reshape(-1, window_size * window_size, channels)

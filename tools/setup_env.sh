@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Make the environment, unless it is there, and print the path of its Python.
+#
+#   PYTHON=$(bash tools/setup_env.sh)
+#
+# Installs the versions of requirements.txt into .venv; all messages go to standard error.
+#   MMADDP_PYTHON=/path/to/python  use that interpreter and its own OpenMMLab; nothing is installed
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { echo "setup: $*" >&2; }
+die() { echo "error: $*" >&2; exit 1; }
+
+if [ -n "${MMADDP_PYTHON:-}" ]; then
+    "$MMADDP_PYTHON" tools/check_env.py >&2 || exit 1
+    echo "$MMADDP_PYTHON"
+    exit 0
+fi
+
+venv=$PWD/.venv
+python=$venv/bin/python
+stamp=$venv/mmaddp-requirements.txt
+
+if cmp -s requirements.txt "$stamp" && "$python" tools/check_env.py --quiet >&2; then
+    echo "$python"
+    exit 0
+fi
+
+find_base_python() {
+    local candidate
+    for candidate in python3.11 python3.12 python3 python; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    die "no Python 3.11 or 3.12 on the PATH: install one, or name yours by MMADDP_PYTHON=/path/to/python"
+}
+
+# The pinned operators compile with torch 2.4 to 2.12: older ones lack NumPy 2, newer ones need C++20.
+fits='
+import torch, torchvision
+version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+raise SystemExit(not (2, 4) <= version < (2, 13))'
+
+base=$(find_base_python)
+if "$base" -c "$fits" 2>/dev/null; then
+    say "keeping the torch of $base"
+    own_torch=1
+    site_packages=--system-site-packages
+else
+    own_torch=0
+    site_packages=
+fi
+
+if [ ! -x "$python" ]; then
+    say "making .venv with $("$base" --version)"
+    "$base" -m venv $site_packages "$venv" || die "no virtual environment could be made: install python3-venv"
+fi
+
+pins=$(mktemp)
+trap 'rm -f "$pins"' EXIT
+if [ "$own_torch" = 1 ]; then
+    grep -vE '^torch(vision)?==' requirements.txt >"$pins"
+else
+    cp requirements.txt "$pins"
+fi
+install() { "$python" -m pip install --disable-pip-version-check --progress-bar off -q -c "$pins" "$@" >&2; }
+
+if [ "$own_torch" = 0 ]; then
+    say "1/4 PyTorch"
+    install torch torchvision
+fi
+say "2/4 build tools"
+install setuptools wheel ninja psutil packaging
+say "3/4 mmcv, its operators compiled from source: about ten minutes on two cores, cached afterwards"
+install --no-build-isolation onedl-mmcv ||
+    die "mmcv's operators did not compile (see above): a C++ compiler and Python's headers are needed (Debian: build-essential python3-dev); on a machine with a GPU also nvcc of torch's CUDA version (CUDA_HOME)"
+say "4/4 OpenMMLab and the rest"
+install -r "$pins"
+install --no-deps --no-build-isolation -e .
+
+"$python" tools/check_env.py >&2 || exit 1
+cp requirements.txt "$stamp"
+echo "$python"
