@@ -1,0 +1,23 @@
+"""Published checkpoints into this package's names: a table of rules for each source, one engine."""
+
+from .convert import convert_checkpoint, recognise_source
+from .files import ConversionReport, convert_file, summary_table
+from .pretrained import load_pretrained_backbone
+from .reader import read_checkpoint
+from .rules import RULES_VERSION, TARGETS
+from .sources import SOURCES
+from .whole_model import read_model_checkpoint
+
+__all__ = [
+    'RULES_VERSION',
+    'SOURCES',
+    'TARGETS',
+    'ConversionReport',
+    'convert_checkpoint',
+    'convert_file',
+    'load_pretrained_backbone',
+    'read_checkpoint',
+    'read_model_checkpoint',
+    'recognise_source',
+    'summary_table',
+]

@@ -1,0 +1,118 @@
+"""Conversion from file to file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from prettytable import PrettyTable
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmaddp.utils import UserError, atomic_write
+from mmaddp.version import __version__
+
+from .convert import convert_with_summary
+from .engine import Part
+from .reader import read_checkpoint
+from .rules import RULES_VERSION
+
+EXTENSIONS = ('.pth', '.pt', '.safetensors')
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Args:
+        destination: The file written.
+        meta: What stands in it under ``meta['mmaddp']``: source_file, source_sha256, source,
+            target, rules_version, mmaddp_version.
+        parts: What became of every tensor of the source.
+    """
+
+    destination: Path
+    meta: dict
+    parts: list[Part]
+
+
+def convert_file(
+    src: str | Path,
+    dst: str | Path,
+    source: str = 'auto',
+    target: str = 'backbone',
+    force: bool = False,
+) -> ConversionReport:
+    """Convert a checkpoint file; the new file appears whole or not at all.
+
+    Args:
+        src: The published file.
+        dst: The file to write, .pth or .pt (``{'meta', 'state_dict'}`` as OpenMMLab has it) or
+            .safetensors (metadata in the header).
+        source: A layout, or 'auto'; see :func:`mmaddp.checkpoints.convert_checkpoint`.
+        target: 'backbone', 'detector' or 'pretrain'.
+        force: Overwrite ``dst``.
+
+    Raises:
+        UserError: ``src`` cannot be read or converted, or ``dst`` exists or has another extension.
+    """
+    src, dst = Path(src), Path(dst)
+    if dst.suffix not in EXTENSIONS:
+        raise UserError(f'{dst}: the file to write must end in {", ".join(EXTENSIONS)}')
+    if dst.exists() and not force:
+        raise UserError(f'{dst}: exists; name another file or add --force to overwrite it')
+    checkpoint = read_checkpoint(src)
+    try:
+        layout, conversion = convert_with_summary(checkpoint, source, target)
+    except UserError as error:
+        raise UserError(f'{src}: {error}') from None
+    meta = {
+        'source_file': src.name,
+        'source_sha256': sha256(src),
+        'source': layout.name,
+        'target': target,
+        'rules_version': RULES_VERSION,
+        'mmaddp_version': __version__,
+    }
+    write_checkpoint(dst, conversion.state_dict, meta)
+    return ConversionReport(dst, meta, conversion.parts)
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_checkpoint(path: Path, state_dict: Mapping[str, Tensor], meta: dict) -> None:
+    """Write tensors and our metadata atomically; equal contents give equal bytes."""
+    state_dict = {name: own_storage(tensor) for name, tensor in state_dict.items()}
+    with atomic_write(path) as temporary:
+        if path.suffix == '.safetensors':
+            # One entry only: safetensors writes several in an order that changes.
+            save_file(state_dict, temporary, metadata={'mmaddp': json.dumps(meta)})
+        else:
+            # A file object, since torch.save puts a path's own name into the archive.
+            with open(temporary, 'wb') as file:
+                torch.save({'meta': {'mmaddp': meta}, 'state_dict': state_dict}, file)
+
+
+def own_storage(tensor: Tensor) -> Tensor:
+    """A tensor that shares its memory with no other, so that a file holds it and no more."""
+    return tensor.contiguous().clone()
+
+
+def summary_table(report: ConversionReport) -> str:
+    """A conversion as a table: part, tensors, parameters, and what became of them."""
+    table = PrettyTable(['part', 'tensors', 'parameters', 'what became of it'], align='l')
+    for part in report.parts:
+        table.add_row([part.name, part.tensors, f'{part.parameters:,}', part.fate])
+    return table.get_string()

@@ -1,0 +1,123 @@
+"""Checkpoint files of all formats, told by their content and never executed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from mmaddp.utils import UserError
+
+from . import unpickler
+
+HEAD_BYTES = 512
+ZIP = b'PK\x03\x04'
+# The number that PyTorch's files before 1.6 begin with, as a pickle of its own.
+TORCH_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint without executing anything from it.
+
+    Takes PyTorch's files, old and new, .safetensors, and pickles such as detectron2's model zoo
+    has. The content decides, not the extension.
+
+    Args:
+        path: A local file.
+
+    Returns:
+        What the file holds, with tensors on the CPU and NumPy arrays as they are. For
+        .safetensors ``{'state_dict': tensors}``, and 'meta' when we have written it.
+
+    Raises:
+        UserError: No such file, a file that is no checkpoint, a truncated or damaged one, or one
+            that asks for more than tensors and plain values.
+    """
+    path = Path(path)
+    head = read_head(path)
+    try:
+        checkpoint = choose_reader(path, head)(path)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
+    except Exception as error:  # what a damaged file raises has no common type
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise UserError(
+            f'{path}: truncated, damaged or no checkpoint ({reason}); download or copy it again'
+        ) from None
+    if not isinstance(checkpoint, Mapping):
+        raise UserError(f'{path}: holds a {type(checkpoint).__name__}, not a state dict')
+    return dict(checkpoint)
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file that looks like a checkpoint at all."""
+    if path.is_dir():
+        raise UserError(f'{path}: is a folder; name the checkpoint file inside it')
+    try:
+        with open(path, 'rb') as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such file; download it or mend the path') from None
+    except OSError as error:
+        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
+    if not head:
+        raise UserError(f'{path}: is empty; download or copy it again')
+    if head.startswith(b'version https://git-lfs'):
+        raise UserError(f'{path}: is a Git LFS pointer, not the file itself; run `git lfs pull`')
+    if head.lstrip().startswith(b'<'):
+        raise UserError(f'{path}: is a web page; the download failed, fetch the file itself')
+    return head
+
+
+def choose_reader(path: Path, head: bytes) -> Any:
+    """The function that reads files with this beginning."""
+    if head.startswith(ZIP):
+        return read_torch_zip
+    if head.startswith(TORCH_LEGACY):
+        return read_torch
+    is_safetensors = head[8:9] == b'{' and not head.startswith(b'\x80\x02')
+    return read_safetensors if is_safetensors else read_pickle
+
+
+def read_torch_zip(path: Path) -> Any:
+    """PyTorch's format since 1.6, unless it is a program (TorchScript)."""
+    with open(path, 'rb') as file:
+        records = torch._C.PyTorchFileReader(file).get_all_records()
+    if 'constants.pkl' in records:
+        raise UserError('refused: it is a TorchScript program; have its state dict saved instead')
+    return read_torch(path)
+
+
+def read_torch(path: Path) -> Any:
+    """PyTorch's format: weights only, and then what else published files hold.
+
+    Training arguments and log histories stand in many files, and PyTorch cannot be taught all of
+    them. So what it refuses is read by our own unpickler, which puts empty objects in their place
+    and refuses the rest by name.
+    """
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError:
+        return torch.load(path, map_location='cpu', pickle_module=unpickler, weights_only=False)
+
+
+def read_pickle(path: Path) -> Any:
+    """A plain pickle; Latin-1 is how NumPy arrays of Python 2 are read."""
+    with open(path, 'rb') as file:
+        return unpickler.load(file, encoding='latin1')
+
+
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """A .safetensors file with our metadata, if any."""
+    with safe_open(path, framework='pt', device='cpu') as file:
+        state_dict = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        own = (file.metadata() or {}).get('mmaddp')
+    checkpoint: dict[str, Any] = {'state_dict': state_dict}
+    if own:
+        checkpoint['meta'] = {'mmaddp': json.loads(own)}
+    return checkpoint

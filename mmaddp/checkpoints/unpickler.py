@@ -1,0 +1,174 @@
+"""Pickles read as data: whatever a file asks for beyond tensors and plain values is refused.
+
+The module has the two names that :func:`torch.load` wants of a ``pickle_module``, so the same
+list guards PyTorch's files, old and new, under every version of PyTorch.
+
+A pickle is a program. Its instructions can call what ``find_class`` hands out with any arguments,
+and can set attributes on it. So nothing real is handed out that could be misused or altered:
+functions are fresh ones that check their arguments, classes with no meaning for weights (training
+arguments, log histories) are empty ones, and NumPy's own reconstruction is replaced by one that
+knows numbers only.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections import OrderedDict
+from typing import IO, Any, Callable
+
+import numpy as np
+import torch
+
+from mmaddp.utils import UserError
+
+__all__ = ['Unpickler', 'load']
+
+NUMBERS = re.compile(r'[<>=|]?(b1|\?|[iuf][1248])')
+
+
+class Inert:
+    """Stands where a file has an object that carries no weights."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+
+class DType:
+    """A NumPy dtype by its code; numbers only."""
+
+    def __init__(self, code: Any, *flags: object) -> None:
+        code = code.decode('latin1') if isinstance(code, bytes) else code
+        if not isinstance(code, str) or not NUMBERS.fullmatch(code):
+            raise UserError(f'refused: it holds a NumPy array of {code!r}, which are not numbers')
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] in ('<', '>', b'<', b'>'):
+            order = state[1] if isinstance(state[1], str) else state[1].decode()
+            self.value = self.value.newbyteorder(order)
+
+
+class Array(np.ndarray):
+    """A NumPy array that takes its state from numbers only."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran_order, raw = state
+        if not isinstance(dtype, DType):
+            raise UserError('refused: it holds a NumPy array without a plain dtype')
+        super().__setstate__((1, shape, dtype.value, fortran_order, as_bytes(raw)))
+
+
+def as_bytes(raw: bytes | bytearray | str) -> bytes:
+    """Raw numbers; Python 2's strings arrive as text in Latin-1."""
+    return raw.encode('latin1') if isinstance(raw, str) else bytes(raw)
+
+
+def empty_array(*_: object) -> Array:
+    """What NumPy's ``_reconstruct`` gives before the state is set."""
+    return np.empty(0, np.uint8).view(Array)
+
+
+def array_from_buffer(buffer: Any, dtype: DType, shape: tuple, order: str) -> np.ndarray:
+    """NumPy's array out of a buffer, as pickle protocol 5 has it."""
+    return np.frombuffer(as_bytes(buffer), dtype.value).reshape(shape, order=order).copy()
+
+
+def number(dtype: DType, raw: bytes | str) -> float | int | bool:
+    """A NumPy scalar as a Python number."""
+    return np.frombuffer(as_bytes(raw), dtype.value)[0].item()
+
+
+def latin1(text: str, encoding: str = 'latin1') -> bytes:
+    """Bytes as pickle protocol 2 writes them."""
+    if encoding != 'latin1':
+        raise UserError(f'refused: it asks to encode text as {encoding!r}')
+    return text.encode('latin1')
+
+
+def tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: object) -> torch.Tensor:
+    """A tensor over a storage, without hooks or gradient."""
+    return torch._utils._rebuild_tensor(storage, offset, size, stride)
+
+
+def first(value: Any, *_: object) -> Any:
+    """A parameter is its data."""
+    return value
+
+
+def attribute(owner: Any, name: str) -> Inert:
+    """MMEngine's log histories carry their own methods along, which need no meaning here."""
+    if not (isinstance(owner, type) and issubclass(owner, Inert)):
+        raise refusal('builtins.getattr')
+    return Inert()
+
+
+def refusal(name: str) -> UserError:
+    """Why a file that asks for ``name`` is not read."""
+    return UserError(
+        f'refused: it asks for {name}, which weights have no need of and which could run code on '
+        'this machine; nothing of it was executed. Get the file from its authors, or have its '
+        'state dict saved as .safetensors'
+    )
+
+
+STAND_INS: dict[str, Callable] = {
+    'torch._utils._rebuild_tensor': tensor,
+    'torch._utils._rebuild_tensor_v2': tensor,
+    'torch._utils._rebuild_parameter': first,
+    'numpy.dtype': DType,
+    '_codecs.encode': latin1,
+    'collections.Counter': dict,
+    'collections.defaultdict': lambda *_: {},
+    'pathlib.PosixPath': lambda *parts: '/'.join(parts),
+    'pathlib.WindowsPath': lambda *parts: '\\'.join(parts),
+    'builtins.getattr': attribute,
+    'builtins.set': lambda items=(): set(items),
+    'builtins.frozenset': lambda items=(): frozenset(items),
+    'builtins.bytes': lambda: b'',
+    'builtins.complex': complex,
+}
+for _numpy in ('numpy.core', 'numpy._core'):
+    STAND_INS[f'{_numpy}.multiarray._reconstruct'] = empty_array
+    STAND_INS[f'{_numpy}.multiarray.scalar'] = number
+    STAND_INS[f'{_numpy}.numeric._frombuffer'] = array_from_buffer
+
+# Types of C, whose attributes a pickle cannot set.
+AS_THEY_ARE = {
+    'collections.OrderedDict': OrderedDict,
+    'torch.Size': torch.Size,
+    'torch.device': torch.device,
+}
+WITHOUT_WEIGHTS = {
+    'argparse.Namespace',
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    'numpy.ndarray',
+}
+RENAMED_MODULES = {'__builtin__': 'builtins', 'pathlib._local': 'pathlib'}
+
+
+class Unpickler(pickle.Unpickler):
+    """An unpickler that knows the names above and no others."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a global of the file.
+
+        Raises:
+            UserError: It is not on the list; the message names it.
+        """
+        full_name = f'{RENAMED_MODULES.get(module, module)}.{name}'
+        if full_name in AS_THEY_ARE:
+            return AS_THEY_ARE[full_name]
+        if full_name in WITHOUT_WEIGHTS:
+            return type(name, (Inert,), {})
+        if full_name in STAND_INS:
+            stand_in = STAND_INS[full_name]
+            return lambda *args: stand_in(*args)
+        if module == 'torch' and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        raise refusal(f'{module}.{name}')
+
+
+def load(file: IO[bytes], **options: Any) -> Any:
+    """Read one object from a binary file, as :func:`pickle.load` does."""
+    return Unpickler(file, **options).load()

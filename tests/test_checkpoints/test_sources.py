@@ -1,0 +1,267 @@
+"""Each source's tables against the published layouts and other libraries' models."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from mmengine.registry import DefaultScope
+
+from mmaddp.checkpoints import SOURCES, convert_checkpoint, load_pretrained_backbone
+from mmaddp.checkpoints.convert import convert_with_summary, recognise_source
+from mmaddp.models import ADDPViT
+from mmaddp.utils import UserError
+
+from .layouts import (
+    addp_encoder_shapes,
+    encoder_shapes,
+    mae_shapes,
+    on_meta,
+    published,
+    random_weights,
+    vitdet_shapes,
+)
+
+TINY = {'embed_dims': 32, 'num_layers': 2, 'num_heads': 2}
+
+
+def fine_tuning_vit(**settings):
+    settings = {'img_size': 64, 'embed_norm': False, 'final_norm': False, **settings}
+    return ADDPViT(arch=TINY, **settings).eval()
+
+
+@pytest.mark.parametrize(('name', 'arch'), [('base', 'base'), ('large', 'large')])
+def test_published_addp_files_fill_the_encoder(shared, name, arch):
+    checkpoint = {'model': published(f'addp-vit-{name}-16', shared), 'epoch': 799}
+    assert recognise_source(checkpoint) == 'addp'
+    with torch.device('meta'):
+        encoder = ADDPViT(arch=arch, embed_norm=False, final_norm=False)
+    encoder.load_state_dict(convert_checkpoint(checkpoint, 'addp', 'backbone'), strict=True)
+
+
+def test_every_tensor_of_a_published_file_is_accounted_for(shared):
+    tensors = published('addp-vit-base-16', shared)
+    for target in ('backbone', 'pretrain'):
+        _, conversion = convert_with_summary({'model': tensors}, 'addp', target)
+        assert sum(part.tensors for part in conversion.parts) == len(tensors)
+        total = sum(t.numel() for t in tensors.values())
+        assert sum(part.parameters for part in conversion.parts) == total
+
+
+@pytest.mark.parametrize('name', ['addp-tiny', 'addp-vit-base-16', 'addp-vit-large-16'])
+def test_pretrain_target_has_four_parts(shared, name):
+    state = convert_checkpoint({'model': published(name, shared)}, 'addp', 'pretrain')
+    parts = {key.split('.')[0] for key in state}
+    assert parts == {'encoder', 'decoder', 'tokenizer', 'token_predictor'}
+    assert not any(key.startswith('token_predictor.vqgan.') for key in state)
+    assert state['tokenizer.quantize.embedding.weight'].shape == (1024, 256)
+    with torch.device('meta'):
+        encoder = ADDPViT(arch=arch_of(state))
+    part = {k[len('encoder.') :]: v for k, v in state.items() if k.startswith('encoder.')}
+    encoder.load_state_dict(part, strict=True)
+
+
+def arch_of(state):
+    layers = len({key.split('.')[2] for key in state if key.startswith('encoder.blocks.')})
+    channels = state['encoder.cls_token'].shape[-1]
+    return {'embed_dims': channels, 'num_layers': layers, 'num_heads': 4}
+
+
+def test_values_pass_unchanged_out_of_every_wrapping():
+    weights = random_weights(addp_encoder_shapes())
+    plain = convert_checkpoint(weights, 'addp', 'backbone')
+    assert torch.equal(plain['blocks.1.mlp.fc2.weight'], weights['blocks.1.mlp.fc2.weight'])
+    wrapped = {'epoch': 1, 'model': {f'module.{k}': v.numpy() for k, v in weights.items()}}
+    again = convert_checkpoint(wrapped)
+    assert set(again) == set(plain)
+    assert all(torch.equal(again[key], plain[key]) for key in plain)
+
+
+def test_big_endian_arrays_keep_their_values():
+    weights = random_weights(mae_shapes())
+    arrays = {key: value.numpy().astype('>f4') for key, value in weights.items()}
+    converted = convert_checkpoint(arrays, 'mae')
+    assert torch.equal(converted['pos_embed'], weights['pos_embed'])
+
+
+def test_timm_gives_the_same_tokens():
+    torch.manual_seed(0)
+    reference = timm.models.VisionTransformer(
+        img_size=64, embed_dim=32, depth=2, num_heads=2, num_classes=5
+    ).eval()
+    for parameter in reference.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    encoder = fine_tuning_vit()
+    encoder.load_state_dict(convert_checkpoint(reference.state_dict()), strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        tokens = reference.norm(encoder.forward_tokens(images))
+        torch.testing.assert_close(tokens, reference.forward_features(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('settings', [{'reg_tokens': 4}, {'pre_norm': True}, {'init_values': 1e-5}])
+def test_vits_that_are_not_plain_are_refused(settings):
+    model = timm.models.VisionTransformer(
+        img_size=64, embed_dim=32, depth=2, num_heads=2, num_classes=5, **settings
+    )
+    with pytest.raises(
+        UserError, match=r'not a plain ViT: (reg_token|norm_pre|blocks\.0.ls1\.gamma)'
+    ):
+        convert_checkpoint(model.state_dict(), 'mae')
+
+
+def test_mae_files_in_all_their_forms():
+    encoder = set(encoder_shapes())
+    full = mae_shapes()
+    fine_tuned = {**encoder_shapes(), 'fc_norm.weight': (32,), 'fc_norm.bias': (32,)}
+    fine_tuned |= {'head.weight': (10, 32), 'head.bias': (10,)}
+    for shapes in (full, fine_tuned):
+        assert recognise_source(on_meta(shapes)) == 'mae'
+        assert set(convert_checkpoint({'model': on_meta(shapes)})) == encoder
+
+
+def build_mmpretrain(cfg):
+    import mmpretrain.models  # noqa: F401
+    from mmpretrain.registry import MODELS
+
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2, generator=generator)
+    return model
+
+
+MMPRETRAIN_VIT = {
+    'arch': {'embed_dims': 32, 'num_layers': 2, 'num_heads': 2, 'feedforward_channels': 128},
+    'img_size': 64,
+    'patch_size': 16,
+}
+
+
+def test_mmpretrain_classifier_gives_the_same_tokens(tmp_path):
+    model = build_mmpretrain(
+        {
+            'type': 'ImageClassifier',
+            'backbone': {'type': 'VisionTransformer', 'out_type': 'raw', **MMPRETRAIN_VIT},
+            'head': {'type': 'VisionTransformerClsHead', 'num_classes': 5, 'in_channels': 32},
+        }
+    )
+    path = tmp_path / 'classifier.pth'
+    torch.save({'meta': {}, 'state_dict': model.state_dict()}, path)
+    encoder = fine_tuning_vit(final_norm=True)
+    load_pretrained_backbone(encoder, path)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        tokens = model.backbone(images)[0]
+        torch.testing.assert_close(encoder.forward_tokens(images), tokens, rtol=1e-4, atol=1e-5)
+
+
+def test_mmpretrain_fine_tuned_classifier_has_its_norm_behind_pooling():
+    backbone = {'out_type': 'avg_featmap', 'final_norm': False, **MMPRETRAIN_VIT}
+    model = build_mmpretrain(
+        {
+            'type': 'ImageClassifier',
+            'backbone': {'type': 'VisionTransformer', **backbone},
+            'head': {'type': 'LinearClsHead', 'num_classes': 5, 'in_channels': 32},
+        }
+    )
+    encoder = fine_tuning_vit()
+    encoder.load_state_dict(convert_checkpoint(model.state_dict()), strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        pooled = model.backbone.ln2(encoder.forward_tokens(images)[:, 1:].mean(1))
+        torch.testing.assert_close(pooled, model.backbone(images)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_mmpretrain_mae_gives_its_encoder():
+    decoder = {'num_patches': 16, 'embed_dim': 32, 'decoder_embed_dim': 16, 'decoder_depth': 1}
+    model = build_mmpretrain(
+        {
+            'type': 'MAE',
+            'backbone': {'type': 'MAEViT', **MMPRETRAIN_VIT},
+            'neck': {'type': 'MAEPretrainDecoder', 'decoder_num_heads': 2, **decoder},
+            'head': {
+                'type': 'MAEPretrainHead',
+                'loss': {'type': 'PixelReconstructionLoss', 'criterion': 'L2'},
+            },
+        }
+    )
+    state = model.state_dict()
+    assert recognise_source(state) == 'mmpretrain'
+    encoder = fine_tuning_vit(final_norm=True)
+    norm = {'norm.weight': state['backbone.ln1.weight'], 'norm.bias': state['backbone.ln1.bias']}
+    encoder.load_state_dict({**convert_checkpoint(state), **norm}, strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        tokens = model.backbone(images, mask=None)[0]
+        torch.testing.assert_close(encoder.forward_tokens(images), tokens, rtol=1e-4, atol=1e-5)
+
+
+def test_own_runs_give_their_backbone_back():
+    shapes = {**encoder_shapes('backbone.'), 'head.fc.weight': (5, 32), 'neck.norm.weight': (32,)}
+    weights = random_weights(shapes)
+    checkpoint = {'meta': {'epoch': 3}, 'state_dict': weights, 'optimizer': {}}
+    assert recognise_source(checkpoint) == 'mmaddp'
+    state = convert_checkpoint(checkpoint)
+    assert set(state) == set(encoder_shapes())
+    assert torch.equal(state['cls_token'], weights['backbone.cls_token'])
+    whole = convert_checkpoint(checkpoint, 'mmaddp', 'detector')
+    assert set(whole) == set(weights)
+
+
+def test_own_pretraining_keeps_all_its_parts():
+    shapes = {**encoder_shapes('encoder.'), 'encoder.embed_norm.weight': (32,), 'mask_token': (1,)}
+    shapes |= {'encoder.embed_norm.bias': (32,), 'decoder.token_emb.weight': (5, 32)}
+    tensors = on_meta(shapes)
+    assert set(convert_checkpoint(tensors, target='pretrain')) == set(shapes)
+    assert set(convert_checkpoint(tensors)) == set(encoder_shapes())
+
+
+def test_converting_our_own_backbone_changes_nothing():
+    once = convert_checkpoint(random_weights(mae_shapes()))
+    twice = convert_checkpoint(once)
+    assert recognise_source(once) == 'mmaddp'
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+
+
+def test_no_layout_is_mistaken_for_another(shared):
+    files = {
+        'addp': published('addp-tiny', shared),
+        'vitdet': on_meta(vitdet_shapes()),
+        'mae': on_meta(mae_shapes()),
+    }
+    for name, tensors in files.items():
+        assert [s.name for s in SOURCES.values() if s.recognise(tensors)] == [name]
+    for other in ('mage-vitb-1600', 'dit-tiny', 'ddae-unet-ddpm-tiny', 'vqgan_jax_strongaug'):
+        assert recognise_source(published(other, shared)) is None
+
+
+def test_an_unknown_layout_is_told_what_the_known_ones_have():
+    with pytest.raises(UserError) as error:
+        convert_checkpoint({'stem.weight': torch.zeros(1)})
+    for name, source in SOURCES.items():
+        assert f'{name} has {source.looks_like}' in str(error.value)
+    assert 'stem.weight' in str(error.value)
+
+
+def test_the_wrong_source_is_told_the_right_one():
+    with pytest.raises(UserError, match="its keys look like 'vitdet'"):
+        convert_checkpoint(on_meta(vitdet_shapes()), 'mae')
+
+
+def test_an_impossible_pair_lists_the_possible_ones():
+    with pytest.raises(UserError, match=r"'detector' cannot be made from 'addp'.*vitdet gives"):
+        convert_checkpoint(on_meta(addp_encoder_shapes()), 'addp', 'detector')
+    with pytest.raises(UserError, match="target 'neck' is none of backbone, detector, pretrain"):
+        convert_checkpoint({}, 'addp', 'neck')
+    with pytest.raises(UserError, match="source 'moco' is none of auto, addp"):
+        convert_checkpoint({'a': torch.zeros(1)}, 'moco')
+
+
+@pytest.mark.parametrize(
+    'checkpoint', [{}, {'epoch': 3}, {'model': {}}, {'a': np.array(['text'])}, {'a': 'b'}]
+)
+def test_a_mapping_without_tensors_is_refused(checkpoint):
+    with pytest.raises(UserError, match='holds no state dict'):
+        convert_checkpoint(checkpoint)

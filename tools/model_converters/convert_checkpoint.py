@@ -1,0 +1,37 @@
+#!/usr/bin/env python
+"""Convert a published checkpoint into a file that this package's configs load."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmaddp.checkpoints import SOURCES, TARGETS, convert_file, summary_table
+from mmaddp.utils import run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('src', help='published file: .pth, .pt, .safetensors or .pkl')
+    parser.add_argument('dst', help='file to write: .pth, .pt or .safetensors')
+    parser.add_argument(
+        '--source', default='auto', choices=['auto', *SOURCES], help='layout of SRC (%(default)s)'
+    )
+    parser.add_argument(
+        '--target', default='backbone', choices=TARGETS, help='what to make of it (%(default)s)'
+    )
+    parser.add_argument('--force', action='store_true', help='overwrite DST')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Convert, and say what became of every tensor."""
+    args = parse_args()
+    report = convert_file(args.src, args.dst, args.source, args.target, args.force)
+    print(summary_table(report))
+    meta = report.meta
+    print(f"{meta['source_file']} ('{meta['source']}') -> {report.destination} ('{args.target}')")
+
+
+if __name__ == '__main__':
+    run_tool(main)
