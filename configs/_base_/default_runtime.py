@@ -1,0 +1,26 @@
+# What all tasks share. The scope, the visualizer and the hook that draws are each task's own.
+custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
+runner_type = 'mmaddp.Runner'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='mmaddp.CheckpointHook', interval=1, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    data_check=dict(type='mmaddp.DataCheckHook'),
+)
+
+# Where there is no GPU, several processes talk through gloo whatever stands here.
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+
+# Without a seed one is drawn, written into the checkpoints and taken up again by --resume.
+randomness = dict(seed=None, deterministic=False)
+
+log_level = 'INFO'
+load_from = None
+resume = False

@@ -1,0 +1,12 @@
+_base_ = [
+    '../../_base_/models/upernet_vit-b.py',
+    '../../_base_/datasets/ade20k_512x512.py',
+    '../../_base_/schedules/upernet-mae_160k.py',
+]
+
+model = dict(
+    backbone=dict(
+        pretrain_img_size=256,
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/addp-vit-base-16.pth'),
+    )
+)

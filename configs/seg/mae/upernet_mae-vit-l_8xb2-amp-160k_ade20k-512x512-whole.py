@@ -1,0 +1,4 @@
+# Tests the whole image at once instead of sliding a window over it.
+_base_ = './upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512.py'
+
+model = dict(test_cfg=dict(_delete_=True, mode='whole'))

@@ -1,0 +1,28 @@
+import copy
+import functools
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+NAMES = [
+    str(path.relative_to(CONFIGS).with_suffix('')) for path in sorted(CONFIGS.glob('[!_]*/*/*.py'))
+]
+
+
+@pytest.fixture(scope='session')
+def load_config():
+    """A config by its path under ``configs/``, without ``.py``; as the first call found it."""
+
+    @functools.cache
+    def read(name: str) -> Config:
+        return Config.fromfile(CONFIGS / f'{name}.py')
+
+    return lambda name: copy.deepcopy(read(name))
+
+
+@pytest.fixture(scope='session', params=NAMES)
+def config(request, load_config) -> Config:
+    """Every config in turn; not to be changed."""
+    return load_config(request.param)

@@ -1,0 +1,90 @@
+"""Every config loads, names what it needs, and survives being written and read again."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+SCOPES = dict(det='mmdet', seg='mmseg', cls='mmpretrain')
+
+
+def test_config_is_complete(config):
+    family = Path(config.filename).parents[1].name
+    assert config.default_scope == SCOPES[family]
+    assert config.custom_imports.imports == ['mmaddp']
+    assert config.runner_type == 'mmaddp.Runner'
+    for key in ('model', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr'):
+        assert key in config
+    for split in ('train', 'val', 'test'):
+        assert f'{split}_cfg' in config
+        assert config[f'{split}_dataloader'].dataset.pipeline[0].type == 'LoadImageFromFile'
+    for split in ('val', 'test'):
+        assert f'{split}_evaluator' in config
+
+
+def test_last_step_is_evaluated_and_saved(config):
+    length = config.train_cfg.get('max_iters') or config.train_cfg.max_epochs
+    checkpoint = config.default_hooks.checkpoint
+    assert length % config.train_cfg.val_interval == 0
+    assert length % checkpoint.interval == 0
+    assert checkpoint.get('by_epoch', True) == ('max_epochs' in config.train_cfg)
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'det/addp/cascade-mask-rcnn_addp-vit-l_sfp_1xb4-accum16-lsj-25e_coco',
+        'seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512-whole',
+        'cls/addp/addp-resnet50_8xb256-amp-coslr-300e_in1k-256px',
+    ],
+)
+def test_config_survives_a_dump(name, load_config, tmp_path):
+    cfg = load_config(name)
+    cfg.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder',
+        'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-12e_coco-folder',
+    ],
+)
+def test_coco_folder_comes_from_the_environment(name, repository, monkeypatch):
+    monkeypatch.setenv('COCO_DIR', '/data/pets')
+    monkeypatch.setenv('CLASSES', 'cat,guinea pig')
+    cfg = Config.fromfile(repository / 'configs' / f'{name}.py')
+    check_pets(cfg, root='/data/pets/', classes=('cat', 'guinea pig'))
+
+
+def test_readme_example_for_ones_own_data(repository, tmp_path):
+    """The five lines of configs/det/addp/README.md do what the environment does."""
+    readme = (repository / 'configs/det/addp/README.md').read_text()
+    code = readme.split('```python\n')[1].split('```')[0]
+    assert len(code.splitlines()) <= 6
+    example = tmp_path / 'pets.py'
+    example.write_text(code.replace("'configs/", f"'{repository}/configs/"))
+    check_pets(Config.fromfile(example), root='data/pets/', classes=('cat', 'dog'))
+
+
+def check_pets(cfg: Config, root: str, classes: tuple[str, ...]) -> None:
+    for split, images in (('train', 'train/'), ('val', 'val/'), ('test', 'val/')):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        assert dataset.data_root == root
+        assert dataset.metainfo.classes == classes
+        assert dataset.data_prefix.img == images
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert evaluator.ann_file == f'{root}annotations/instances_val.json'
+    assert cfg.model.roi_head.bbox_head.num_classes == len(classes)
+    assert cfg.model.roi_head.mask_head.num_classes == len(classes)
+
+
+def test_image_folder_comes_from_the_environment(repository, monkeypatch):
+    monkeypatch.setenv('IMAGE_DIR', '/data/birds')
+    monkeypatch.setenv('NUM_CLASSES', '7')
+    name = 'addp-vit-tiny_1xb64-20e_image-folder-64px'
+    cfg = Config.fromfile(repository / 'configs' / 'cls' / 'addp' / f'{name}.py')
+    assert cfg.train_dataloader.dataset.data_root == '/data/birds'
+    assert cfg.model.head.num_classes == 7
+    assert cfg.model.data_preprocessor.num_classes == 7

@@ -1,0 +1,85 @@
+"""Metafiles, READMEs and configs name each other, and carry the papers' figures."""
+
+import pytest
+import yaml
+
+FOLDERS = ['cls/addp', 'det/addp', 'det/mae', 'seg/addp', 'seg/mae']
+
+# Typed from the papers: ADDP's tables 2, 7 and 8; the two Cascade rows from ViTDet's model zoo.
+PAPER = {
+    'mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco': [51.7, 45.8],
+    'mask-rcnn_addp-vit-l_sfp_16xb4-lsj-100e_coco': [54.6, 48.2],
+    'mask-rcnn_mae-vit-b_sfp_16xb4-lsj-100e_coco': [51.6, 45.9],
+    'mask-rcnn_mae-vit-l_sfp_16xb4-lsj-100e_coco': [55.6, 49.2],
+    'cascade-mask-rcnn_mae-vit-b_sfp_16xb4-lsj-100e_coco': [54.0, 46.7],
+    'cascade-mask-rcnn_mae-vit-l_sfp_16xb4-lsj-100e_coco': [57.6, 50.0],
+    'upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512': [48.1],
+    'upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512': [54.3],
+    'upernet_mae-vit-b_8xb2-amp-160k_ade20k-512x512': [48.1],
+    'upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512': [53.6],
+    'addp-vit-b_8xb128-amp-coslr-100e_in1k-256px': [83.9],
+    'addp-vit-l_8xb128-amp-coslr-50e_in1k-256px': [85.9],
+    'addp-vit-b_16xb1024-linear-lars-90e_in1k-256px': [11.5],
+    'addp-vit-l_16xb1024-linear-lars-90e_in1k-256px': [23.8],
+    'addp-resnet50_8xb256-amp-coslr-100e_in1k-256px': [79.7],
+    'addp-resnet50_8xb256-amp-coslr-300e_in1k-256px': [80.9],
+}
+
+
+def read_metafile(repository, folder: str) -> dict:
+    return yaml.safe_load((repository / 'configs' / folder / 'metafile.yml').read_text())
+
+
+def test_model_index_imports_every_metafile(repository):
+    index = yaml.safe_load((repository / 'model-index.yml').read_text())
+    found = sorted(
+        str(path.relative_to(repository)) for path in (repository / 'configs').rglob('metafile.yml')
+    )
+    assert index['Import'] == found
+    assert found == [f'configs/{folder}/metafile.yml' for folder in FOLDERS]
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_metafile_lists_the_configs_of_its_folder(repository, folder):
+    metafile = read_metafile(repository, folder)
+    (collection,) = metafile['Collections']
+    assert (repository / collection['README']).is_file()
+    assert collection['Paper']['URL'].startswith('https://arxiv.org/abs/')
+    for model in metafile['Models']:
+        assert model['In Collection'] == collection['Name']
+        assert model['Config'] == f'configs/{folder}/{model["Name"]}.py'
+    configs = sorted(path.stem for path in (repository / 'configs' / folder).glob('*.py'))
+    assert sorted(model['Name'] for model in metafile['Models']) == configs
+
+
+def test_metafiles_carry_the_papers_figures(repository):
+    figures = {}
+    for folder in FOLDERS:
+        for model in read_metafile(repository, folder)['Models']:
+            if 'Results' in model:
+                source = model['Metadata']['Results Source']
+                assert 'paper' in source or 'ViTDet' in source
+                values = [value for r in model['Results'] for value in r['Metrics'].values()]
+                figures[model['Name']] = values
+    assert figures == PAPER
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_readme_links_every_config_with_its_figures(repository, folder):
+    readme = (repository / 'configs' / folder / 'README.md').read_text()
+    for path in sorted((repository / 'configs' / folder).glob('*.py')):
+        link = f'[{path.stem}]({path.name})'
+        assert link in readme
+        row = next(line for line in readme.splitlines() if link in line)
+        for figure in PAPER.get(path.stem, []):
+            assert f'| {figure} |' in row
+    assert '(paper)' in readme
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_commands_of_the_readme_name_existing_configs(repository, folder):
+    readme = (repository / 'configs' / folder / 'README.md').read_text()
+    commands = [word for word in readme.split() if word.startswith('configs/')]
+    assert commands
+    for command in commands:
+        assert (repository / command).is_file()

@@ -1,0 +1,105 @@
+"""Every model builds, at full size on the meta device, with the published number of parameters."""
+
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+import mmaddp  # noqa: F401
+
+# ViTDet's table 5 (in millions): Mask R-CNN 111 and 331, Cascade 141 and 361. MMDetection's
+# Cascade has two mask heads more, of 2.6 each.
+VITDET_PARAMETERS = {
+    ('mask-rcnn', 'b'): 111,
+    ('mask-rcnn', 'l'): 331,
+    ('cascade-mask-rcnn', 'b'): 146,
+    ('cascade-mask-rcnn', 'l'): 366,
+}
+
+
+def build(cfg: Config) -> nn.Module:
+    init_default_scope(cfg.default_scope)
+    # MMPretrain's ResNet needs values to compute its stochastic depth.
+    device = 'cpu' if cfg.model.backbone.type == 'ResNet' else 'meta'
+    with torch.device(device):
+        return MODELS.build(cfg.model)
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def encoder_parameters(backbone: dict) -> int:
+    """Parameters of a plain ViT, in closed form."""
+    arch = backbone['arch']
+    if isinstance(arch, str):
+        arch = dict(base=(768, 12, 12), large=(1024, 24, 16))[arch]
+    else:
+        arch = arch['embed_dims'], arch['num_layers'], arch['num_heads']
+    dims, layers, heads = arch
+    patch, image = backbone.get('patch_size', 16), backbone['img_size']
+    block = 12 * dims**2 + 13 * dims
+    token = int(backbone.get('with_cls_token', True))
+    positions = (backbone.get('pretrain_img_size', image) // patch) ** 2 + token
+    norms = backbone.get('embed_norm', True) + backbone.get('final_norm', True)
+    total = layers * block + (3 * patch**2 + 1) * dims + (positions + token + 2 * norms) * dims
+    if backbone.get('use_rel_pos'):
+        window, global_blocks = backbone.get('window_size', 0), backbone.get('global_attn_indexes')
+        num_global = len(global_blocks) if window else layers
+        sides = (layers - num_global) * [window] + num_global * [image // patch]
+        total += sum(2 * (2 * side - 1) * dims // heads for side in sides)
+    return total
+
+
+def test_model_builds_with_the_expected_parameters(config):
+    model = build(config)
+    backbone = config.model.backbone
+    if backbone.type == 'ResNet':
+        # torchvision's count for ResNet-50 with its classifier.
+        assert count(model) == 25_557_032
+    else:
+        assert count(model.backbone) == encoder_parameters(backbone)
+
+
+@pytest.mark.parametrize(('head', 'size'), VITDET_PARAMETERS)
+def test_detectors_have_vitdets_size(head, size, load_config):
+    model = build(load_config(f'det/addp/{head}_addp-vit-{size}_sfp_16xb4-lsj-100e_coco'))
+    assert round(count(model) / 1e6) == VITDET_PARAMETERS[head, size]
+
+
+@pytest.mark.parametrize('folder', ['cls/addp', 'det/addp', 'det/mae', 'seg/addp', 'seg/mae'])
+def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
+    readme = (repository / 'configs' / folder / 'README.md').read_text()
+    rows = re.findall(r'\| \[[^]]+\]\(([^)]+)\.py\).*?\| (\d+\.\d) \|', readme)
+    assert rows
+    for name, millions in rows:
+        assert f'{count(build(load_config(f"{folder}/{name}"))) / 1e6:.1f}' == millions
+
+
+@pytest.mark.parametrize(
+    ('name', 'lr', 'rate', 'layers'),
+    [
+        ('det/addp/mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco', 1e-4, 0.7, 12),
+        ('seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512', 1e-4, 0.75, 24),
+        ('cls/addp/addp-vit-l_8xb128-amp-coslr-50e_in1k-256px', 1e-3, 0.8, 24),
+    ],
+)
+def test_learning_rate_decays_by_layer(name, lr, rate, layers, load_config):
+    cfg = load_config(name)
+    model = build(cfg)
+    wrapper = cfg.optim_wrapper
+    # Autocasting wrappers refuse to be built without a GPU.
+    wrapper.type = 'OptimWrapper'
+    wrapper.pop('dtype')
+    groups = build_optim_wrapper(model, wrapper).optimizer.param_groups
+    rates = {id(p): group['lr'] for group in groups for p in group['params']}
+    names = {n: rates[id(p)] for n, p in model.named_parameters()}
+    assert names['backbone.patch_embed.proj.weight'] == pytest.approx(lr * rate ** (layers + 1))
+    assert names['backbone.blocks.0.attn.qkv.weight'] == pytest.approx(lr * rate**layers)
+    assert names[f'backbone.blocks.{layers - 1}.mlp.fc2.bias'] == pytest.approx(lr * rate)
+    others = {value for n, value in names.items() if not n.startswith('backbone.')}
+    assert others == {lr}

@@ -1,0 +1,128 @@
+"""One small config of each family trains a few steps and evaluates, on real images."""
+
+import math
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+
+DETECTION = 'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-12e_coco-folder.py'
+SEGMENTATION = 'seg/addp/upernet_addp-vit-tiny_1xb8-1k_camvid-224x224.py'
+CLASSIFICATION = 'cls/addp/addp-vit-tiny_1xb64-20e_image-folder-64px.py'
+LINEAR_PROBE = 'cls/addp/addp-vit-tiny_1xb64-linear-20e_image-folder-64px.py'
+ADE20K = 'seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512.py'
+
+
+@pytest.fixture(scope='module')
+def cifar10(shared, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('cifar10')
+    with tarfile.open(shared / 'data' / 'cifar10_subset.tar') as archive:
+        images = [m for m in archive if m.isfile() and int(Path(m.name).stem) < 8]
+        archive.extractall(root, members=images)
+    return root / 'cifar10_subset'
+
+
+def load(repository: Path, name: str) -> Config:
+    return Config.fromfile(repository / 'configs' / name)
+
+
+def shorten(cfg: Config, work_dir: Path, batch_size: int, train: int, val: int) -> Config:
+    """Two batches for an epoch, a few images to evaluate, all in this process."""
+    cfg.work_dir = str(work_dir)
+    loaders = dict(train_dataloader=train, val_dataloader=val, test_dataloader=val)
+    for loader, images in loaders.items():
+        cfg[loader].update(num_workers=0, persistent_workers=False)
+        cfg[loader].dataset.indices = images
+    cfg.train_dataloader.batch_size = batch_size
+    if cfg.train_cfg.get('max_epochs'):
+        cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    else:
+        cfg.train_cfg.update(max_iters=train // batch_size, val_interval=train // batch_size)
+    cfg.default_hooks.logger.interval = 1
+    cfg.experiment_name = work_dir.name
+    return cfg
+
+
+class Snapshot(Hook):
+    """Keeps the weights that training starts from, and tells which of them it changed."""
+
+    def before_train(self, runner: Runner) -> None:
+        self.before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
+
+    def changed(self, model: nn.Module) -> set[str]:
+        return {n for n, p in model.named_parameters() if not torch.equal(p, self.before[n])}
+
+
+def train_and_evaluate(cfg: Config) -> tuple[Runner, set[str], dict[str, float]]:
+    runner = RUNNERS.get(cfg.get('runner_type', 'Runner')).from_cfg(cfg)
+    snapshot = Snapshot()
+    runner.register_hook(snapshot)
+    runner.train()
+    return runner, snapshot.changed(runner.model), runner.test()
+
+
+def all_names(runner: Runner) -> set[str]:
+    return {name for name, _ in runner.model.named_parameters()}
+
+
+def test_mask_rcnn_trains_on_a_coco_folder(repository, shared, tmp_path, monkeypatch):
+    monkeypatch.setenv('COCO_DIR', str(shared / 'data' / 'penn_fudan_coco'))
+    cfg = shorten(load(repository, DETECTION), tmp_path, batch_size=2, train=4, val=2)
+    assert cfg.classes == ('person',)
+    runner, changed, metrics = train_and_evaluate(cfg)
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(metrics)
+    assert changed == all_names(runner)
+    losses = runner.message_hub.log_scalars['train/loss'].data[0]
+    assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_upernet_trains_on_camvid(repository, shared, tmp_path, monkeypatch):
+    monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
+    cfg = shorten(load(repository, SEGMENTATION), tmp_path, batch_size=2, train=4, val=2)
+    runner, changed, metrics = train_and_evaluate(cfg)
+    assert 0 <= metrics['mIoU'] <= 100
+    assert changed == all_names(runner)
+
+
+def test_sliding_window_and_multi_scale_flip_testing(repository, shared, tmp_path, monkeypatch):
+    monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
+    cfg = shorten(load(repository, SEGMENTATION), tmp_path, batch_size=2, train=2, val=1)
+    cfg.model.test_cfg = dict(mode='slide', crop_size=(224, 224), stride=(149, 149))
+    ade20k = load(repository, ADE20K)
+    cfg.model = dict(**ade20k.tta_model, module=cfg.model)
+    resize, *rest = ade20k.tta_pipeline[1].transforms
+    assert [r.scale for r in resize] == [
+        (1024, 256),
+        (1536, 384),
+        (2048, 512),
+        (2560, 640),
+        (3072, 768),
+        (3584, 896),
+    ]
+    transforms = [resize[:2], *rest]
+    cfg.test_dataloader.dataset.pipeline[1:] = [dict(type='TestTimeAug', transforms=transforms)]
+    metrics = Runner.from_cfg(cfg).test()
+    assert 0 <= metrics['mIoU'] <= 100
+
+
+def test_classifier_trains_on_an_image_folder(repository, cifar10, tmp_path, monkeypatch):
+    monkeypatch.setenv('IMAGE_DIR', str(cifar10))
+    cfg = shorten(load(repository, CLASSIFICATION), tmp_path, batch_size=32, train=64, val=32)
+    runner, changed, metrics = train_and_evaluate(cfg)
+    assert 0 <= metrics['accuracy/top1'] <= 100
+    assert changed == all_names(runner)
+
+
+def test_linear_probe_trains_the_linear_layer_alone(repository, cifar10, tmp_path, monkeypatch):
+    monkeypatch.setenv('IMAGE_DIR', str(cifar10))
+    cfg = shorten(load(repository, LINEAR_PROBE), tmp_path, batch_size=32, train=64, val=32)
+    runner, changed, metrics = train_and_evaluate(cfg)
+    assert 0 <= metrics['accuracy/top1'] <= 100
+    assert changed == {'head.fc.weight', 'head.fc.bias'}
+    assert not list(runner.model.neck.parameters())
