@@ -1,0 +1,20 @@
+from mmaddp.evaluation.corruption_error import (
+    ALEXNET_ERRORS,
+    CORRUPTIONS,
+    SEVERITIES,
+    CorruptionErrors,
+    corruption_errors,
+)
+from mmaddp.evaluation.robustness_summary import format_table, summarise
+from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
+
+__all__ = [
+    'ALEXNET_ERRORS',
+    'CORRUPTIONS',
+    'SEVERITIES',
+    'CorruptionErrors',
+    'SubsetAccuracy',
+    'corruption_errors',
+    'format_table',
+    'summarise',
+]

@@ -1,0 +1,115 @@
+"""From the results of single test sets to one summary and one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmaddp.evaluation.corruption_error import CORRUPTIONS, SEVERITIES, corruption_errors
+
+PLAIN_DATASETS = {'imagenet-a': 200, 'imagenet-r': 200, 'imagenet-sketch': 1000}
+HEADER = ('data set', 'images', 'top-1 (%)', 'error (%)', 'CE (%)')
+
+
+def summarise(parts: Mapping[str, Mapping]) -> dict:
+    """Gather the results of parts into figures for each data set.
+
+    Args:
+        parts: For keys such as 'imagenet-a' and 'imagenet-c/fog/3' a mapping with ``top1``
+            (percent), ``images`` and ``classes`` (how many classes have images).
+
+    Returns:
+        For each data set that is there ``top1``, ``error``, ``images`` and ``notes`` (lines on
+        what is incomplete); for 'imagenet-c' also ``mce`` and ``corruptions``, with ``top1``,
+        ``error``, ``ce`` and ``images`` for each. Percent; None where severities are missing.
+    """
+    summary = {
+        name: {
+            'top1': parts[name]['top1'],
+            'error': 100 - parts[name]['top1'],
+            'images': parts[name]['images'],
+            'notes': _class_notes(name, parts[name]['classes'], classes),
+        }
+        for name, classes in PLAIN_DATASETS.items()
+        if name in parts
+    }
+    results = _severities(parts)
+    if results:
+        summary['imagenet-c'] = _summarise_corruptions(results)
+    return summary
+
+
+def _severities(parts: Mapping[str, Mapping]) -> dict[str, dict[int, Mapping]]:
+    keys = {c: {s: f'imagenet-c/{c}/{s}' for s in SEVERITIES} for c in CORRUPTIONS}
+    found = {
+        c: {s: parts[key] for s, key in severities.items() if key in parts}
+        for c, severities in keys.items()
+    }
+    return {c: severities for c, severities in found.items() if severities}
+
+
+def _summarise_corruptions(results: dict[str, dict[int, Mapping]]) -> dict:
+    errors = {c: {s: 100 - r['top1'] for s, r in results[c].items()} for c in results}
+    figures = corruption_errors(errors)
+    corruptions = {
+        c: {
+            'top1': 100 - figures.error[c] if c in figures.error else None,
+            'error': figures.error.get(c),
+            'ce': figures.ce.get(c),
+            'images': sum(r['images'] for r in results[c].values()),
+        }
+        for c in results
+    }
+    fewest = min(r['classes'] for severities in results.values() for r in severities.values())
+    return {
+        'top1': None if figures.mean_error is None else 100 - figures.mean_error,
+        'error': figures.mean_error,
+        'mce': figures.mce,
+        'images': sum(corruption['images'] for corruption in corruptions.values()),
+        'corruptions': corruptions,
+        'notes': _missing_notes(figures.missing) + _class_notes('imagenet-c', fewest, 1000),
+    }
+
+
+def _class_notes(name: str, present: int, expected: int) -> list[str]:
+    if present == expected:
+        return []
+    return [
+        f'{name}: images for {present} of its {expected} classes only; '
+        f'not comparable with published figures'
+    ]
+
+
+def _missing_notes(missing: Mapping[str, tuple[int, ...]]) -> list[str]:
+    if not missing:
+        return []
+    lacking = ', '.join(
+        c if severities == SEVERITIES else f'{c} (severity {", ".join(map(str, severities))})'
+        for c, severities in missing.items()
+    )
+    return [
+        f'imagenet-c: no mCE, which needs all 15 corruptions at 5 severities; missing: {lacking}'
+    ]
+
+
+def format_table(summary: Mapping[str, Mapping]) -> str:
+    """Lay a summary of :func:`summarise` out as a table of text, notes below it."""
+    rows = [HEADER]
+    for name, result in summary.items():
+        rows += [_row(f'  {c}', figures) for c, figures in result.get('corruptions', {}).items()]
+        label, ce = (f'{name} (mean, mCE)', 'mce') if 'mce' in result else (name, 'ce')
+        rows.append(_row(label, result, ce))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = [_align(row, widths) for row in rows]
+    rule = '-' * len(lines[0])
+    notes = [f'note: {note}' for result in summary.values() for note in result['notes']]
+    return '\n'.join([lines[0], rule, *lines[1:], *notes])
+
+
+def _row(label: str, result: Mapping, ce: str = 'ce') -> tuple[str, ...]:
+    figures = (result['top1'], result['error'], result.get(ce))
+    return (label, str(result['images']), *('-' if f is None else f'{f:.2f}' for f in figures))
+
+
+def _align(row: tuple[str, ...], widths: list[int]) -> str:
+    figures = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+    return '  '.join([row[0].ljust(widths[0]), *figures])
