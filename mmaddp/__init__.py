@@ -4,7 +4,15 @@ Importing the package registers everything in it, so that a config needs no more
 ``custom_imports = dict(imports=['mmaddp'])``.
 """
 
-from . import datasets, engine, evaluation, models
+from importlib.util import find_spec
+
+from . import engine, models
 from .version import __version__
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'engine', 'models']
+
+# Classification's own needs are not asked of those who only detect or segment.
+if find_spec('mmpretrain'):
+    from . import datasets, evaluation
+
+    __all__ += ['datasets', 'evaluation']

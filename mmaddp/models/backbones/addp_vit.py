@@ -201,14 +201,20 @@ class ADDPViT(BaseModule):
         return (num_depths - 1 if name.startswith('norm.') else 0), num_depths
 
     def init_weights(self) -> None:
-        """Draw the weights as MAE and BEiT do; then take those of ``init_cfg``, if any."""
+        """Draw the weights as MAE does; then take those of ``init_cfg``, if any.
+
+        Linear layers and the patch embedding, as the linear layer that it is, are Xavier-uniform,
+        positions and class token normal with a deviation of 0.02, relative positions zero.
+        """
         if self.is_init:
             return
         for name, parameter in self.named_parameters():
             if name.endswith('bias'):
                 nn.init.zeros_(parameter)
-            elif 'rel_pos' not in name and 'norm' not in name:
-                nn.init.trunc_normal_(parameter, std=0.02)
+            elif name in ('pos_embed', 'cls_token'):
+                nn.init.normal_(parameter, std=0.02)
+            elif parameter.ndim > 1 and 'rel_pos' not in name:
+                nn.init.xavier_uniform_(parameter.data.flatten(1))
         if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
             load_pretrained_backbone(self, self.init_cfg['checkpoint'])
             self._is_init = True

@@ -1,0 +1,289 @@
+"""Speed and peak memory of a config's training step and inference, on synthetic batches."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from torch import nn
+
+from mmaddp.engine.hooks.data_check_hook import find_head
+from mmaddp.engine.preflight import check_runs_on_cpu
+from mmaddp.utils import UserError
+
+_BOXES_PER_IMAGE = 8
+_STATUS = Path('/proc/self/status')
+
+
+def benchmark(
+    config: Config,
+    batch_size: int = 2,
+    image_size: tuple[int, int] | None = None,
+    iterations: int = 10,
+    warmup: int = 3,
+    device: str | None = None,
+    pretrained: bool = False,
+) -> dict[str, Any]:
+    """Measure the training step and inference of a config's model.
+
+    Args:
+        config: The whole config; detectors, segmentors and classifiers are known.
+        batch_size: Images of a batch.
+        image_size: Height and width; the backbone's ``img_size`` when None.
+        iterations: Steps that count.
+        warmup: Steps before them that do not.
+        device: 'cuda' or 'cpu'; the GPU where there is one when None.
+        pretrained: Load the weights that ``init_cfg`` names; speed does not depend on them.
+
+    Returns:
+        Settings, and for 'training' and 'inference' the images per second (of the median step),
+        median milliseconds of each phase, ``peak_memory_mib`` (explained by ``memory_kind``) and
+        ``memory_before_mib``, in use between two steps after the warm-up.
+
+    Raises:
+        UserError: The config needs a GPU and there is none.
+    """
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    model = _build_model(config, device, pretrained)
+    size = image_size or _backbone_size(config)
+    result = {
+        'device': torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
+        'threads': torch.get_num_threads(),
+        'torch': torch.__version__,
+        'batch_size': batch_size,
+        'image_size': list(size),
+        'iterations': iterations,
+        'warmup': warmup,
+        'parameters': sum(p.numel() for p in model.parameters()),
+        'memory_kind': _memory_kind(device),
+    }
+    batch = synthetic_batch(config, model, batch_size, size)
+    # Inference goes first: on the CPU, memory that training freed would count as resident.
+    inference, training = _inference_step(model), _training_step(config, model)
+    result['inference'] = _measure(inference, batch, device, batch_size, iterations, warmup)
+    result['training'] = _measure(training, batch, device, batch_size, iterations, warmup)
+    return result
+
+
+def synthetic_batch(
+    config: Config, model: nn.Module, batch_size: int, size: tuple[int, int]
+) -> dict[str, list]:
+    """Random images (3, H, W), uint8, with random labels of the kind that the scope trains on.
+
+    Detection has 8 boxes with masks an image, segmentation a label a pixel, classification a label
+    an image.
+    """
+    makers = {'mmdet': _detection, 'mmseg': _segmentation, 'mmpretrain': _classification}
+    scope = config.get('default_scope')
+    if scope not in makers:
+        raise UserError(f'default_scope must be one of {", ".join(makers)}, not {scope}')
+    generator = torch.Generator().manual_seed(0)
+    head = find_head(model)
+    classes = head.num_classes if head is not None else 1
+    shape = (3, *size)
+    images = [
+        torch.randint(0, 256, shape, generator=generator).to(torch.uint8) for _ in range(batch_size)
+    ]
+    samples = [makers[scope](size, classes, generator) for _ in images]
+    return {'inputs': images, 'data_samples': samples}
+
+
+def _build_model(config: Config, device: str, pretrained: bool) -> nn.Module:
+    if device == 'cpu':
+        check_runs_on_cpu(config, trains=True)
+    model = revert_sync_batchnorm(MODELS.build(config.model))
+    if pretrained:
+        model.init_weights()
+    return model.to(device)
+
+
+def _backbone_size(config: Config) -> tuple[int, int]:
+    size = config.model.backbone.get('img_size')
+    if size is None:
+        raise UserError('the backbone has no img_size: give --img-size HEIGHT WIDTH')
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _meta(size: tuple[int, int]) -> dict[str, Any]:
+    return {
+        'img_shape': size,
+        'ori_shape': size,
+        'pad_shape': size,
+        'batch_input_shape': size,
+        'scale_factor': (1.0, 1.0),
+        'img_path': '',
+    }
+
+
+def _detection(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.bbox import HorizontalBoxes
+    from mmdet.structures.mask import BitmapMasks
+
+    height, width = size
+    corners = torch.rand(_BOXES_PER_IMAGE, 2, generator=generator) * 0.5
+    extents = 0.1 + torch.rand(_BOXES_PER_IMAGE, 2, generator=generator) * 0.4
+    boxes = torch.cat([corners, corners + extents], 1) * torch.tensor([width, height] * 2)
+    masks = np.zeros((_BOXES_PER_IMAGE, height, width), np.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.long().tolist()):
+        mask[top:bottom, left:right] = 1
+    labels = torch.randint(0, classes, (_BOXES_PER_IMAGE,), generator=generator)
+    sample = DetDataSample(metainfo=_meta(size))
+    sample.gt_instances = InstanceData(
+        bboxes=HorizontalBoxes(boxes), labels=labels, masks=BitmapMasks(masks, height, width)
+    )
+    sample.ignored_instances = InstanceData(bboxes=HorizontalBoxes(boxes[:0]), labels=labels[:0])
+    return sample
+
+
+def _segmentation(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmseg.structures import SegDataSample
+
+    labels = torch.randint(0, classes, (1, *size), generator=generator)
+    sample = SegDataSample(metainfo=_meta(size))
+    sample.gt_sem_seg = PixelData(data=labels)
+    return sample
+
+
+def _classification(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmpretrain.structures import DataSample
+
+    label = int(torch.randint(0, classes, (1,), generator=generator))
+    return DataSample(metainfo=_meta(size)).set_gt_label(label)
+
+
+Mark = Callable[[str], None]
+Step = Callable[[dict, Mark], None]
+
+
+def _training_step(config: Config, model: nn.Module) -> Step:
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    # Each step that is timed updates the weights, however many the config accumulates.
+    wrapper._accumulative_counts = 1
+
+    def step(batch: dict, mark: Mark) -> None:
+        model.train()
+        with wrapper.optim_context(model):
+            data = model.data_preprocessor(batch, True)
+            losses, _ = model.parse_losses(model(**data, mode='loss'))
+        mark('forward')
+        wrapper.backward(losses)
+        mark('backward')
+        wrapper.step()
+        wrapper.zero_grad()
+        mark('optimizer')
+
+    return step
+
+
+def _inference_step(model: nn.Module) -> Step:
+    @torch.no_grad()
+    def step(batch: dict, mark: Mark) -> None:
+        model.eval()
+        model.test_step(batch)
+        mark('forward')
+
+    return step
+
+
+def _measure(
+    step: Step, batch: dict, device: str, batch_size: int, iterations: int, warmup: int
+) -> dict[str, Any]:
+    for _ in range(warmup):
+        step(_copy(batch), lambda phase: None)
+    gc.collect()
+    phases: dict[str, list[float]] = {}
+    before = _memory_in_use(device)
+    with _peak_memory(device) as memory:
+        for _ in range(iterations):
+            clock = _Stopwatch(device, phases)
+            step(_copy(batch), clock)
+    totals = [sum(durations) for durations in zip(*phases.values())]
+    return {
+        'images_per_second': batch_size / statistics.median(totals),
+        'milliseconds': {k: 1e3 * statistics.median(v) for k, v in phases.items()},
+        'peak_memory_mib': memory['peak'] / 2**20,
+        'memory_before_mib': before / 2**20,
+    }
+
+
+def _copy(batch: dict) -> dict:
+    """A batch as a dataloader gives it: preprocessors and losses change samples in place."""
+    samples = [sample.clone() for sample in batch['data_samples']]
+    return {'inputs': list(batch['inputs']), 'data_samples': samples}
+
+
+class _Stopwatch:
+    """Durations between calls, by the phase that each call ends."""
+
+    def __init__(self, device: str, phases: dict[str, list[float]]) -> None:
+        self.device, self.phases = device, phases
+        self.last = self._now()
+
+    def _now(self) -> float:
+        if self.device == 'cuda':
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def __call__(self, phase: str) -> None:
+        now = self._now()
+        self.phases.setdefault(phase, []).append(now - self.last)
+        self.last = now
+
+
+def _memory_kind(device: str) -> str:
+    if device == 'cuda':
+        return 'peak bytes of tensors in the CUDA allocator, weights and optimizer included'
+    if _can_reset_peak():
+        return 'peak resident set of the whole process during the steps that count'
+    return 'peak resident set of the whole process since its start'
+
+
+@contextmanager
+def _peak_memory(device: str) -> Iterator[dict[str, float]]:
+    """Give a dict that holds the 'peak' in bytes once the block has ended."""
+    memory: dict[str, float] = {}
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        yield memory
+        memory['peak'] = torch.cuda.max_memory_allocated()
+        return
+    _can_reset_peak()
+    yield memory
+    memory['peak'] = _resident_bytes('VmHWM')
+
+
+def _can_reset_peak() -> bool:
+    """Set the kernel's high-water mark back to the present size, where Linux allows it."""
+    try:
+        Path('/proc/self/clear_refs').write_text('5')
+    except OSError:
+        return False
+    return True
+
+
+def _memory_in_use(device: str) -> float:
+    return torch.cuda.memory_allocated() if device == 'cuda' else _resident_bytes('VmRSS')
+
+
+def _resident_bytes(field: str) -> float:
+    if _STATUS.exists():
+        lines = [line for line in _STATUS.read_text().splitlines() if line.startswith(field)]
+        return float(lines[0].split()[1]) * 1024
+    unit = 1 if os.uname().sysname == 'Darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

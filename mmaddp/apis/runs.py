@@ -1,0 +1,136 @@
+"""A training or a test from a config to its end."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.registry import RUNNERS
+
+from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.preflight import preflight
+from mmaddp.engine.runner.resume import find_newest
+from mmaddp.utils import UserError, atomic_write
+
+METRICS_FILE = 'test_metrics.json'
+
+
+def train(config: Config, resume: str | None = None) -> Any:
+    """Train a config in its ``work_dir``.
+
+    Args:
+        config: The whole config; see :func:`mmaddp.engine.setup.prepare_run`.
+        resume: A checkpoint to go on from, or 'auto' for the newest whole one of ``work_dir``;
+            where there is none yet, training starts from the beginning.
+
+    Returns:
+        The runner, after training.
+
+    Raises:
+        UserError: Whatever is wrong with the config, the data or the checkpoint.
+    """
+    with clear_errors():
+        if resume == 'auto':
+            resume = find_newest(config.work_dir)
+            if resume is None:
+                print(f'{config.work_dir}: nothing to resume yet, training starts anew', flush=True)
+        if resume is not None:
+            config.resume, config.load_from = True, resume
+        preflight(config, 'train')
+        runner = RUNNERS.build(config)
+        runner.train()
+    return runner
+
+
+def test(config: Config) -> dict[str, float]:
+    """Test the weights of ``config.load_from``; the metrics also go to ``test_metrics.json``.
+
+    Returns:
+        The metrics by name.
+
+    Raises:
+        UserError: Whatever is wrong with the config, the data or the checkpoint.
+    """
+    with clear_errors():
+        preflight(config, 'test')
+        metrics = RUNNERS.build(config).test()
+    metrics = {name: _plain(value) for name, value in metrics.items()}
+    if is_main_process():
+        path = Path(config.work_dir) / METRICS_FILE
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(metrics, indent=2) + '\n')
+        for name, value in metrics.items():
+            print(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
+        print(f'metrics: {path}')
+    return metrics
+
+
+def use_tta(config: Config) -> None:
+    """Switch a config to its test-time augmentation, ``tta_model`` and ``tta_pipeline``."""
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in config:
+            raise UserError(
+                f'--tta: the config has no {key}; take one with tta_model, tta_pipeline'
+            )
+    dataset = config.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    dataset.pipeline = config.tta_pipeline
+    config.model = {**config.tta_model, 'module': config.model}
+
+
+def write_predictions(config: Config, path: str) -> None:
+    """Have the test write each image's prediction to a pickle file."""
+    if not path.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {path}: the file of predictions must end in .pkl')
+    evaluators = config.test_evaluator
+    evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
+    in_mmdet = config.get('default_scope') == 'mmdet'
+    dump = 'mmdet.DumpDetResults' if in_mmdet else 'mmengine.DumpResults'
+    config.test_evaluator = [*evaluators, {'type': dump, 'out_file_path': path}]
+
+
+def draw_predictions(config: Config, folder: str) -> None:
+    """Have the test write a picture of each image with its prediction into ``folder``."""
+    scope = config.get('default_scope')
+    if scope not in _DRAWING:
+        known = ', '.join(_DRAWING)
+        raise UserError(f'--show-dir: default_scope must be one of {known}, not {scope}')
+    folder = os.path.abspath(folder)
+    hook, visualizer = _DRAWING[scope](folder)
+    config.setdefault('default_hooks', {})['visualization'] = hook
+    if not config.get('visualizer'):
+        config.visualizer = {**visualizer, 'vis_backends': [{'type': 'LocalVisBackend'}]}
+    if scope == 'mmseg':
+        config.visualizer.save_dir = folder
+
+
+def _detector_drawing(folder: str) -> tuple[dict, dict]:
+    hook = {'type': 'mmdet.DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
+    return hook, {'type': 'mmdet.DetLocalVisualizer'}
+
+
+def _segmentor_drawing(folder: str) -> tuple[dict, dict]:
+    hook = {'type': 'mmseg.SegVisualizationHook', 'draw': True, 'interval': 1}
+    return hook, {'type': 'mmseg.SegLocalVisualizer'}
+
+
+def _classifier_drawing(folder: str) -> tuple[dict, dict]:
+    hook = {'type': 'mmpretrain.VisualizationHook', 'enable': True, 'interval': 1}
+    return {**hook, 'out_dir': folder}, {'type': 'mmpretrain.UniversalVisualizer'}
+
+
+_DRAWING = {
+    'mmdet': _detector_drawing,
+    'mmseg': _segmentor_drawing,
+    'mmpretrain': _classifier_drawing,
+}
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy or tensor scalar as Python's number, for JSON."""
+    return value.item() if hasattr(value, 'item') else value

@@ -1,0 +1,40 @@
+"""Dataloader configs with this package's wrappers around what the user named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def make_resumable(dataloader: Any, seed: int) -> Any:
+    """Wrap a training dataloader config: its order and randomness depend on the position alone.
+
+    A dataloader that is built already comes back as it is.
+    """
+    if not isinstance(dataloader, dict):
+        return dataloader
+    wrapped = dict(dataloader)
+    wrapped['dataset'] = {
+        'type': 'mmaddp.SeededDataset',
+        'dataset': dataloader['dataset'],
+        'seed': seed,
+        'source': 'train_dataloader.dataset',
+    }
+    wrapped['sampler'] = {
+        'type': 'mmaddp.PositionedSampler',
+        'sampler': dataloader['sampler'],
+        'seed': seed,
+    }
+    if dataloader.get('batch_sampler'):
+        wrapped['batch_sampler'] = {
+            'type': 'mmaddp.SkippableBatchSampler',
+            'batch_sampler': dataloader['batch_sampler'],
+        }
+    return wrapped
+
+
+def guard_evaluation(dataloader: Any, name: str) -> Any:
+    """Wrap the dataset of the dataloader config ``name`` so that its faults name the file."""
+    if not isinstance(dataloader, dict):
+        return dataloader
+    guarded = {'type': 'mmaddp.GuardedDataset', 'dataset': dataloader['dataset']}
+    return {**dataloader, 'dataset': {**guarded, 'source': f'{name}.dataset'}}

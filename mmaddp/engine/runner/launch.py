@@ -1,0 +1,53 @@
+"""Several processes on machines without a GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import timedelta
+
+import torch.distributed as torch_dist
+
+from mmaddp.utils import UserError
+
+_LAUNCHER_VARIABLES = {
+    'pytorch': {'RANK': 'RANK', 'WORLD_SIZE': 'WORLD_SIZE', 'LOCAL_RANK': 'LOCAL_RANK'},
+    'slurm': {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'},
+    'mpi': {
+        'RANK': 'OMPI_COMM_WORLD_RANK',
+        'WORLD_SIZE': 'OMPI_COMM_WORLD_SIZE',
+        'LOCAL_RANK': 'OMPI_COMM_WORLD_LOCAL_RANK',
+    },
+}
+
+
+def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
+    """Join a gloo process group with what the launcher left in the environment.
+
+    MMEngine's own way picks a CUDA device first and fails where there is none.
+
+    Args:
+        launcher: 'pytorch' (torchrun), 'slurm' or 'mpi'.
+        timeout: Seconds that a collective may take; torch's default when None.
+
+    Raises:
+        UserError: The launcher's variables are not in the environment.
+    """
+    for name, variable in _LAUNCHER_VARIABLES[launcher].items():
+        if variable not in os.environ:
+            raise UserError(
+                f'--launcher {launcher} needs {variable} in the environment: start the tool with '
+                'tools/dist_train.sh, tools/slurm_train.sh or mpirun'
+            )
+        os.environ[name] = os.environ[variable]
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_slurm_host() if launcher == 'slurm' else '127.0.0.1'
+    limit = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    torch_dist.init_process_group(backend='gloo', **limit)
+
+
+def _first_slurm_host() -> str:
+    nodes = os.environ['SLURM_NODELIST']
+    command = ['scontrol', 'show', 'hostnames', nodes]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]

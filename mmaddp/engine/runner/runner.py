@@ -1,0 +1,145 @@
+"""MMEngine's runner, made reproducible: killed at any moment, it ends with the same weights."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_distributed, is_main_process, master_only
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner as MMEngineRunner
+from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from torch import nn
+
+from mmaddp.engine.data import guard_evaluation, make_resumable
+from mmaddp.registry import RUNNERS
+from mmaddp.utils import atomic_write
+
+from .launch import init_cpu_process_group
+from .resume import remove_leftovers, resolve_resume
+from .weights import check_weights
+
+_LOOPS = {True: 'mmaddp.EpochBasedTrainLoop', False: 'mmaddp.IterBasedTrainLoop'}
+
+
+@RUNNERS.register_module()
+class Runner(MMEngineRunner):
+    """Trains and tests like MMEngine's runner; what differs:
+
+    - All randomness is a function of (seed, position in the training), so that a run that was
+      killed and resumed ends with the same bits, whatever the number of workers.
+    - Checkpoints are written to a temporary file that then takes its place at once.
+    - Without a GPU several processes talk through gloo.
+    - ``load_from`` reads any file that :mod:`mmaddp.checkpoints` knows, without executing code
+      from it, and refuses one that does not fit.
+    - The learning rate scales with the batch that one optimizer step sees, gradient accumulation
+      included.
+    """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> Runner:
+        """Build from a config; ``resume=True`` finds the newest whole checkpoint first."""
+        return super().from_cfg(resolve_resume(cfg))
+
+    @property
+    def base_seed(self) -> int:
+        """The seed that all processes share."""
+        return self.seed - self.rank * bool(self._randomness_cfg.get('diff_rank_seed'))
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up the processes, with gloo where there is no GPU."""
+        if self.distributed and not is_distributed() and get_device() == 'cpu':
+            timeout = (env_cfg.get('dist_cfg') or {}).get('timeout')
+            init_cpu_process_group(self.launcher, timeout)
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap for several processes; modules on the CPU must not be given a device."""
+        if self.distributed and get_device() == 'cpu':
+            os.environ.setdefault('LOCAL_RANK', '0')
+            model_wrapper_cfg = {
+                'type': 'MMDistributedDataParallel',
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
+                **(model_wrapper_cfg or {}),
+                'device_ids': None,
+            }
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
+        """Register the config's hooks and the one that seeds each iteration."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook({'type': 'mmaddp.IterationSeedHook'})
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the training loop over data whose order depends on the position alone."""
+        if is_main_process():
+            remove_leftovers(self.work_dir)
+        self._train_dataloader = make_resumable(self._train_dataloader, self.base_seed)
+        if isinstance(loop, dict):
+            loop = copy.deepcopy(loop)
+            if 'by_epoch' in loop:
+                loop['type'] = _LOOPS[loop.pop('by_epoch')]
+            elif loop.get('type') in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
+                loop['type'] = 'mmaddp.' + loop['type']
+        return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """Build the validation loop over data whose faults name their file."""
+        self._val_dataloader = guard_evaluation(self._val_dataloader, 'val_dataloader')
+        return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """Build the test loop over data whose faults name their file."""
+        self._test_dataloader = guard_evaluation(self._test_dataloader, 'test_dataloader')
+        return super().build_test_loop(loop)
+
+    def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
+        """Scale the learning rate by the images of one optimizer step over ``base_batch_size``."""
+        if auto_scale_lr and auto_scale_lr.get('enable'):
+            accumulated = getattr(optim_wrapper, '_accumulative_counts', 1)
+            if accumulated > 1:
+                self.logger.info(f'One optimizer step sees {accumulated} batches.')
+            base = auto_scale_lr['base_batch_size'] / accumulated
+            auto_scale_lr = {**auto_scale_lr, 'base_batch_size': base}
+        super().scale_lr(optim_wrapper, auto_scale_lr)
+
+    def load_checkpoint(
+        self, filename: str, map_location: Any = 'cpu', strict: bool = False, **kwargs: Any
+    ) -> dict:
+        """Load weights; when not resuming, from any known layout and only if they fit.
+
+        Raises:
+            UserError: The file is missing, truncated, of another model or of another size.
+        """
+        if self._resume or '://' in str(filename):
+            return super().load_checkpoint(filename, map_location, strict, **kwargs)
+        from mmaddp.checkpoints import read_model_checkpoint
+
+        checkpoint = read_model_checkpoint(filename)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        weights = checkpoint.get('state_dict', checkpoint)
+        check_weights(model, weights, filename, complete=not self._is_training)
+        _load_checkpoint_to_model(model, checkpoint, strict)
+        self._has_loaded = True
+        self.logger.info(f'Loaded the weights of {filename}')
+        return checkpoint
+
+    @property
+    def _is_training(self) -> bool:
+        return isinstance(self.optim_wrapper, OptimWrapper)
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint: a reader finds the whole of it or nothing."""
+        if '://' in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with atomic_write(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)

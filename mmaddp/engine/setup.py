@@ -1,0 +1,170 @@
+"""From a command line to a config: what tools/train.py, test.py and the analysis tools share."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner as MMEngineRunner
+from torch.utils.data import DataLoader
+
+from mmaddp.utils import UserError
+
+from .explain import accepted_arguments, find_class, first_line, nearest
+
+AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+_LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch'}
+_TOP_KEYS = {'custom_imports', 'default_scope', 'find_unused_parameters', 'sync_bn', 'compile'}
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the config and ``--cfg-options``, which every tool takes."""
+    parser.add_argument('config', help='the config file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, such as train_dataloader.batch_size=2',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing share: the work folder and the launcher."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (work_dirs/CONFIG)')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what starts several processes',
+    )
+    # torch.distributed.launch passes it; torchrun sets the environment.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+    """Read a config file and merge ``options`` into it.
+
+    Args:
+        path: The config file.
+        options: Values by dotted key. A key that the config does not have must be one that its
+            class, dataloader or runner takes, and must not look like a misspelt one.
+
+    Raises:
+        UserError: The file is missing or does not run, or a key is not known.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'{path}: no such config file')
+    try:
+        config = Config.fromfile(str(path))
+    except Exception as error:
+        raise UserError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    for key in options or {}:
+        _check_option(config, key)
+    config.merge_from_dict(options or {})
+    return config
+
+
+def prepare_run(config: Config, arguments: argparse.Namespace) -> Config:
+    """Set the work folder, the launcher and the runner of a training or a test."""
+    config.launcher = arguments.launcher
+    os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
+    if arguments.work_dir:
+        config.work_dir = arguments.work_dir
+    elif not config.get('work_dir'):
+        config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
+    config.setdefault('runner_type', 'mmaddp.Runner')
+    return config
+
+
+def set_amp(config: Config, precision: str) -> None:
+    """Choose mixed precision.
+
+    Args:
+        config: The config, changed in place.
+        precision: 'fp16', 'bf16', 'off', or 'auto', which takes bf16 where the GPU has it.
+    """
+    wrapper = config.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp cannot change optim_wrapper.type={wrapper.type}')
+    for key in ('dtype', 'loss_scale'):
+        wrapper.pop(key, None)
+    if precision == 'off':
+        wrapper.type = 'OptimWrapper'
+        return
+    if precision == 'auto':
+        has_bf16 = get_device() == 'cuda' and torch.cuda.is_bf16_supported()
+        precision = 'bf16' if has_bf16 else 'fp16'
+    wrapper.type, wrapper.dtype = 'AmpOptimWrapper', AMP_DTYPES[precision]
+    # bfloat16 has float32's range: nothing underflows, so there is nothing to scale.
+    wrapper.loss_scale = 'dynamic' if precision == 'fp16' else {'enabled': False}
+
+
+def set_seed(config: Config, seed: int) -> None:
+    """Choose the seed of all randomness, kept in ``randomness.seed``."""
+    config.randomness = {**(config.get('randomness') or {}), 'seed': seed}
+
+
+def set_auto_scale_lr(config: Config) -> None:
+    """Scale the learning rate with the batch; the config must say which batch it is meant for."""
+    if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
+        raise UserError(
+            '--auto-scale-lr: the config does not say which batch its learning rate is for: give '
+            '--cfg-options auto_scale_lr.base_batch_size=N'
+        )
+    config.auto_scale_lr.enable = True
+
+
+def _check_option(config: Config, key: str) -> None:
+    """Refuse a key that the config does not have and that looks like a mistake."""
+    parent: Any = config
+    steps = key.split('.')
+    for depth, step in enumerate(steps):
+        if isinstance(parent, (list, tuple)):
+            parent = _list_item(parent, step, key)
+        elif not isinstance(parent, dict) and not isinstance(parent, Config):
+            return
+        elif step in parent:
+            parent = parent[step]
+        else:
+            _check_new_key(parent, step, key, at_top=depth == 0, through=steps[:depth])
+            return
+
+
+def _list_item(parent: Any, step: str, key: str) -> Any:
+    if not step.isdigit() or int(step) >= len(parent):
+        raise UserError(f'--cfg-options {key}: {step!r} is not one of 0..{len(parent) - 1}')
+    return parent[int(step)]
+
+
+def _check_new_key(parent: Any, step: str, key: str, at_top: bool, through: list[str]) -> None:
+    known, only_known = _known_keys(parent, at_top, through)
+    if step in known or step in ('_delete_', '_scope_'):
+        return
+    close = nearest(step, {*known, *parent.keys()}, cutoff=0.6 if only_known else 0.8)
+    if close or only_known:
+        hint = f'did you mean {".".join([*through, close])}?' if close else 'remove it'
+        raise UserError(f'--cfg-options {key}: the config has no such key: {hint}')
+
+
+def _known_keys(parent: Any, at_top: bool, through: list[str]) -> tuple[Iterable[str], bool]:
+    """Keys that may be new here, and whether no others may."""
+    if at_top:
+        return set(inspect.signature(MMEngineRunner.__init__).parameters) | _TOP_KEYS, False
+    if through[-1].endswith('_dataloader'):
+        return accepted_arguments(DataLoader)[0] | _LOADER_KEYS, True
+    target = find_class(parent['type']) if isinstance(parent.get('type'), str) else None
+    if target is None:
+        return set(), False
+    names, takes_others = accepted_arguments(target)
+    return names, not takes_others

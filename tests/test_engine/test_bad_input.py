@@ -1,0 +1,339 @@
+"""Each kind of bad input ends in one line that names the file or key and the remedy."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from PIL import Image
+from tiny_runs import classifier, write_pictures
+
+from mmaddp.apis.runs import test as run_test
+from mmaddp.apis.runs import train
+from mmaddp.engine.data import GuardedDataset
+from mmaddp.engine.data.pictures import picture_fault
+from mmaddp.engine.explain import clear_errors, own_words
+from mmaddp.engine.hooks.data_check_hook import out_of_range
+from mmaddp.engine.preflight import check_runs_on_cpu, preflight
+from mmaddp.engine.runner.weights import check_weights
+from mmaddp.engine.setup import load_config, set_amp, set_auto_scale_lr
+from mmaddp.utils import UserError
+
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return write_pictures(tmp_path / 'pictures', per_class=2)
+
+
+@pytest.fixture
+def config(tmp_path, pictures):
+    config = classifier(pictures, tmp_path / 'work')
+    config.merge_from_dict({'train_cfg.max_epochs': 1, 'custom_hooks': []})
+    return config
+
+
+@pytest.fixture
+def config_file(tmp_path, config):
+    config.dump(tmp_path / 'config.py')
+    return tmp_path / 'config.py'
+
+
+def one_line(error: pytest.ExceptionInfo) -> str:
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+
+class TestConfig:
+    def test_missing_file(self):
+        with pytest.raises(UserError, match=r'absent\.py: no such config file'):
+            load_config('absent.py')
+
+    @pytest.mark.parametrize('text', ['a = (', 'a = b', "_base_ = './absent.py'"])
+    def test_broken_file(self, tmp_path, text):
+        (tmp_path / 'broken.py').write_text(text)
+        with pytest.raises(UserError, match=r'broken\.py: \w+Error') as error:
+            load_config(tmp_path / 'broken.py')
+        one_line(error)
+
+    @pytest.mark.parametrize(
+        ('key', 'meant'),
+        [
+            ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
+            ('modle.backbone.img_size', 'model'),
+            ('model.backbone.drop_path', 'model.backbone.drop_path_rate'),
+            ('model.backbone.arch.num_layer', 'model.backbone.arch.num_layers'),
+            ('default_hooks.checkpoint.max_keep_ckpt', 'default_hooks.checkpoint.max_keep_ckpts'),
+            ('param_scheduler.0.T_maxx', 'param_scheduler.0.T_max'),
+        ],
+    )
+    def test_misspelt_option(self, config_file, key, meant):
+        with pytest.raises(UserError, match=rf'{key}: .*did you mean {meant}') as error:
+            load_config(config_file, {key: 1})
+        one_line(error)
+
+    @pytest.mark.parametrize(
+        'key',
+        [
+            'model.backbone.with_cp',
+            'train_dataloader.persistent_workers',
+            'train_dataloader.num_batch_per_epoch',
+            'load_from',
+            'randomness.deterministic',
+            'auto_scale_lr.base_batch_size',
+            'model.backbone.init_cfg.checkpoint',
+            'optim_wrapper.clip_grad.max_norm',
+            'optim_wrapper.accumulative_counts',
+            'param_scheduler.0.eta_min',
+        ],
+    )
+    def test_new_options_that_exist_pass(self, config_file, key):
+        load_config(config_file, {key: 1})
+
+    def test_misspelt_type(self, config):
+        config.model.backbone.type = 'mmaddp.ADDPVit'
+        with pytest.raises(UserError, match=r"'mmaddp\.ADDPVit'.*did you mean 'ADDPViT'") as error:
+            train(config)
+        one_line(error)
+
+    def test_misspelt_type_of_a_dataset(self, config):
+        config.train_dataloader.dataset.pipeline[0].type = 'LoadImageFromFiles'
+        with pytest.raises(UserError, match="did you mean 'LoadImageFromFile'") as error:
+            train(config)
+        one_line(error)
+
+    def test_misspelt_key(self, config):
+        config.model.head.num_clases = 3
+        with pytest.raises(
+            UserError, match=r"LinearClsHead has no key 'num_clases'.*'num_classes'"
+        ):
+            train(config)
+
+    def test_missing_key(self, config):
+        del config.model.head.num_classes
+        with pytest.raises(UserError, match="LinearClsHead needs the key 'num_classes'"):
+            train(config)
+
+    def test_scaling_without_a_base(self, config):
+        with pytest.raises(UserError, match=r'auto_scale_lr\.base_batch_size'):
+            set_auto_scale_lr(config)
+
+    def test_bugs_keep_their_traceback(self):
+        with pytest.raises(ZeroDivisionError), clear_errors():
+            _ = 1 / 0
+
+
+class TestMachine:
+    @no_gpu
+    def test_mixed_precision(self, config):
+        set_amp(config, 'auto')
+        with pytest.raises(UserError, match=r'needs a GPU.*--amp off'):
+            train(config)
+        set_amp(config, 'off')
+        check_runs_on_cpu(config, trains=True)
+
+    def test_sync_norms_in_several_processes(self, config):
+        config.launcher = 'pytorch'
+        config.model.neck = {'type': 'X', 'norms': [{'norm_cfg': {'type': 'SyncBN'}}]}
+        with pytest.raises(UserError, match=r'model\.neck\.norms\.0\.norm_cfg\.type=BN'):
+            check_runs_on_cpu(config, trains=True)
+        config.launcher = 'none'
+        check_runs_on_cpu(config, trains=True)
+
+    def test_cuda_as_device(self):
+        with pytest.raises(UserError, match='device=cpu'):
+            check_runs_on_cpu(Config({'device': 'cuda:0'}), trains=False)
+
+
+class TestPictures:
+    @pytest.mark.parametrize('workers', [0, 1])
+    def test_empty(self, config, pictures, workers):
+        (pictures / 'red' / 'red1.png').write_bytes(b'')
+        config.train_dataloader.num_workers = workers
+        with pytest.raises(UserError, match=r'^\S*red1\.png is empty') as error:
+            train(config)
+        one_line(error)
+
+    def test_empty_in_validation(self, config, pictures):
+        (pictures / 'red' / 'red1.png').write_bytes(b'')
+        with pytest.raises(UserError, match=r'red1\.png is empty'):
+            train(Config({**config, 'train_dataloader': self._whole(config, pictures)}))
+
+    @staticmethod
+    def _whole(config, pictures):
+        good = write_pictures(pictures.with_name('whole'), per_class=1)
+        loader = config.train_dataloader.copy()
+        loader.dataset = {**loader.dataset, 'data_root': str(good)}
+        return loader
+
+    @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+    def test_truncated(self, tmp_path, suffix):
+        """OpenCV reads such a JPEG without complaint."""
+        path = tmp_path / f'picture{suffix}'
+        noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+        assert picture_fault(str(path)) is None
+        path.write_bytes(path.read_bytes()[:-200])
+        assert 'truncated' in picture_fault(str(path))
+
+    def test_missing_folder(self, config):
+        config.train_dataloader.dataset.data_root = '/absent'
+        with pytest.raises(UserError, match=r'train_dataloader\.dataset\.data_root: /absent'):
+            preflight(config, 'train')
+
+
+def coco(path, categories=('cat', 'dog'), masks=True, images=3):
+    square = [[0, 0, 8, 0, 8, 8, 0, 8]]
+    annotation = {'bbox': [0, 0, 8, 8], 'area': 64, 'iscrowd': 0, 'category_id': 1}
+    if masks:
+        annotation['segmentation'] = square
+    content = {
+        'images': [
+            {'id': i, 'file_name': f'{i}.png', 'width': 32, 'height': 32} for i in range(images)
+        ],
+        'annotations': [{**annotation, 'id': i, 'image_id': i} for i in range(images)],
+        'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(categories)],
+    }
+    path.write_text(json.dumps(content))
+    return {
+        'type': 'mmdet.CocoDataset',
+        'ann_file': str(path),
+        'data_prefix': {'img': str(path.parent)},
+        'metainfo': {'classes': ('cat', 'dog')},
+        'filter_cfg': {'filter_empty_gt': True},
+        'pipeline': [
+            {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True},
+        ],
+    }
+
+
+class TestCoco:
+    @pytest.fixture(autouse=True)
+    def _scope(self):
+        init_default_scope('mmdet')
+
+    def test_whole(self, tmp_path):
+        assert len(GuardedDataset(coco(tmp_path / 'a.json'))) == 3
+
+    def test_without_masks(self, tmp_path):
+        with pytest.raises(UserError, match=r"a\.json: annotations have no 'segmentation'"):
+            GuardedDataset(coco(tmp_path / 'a.json', masks=False))
+
+    def test_other_categories(self, tmp_path):
+        config = coco(tmp_path / 'a.json', categories=('horse', 'dog'))
+        with pytest.raises(UserError, match=r"a\.json: .*'horse'.*do not include \('cat'\)"):
+            GuardedDataset(config, 'train_dataloader.dataset')
+
+    def test_classes_without_a_comma(self, tmp_path):
+        config = coco(tmp_path / 'a.json')
+        config['metainfo'] = {'classes': 'cat'}
+        with pytest.raises(UserError, match=r"\('cat',\)"):
+            GuardedDataset(config)
+
+    def test_no_image_left(self, tmp_path):
+        config = coco(tmp_path / 'a.json', images=0)
+        with pytest.raises(UserError, match='no image is left'):
+            GuardedDataset(config, 'train_dataloader.dataset')
+
+    def test_missing_annotations(self, tmp_path):
+        config = coco(tmp_path / 'a.json')
+        config['ann_file'] = '/absent.json'
+        with pytest.raises(UserError, match=r'/absent\.json does not exist'):
+            GuardedDataset(config)
+
+    def test_half_an_annotation_file(self, tmp_path):
+        config = coco(tmp_path / 'a.json')
+        whole = (tmp_path / 'a.json').read_text()
+        (tmp_path / 'a.json').write_text(whole[: len(whole) // 2])
+        with pytest.raises(UserError, match=r'a\.json is no whole JSON file'):
+            GuardedDataset(config)
+
+
+class TestLabels:
+    def test_image_label(self, config):
+        config.model.head.num_classes = 2
+        with pytest.raises(UserError, match=r'red\d\.png: label 2 is not in 0\.\.1 .*num_classes'):
+            train(config)
+
+    def test_semantic_map(self):
+        from mmseg.structures import SegDataSample
+
+        sample = SegDataSample(metainfo={'img_path': 'a.jpg', 'seg_map_path': 'a.png'})
+        sample.gt_sem_seg = PixelData(data=torch.tensor([[[0, 255], [7, 2]]]))
+        with pytest.raises(UserError, match=r'a\.png: label 7 .*0\.\.2 .*reduce_zero_label'):
+            self._check(sample, num_classes=3, ignored=255)
+        self._check(sample, num_classes=8, ignored=255)
+
+    def test_boxes(self):
+        from mmdet.structures import DetDataSample
+
+        sample = DetDataSample(metainfo={'img_path': 'a.jpg'})
+        sample.gt_instances = InstanceData(labels=torch.tensor([0, 3]))
+        with pytest.raises(UserError, match=r'a\.jpg: label 3 .*metainfo\.classes'):
+            self._check(sample, num_classes=3, ignored=-1)
+
+    @staticmethod
+    def _check(sample, num_classes, ignored):
+        from mmaddp.engine import DataCheckHook
+
+        hook = DataCheckHook()
+        hook._num_classes, hook._ignored = num_classes, ignored
+        hook.before_train_iter(None, 0, {'data_samples': [sample]})
+
+    def test_range(self):
+        labels = torch.tensor([0, 4, 255])
+        assert out_of_range(labels, 5, ignored=255) is None
+        assert out_of_range(labels, 4, ignored=255) == 4
+        assert out_of_range(torch.tensor([-1]), 4, ignored=255) == -1
+        assert out_of_range(labels[:0], 4, ignored=255) is None
+
+
+class TestCheckpoints:
+    def test_missing(self, config):
+        config.load_from = 'absent.pth'
+        with pytest.raises(UserError, match=r'absent\.pth does not exist'):
+            run_test(config)
+
+    def test_truncated(self, tmp_path, config):
+        path = tmp_path / 'half.pth'
+        torch.save({'state_dict': {'a': torch.zeros(100)}}, path)
+        path.write_bytes(path.read_bytes()[:300])
+        config.load_from = str(path)
+        with pytest.raises(UserError, match=r'half\.pth: truncated') as error:
+            run_test(config)
+        one_line(error)
+        with pytest.raises(UserError, match=r'half\.pth is truncated'):
+            train(config, resume=str(path))
+
+    def test_of_another_model(self):
+        with pytest.raises(UserError, match='none of its 1 tensors'):
+            check_weights(torch.nn.Linear(2, 2), {'other': torch.zeros(1)}, 'x.pth', False)
+
+    def test_of_another_size(self):
+        weights = torch.nn.Linear(4, 4).state_dict()
+        with pytest.raises(UserError, match=r'weight is \(4, 4\), the model has \(2, 2\)'):
+            check_weights(torch.nn.Linear(2, 2), weights, 'x.pth', False)
+
+    def test_a_new_head_is_for_training_only(self):
+        model = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3)))
+        weights = {**model.state_dict(), '2.weight': torch.zeros(5, 2)}
+        check_weights(model, weights, 'x.pth', complete=False)
+        with pytest.raises(UserError, match='differ in shape'):
+            check_weights(model, weights, 'x.pth', complete=True)
+        del weights['2.weight']
+        with pytest.raises(UserError, match=r'lacks 1 of the parameters \(2\.weight\)'):
+            check_weights(model, weights, 'x.pth', complete=True)
+
+
+def test_a_workers_error_is_told_in_its_own_words():
+    wrapped = UserError(
+        'Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
+        'last):\n  File "x.py", line 1\nmmaddp.utils.UserError: a.png is empty: mend it\n'
+    )
+    assert own_words(wrapped) == 'a.png is empty: mend it'
+    assert re.fullmatch('plain', own_words(UserError('plain')))

@@ -1,0 +1,176 @@
+"""Killed with SIGKILL at any moment, a training resumes and ends with the same bits."""
+
+import random
+import signal
+import time
+
+import pytest
+import torch
+from tiny_runs import (
+    assert_same_training,
+    classifier,
+    die_inside_the_second_save,
+    in_child,
+    last_checkpoint,
+    run_training,
+    seen,
+    write_pictures,
+)
+
+from mmaddp.engine.runner.resume import find_newest, read_meta, remove_leftovers
+from mmaddp.utils import UserError
+
+KILLED = -signal.SIGKILL
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures')
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory, pictures):
+    """Work folders of two runs that nothing killed, by ``by_epoch``."""
+    folders = {}
+    for by_epoch in (True, False):
+        folders[by_epoch] = tmp_path_factory.mktemp('uninterrupted') / f'by_epoch_{by_epoch}'
+        assert in_child(run_training, classifier(pictures, folders[by_epoch], by_epoch)) == 0
+    return folders
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_killed_before_an_iteration(tmp_path, pictures, uninterrupted, by_epoch, workers):
+    work_dir = tmp_path / 'run'
+    settings = {'train_dataloader.num_workers': workers}
+    killed = {**settings, 'custom_hooks.1.kill_at': 7}
+    assert in_child(run_training, classifier(pictures, work_dir, by_epoch, **killed)) == KILLED
+    config = classifier(pictures, work_dir, by_epoch, **settings)
+    assert in_child(run_training, config, True) == 0
+    assert_same_training(uninterrupted[by_epoch], work_dir)
+    assert len(seen(work_dir)) == 12
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_killed_while_writing_a_checkpoint(tmp_path, pictures, uninterrupted, by_epoch):
+    work_dir = tmp_path / 'run'
+    config = classifier(pictures, work_dir, by_epoch)
+    assert in_child(die_inside_the_second_save, config) == KILLED
+    # Only one checkpoint is kept: the first, whole, since the second never took its place.
+    first = 'epoch_1.pth' if by_epoch else 'iter_3.pth'
+    assert [path.name for path in work_dir.glob('*.pth')] == [first]
+    assert list(work_dir.glob('.*.tmp'))
+    assert read_meta(work_dir / first)['seed'] is not None
+    assert in_child(run_training, config, True) == 0
+    assert not list(work_dir.glob('.*.tmp'))
+    seed = last_checkpoint(work_dir)['meta']['seed']
+    assert seed == last_checkpoint(uninterrupted[by_epoch])['meta']['seed']
+    assert_same_training(uninterrupted[by_epoch], work_dir)
+
+
+def test_killed_at_random_moments(tmp_path, pictures, uninterrupted):
+    work_dir = tmp_path / 'run'
+    config = classifier(pictures, work_dir, False, **{'train_dataloader.num_workers': 2})
+    moments = random.Random(time.time_ns())
+    kills = 0
+    while in_child(run_training, config, True, kill_after=moments.uniform(1, 3)) == KILLED:
+        kills += 1
+        if kills == 4:
+            assert in_child(run_training, config, True) == 0
+            break
+    assert_same_training(uninterrupted[False], work_dir)
+
+
+def test_a_seed_that_was_drawn_is_taken_up_again(tmp_path, pictures):
+    folders = [tmp_path / 'first', tmp_path / 'again']
+    unseeded = {'randomness.seed': None, 'custom_hooks.1.kill_at': 7}
+    config = classifier(pictures, folders[0], False, **unseeded)
+    assert in_child(run_training, config) == KILLED
+    config.custom_hooks[1].kill_at = None
+    assert in_child(run_training, config, True) == 0
+    seed = last_checkpoint(folders[0])['meta']['seed']
+    config = classifier(pictures, folders[1], False, **{'randomness.seed': seed})
+    assert in_child(run_training, config) == 0
+    assert_same_training(*folders)
+
+
+def test_gradients_of_an_unfinished_cycle_are_kept(tmp_path, pictures):
+    """Checkpoints after 3 and 6 iterations, an optimizer step every 4 or 5."""
+    settings = {'optim_wrapper.accumulative_counts': 5}
+    folders = [tmp_path / 'whole', tmp_path / 'resumed']
+    assert in_child(run_training, classifier(pictures, folders[0], False, **settings)) == 0
+    killed = {**settings, 'custom_hooks.1.kill_at': 7}
+    assert in_child(run_training, classifier(pictures, folders[1], False, **killed)) == KILLED
+    checkpoint = last_checkpoint(folders[1])
+    assert checkpoint['meta']['iter'] == 6
+    assert any(gradient.abs().sum() > 0 for gradient in checkpoint['gradients'].values())
+    config = classifier(pictures, folders[1], False, **settings)
+    assert in_child(run_training, config, True) == 0
+    assert_same_training(*folders)
+
+
+def test_resuming_inside_an_epoch(tmp_path, pictures, uninterrupted):
+    """Epochs of 4 iterations with a checkpoint every 3: iteration 7 lies in the second epoch."""
+    work_dir = tmp_path / 'run'
+    checkpoints = {
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': 3,
+    }
+    killed = {**checkpoints, 'custom_hooks.1.kill_at': 7}
+    assert in_child(run_training, classifier(pictures, work_dir, True, **killed)) == KILLED
+    config = classifier(pictures, work_dir, True, **checkpoints)
+    assert in_child(run_training, config, True) == 0
+    assert_same_training(uninterrupted[True], work_dir)
+
+
+def _write(path, step, seed=0):
+    meta = {'epoch': step, 'iter': step, 'seed': seed}
+    torch.save({'meta': meta, 'optimizer': {}, 'state_dict': {}}, path)
+
+
+class TestFindNewest:
+    def test_nothing(self, tmp_path):
+        assert find_newest(tmp_path) is None
+        assert find_newest(tmp_path / 'absent') is None
+
+    def test_a_kill_between_checkpoint_and_pointer(self, tmp_path):
+        _write(tmp_path / 'iter_3.pth', 3)
+        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_3.pth'))
+        _write(tmp_path / 'iter_6.pth', 6)
+        assert find_newest(tmp_path).endswith('iter_6.pth')
+
+    def test_broken_files_are_passed_over(self, tmp_path):
+        _write(tmp_path / 'epoch_9.pth', 9)
+        whole = tmp_path / 'epoch_10.pth'
+        _write(whole, 10)
+        whole.write_bytes(whole.read_bytes()[:100])
+        (tmp_path / 'last_checkpoint').write_text('')
+        assert find_newest(tmp_path).endswith('epoch_9.pth')
+
+    def test_a_folder_that_was_moved(self, tmp_path):
+        _write(tmp_path / 'epoch_2.pth', 2)
+        (tmp_path / 'last_checkpoint').write_text('/somewhere/else/epoch_2.pth')
+        assert find_newest(tmp_path) == str(tmp_path / 'epoch_2.pth')
+
+    def test_a_folder_that_was_copied_in_another_order(self, tmp_path):
+        for step in (3, 1, 2):
+            _write(tmp_path / f'epoch_{step}.pth', step)
+        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_3.pth'))
+        assert find_newest(tmp_path).endswith('epoch_3.pth')
+
+    def test_a_folder_that_an_older_run_had_used(self, tmp_path):
+        _write(tmp_path / 'epoch_9.pth', 9)
+        _write(tmp_path / 'epoch_1.pth', 1)
+        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+        assert find_newest(tmp_path).endswith('epoch_1.pth')
+
+    def test_weights_alone_cannot_be_resumed(self, tmp_path):
+        torch.save({'state_dict': {}}, tmp_path / 'best.pth')
+        with pytest.raises(UserError, match='no training state'):
+            read_meta(tmp_path / 'best.pth')
+
+    def test_leftovers_go_and_nothing_else(self, tmp_path):
+        for name in ('.epoch_1.pth.abc.tmp', '.last_checkpoint.x.tmp', 'epoch_1.pth', 'notes.tmp'):
+            (tmp_path / name).touch()
+        remove_leftovers(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ['epoch_1.pth', 'notes.tmp']

@@ -1,0 +1,49 @@
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from tiny_runs import classifier, last_checkpoint, run_training, write_pictures
+
+from mmaddp.engine import Runner
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return write_pictures(tmp_path / 'pictures', per_class=2)
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'accumulated', 'factor'), [(4, 1, 1 / 16), (4, 16, 1), (32, 4, 2)]
+)
+def test_the_learning_rate_scales_with_an_optimizer_step(
+    tmp_path, pictures, batch_size, accumulated, factor
+):
+    config = classifier(pictures, tmp_path / 'w', **{'train_dataloader.batch_size': batch_size})
+    runner = Runner.from_cfg(config)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    wrapper = OptimWrapper(optimizer, accumulative_counts=accumulated)
+    runner.scale_lr(wrapper, {'enable': True, 'base_batch_size': 64})
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.5 * factor)
+
+
+def test_only_the_newest_checkpoints_and_the_best_stay(tmp_path, pictures):
+    config = classifier(
+        pictures,
+        tmp_path / 'w',
+        **{
+            'default_hooks.checkpoint.max_keep_ckpts': 2,
+            'default_hooks.checkpoint.save_best': 'accuracy/top1',
+            'default_hooks.checkpoint.rule': 'less',
+            'train_cfg.val_interval': 1,
+        },
+    )
+    run_training(config)
+    names = sorted(path.name for path in (tmp_path / 'w').glob('*.pth'))
+    assert names[1:] == ['epoch_2.pth', 'epoch_3.pth']
+    assert names[0].startswith('best_accuracy_top1_epoch_')
+    assert last_checkpoint(tmp_path / 'w')['meta']['epoch'] == 3
+
+
+def test_mmengines_own_runner_trains_the_same_config(tmp_path, pictures):
+    config = classifier(pictures, tmp_path / 'w', runner_type='Runner')
+    run_training(config)
+    assert last_checkpoint(tmp_path / 'w')['meta']['epoch'] == 3

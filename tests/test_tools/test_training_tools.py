@@ -1,0 +1,180 @@
+"""The tools as users call them: train, test, several processes, and their errors."""
+
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_runs import classifier, last_checkpoint, write_pictures
+
+ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Pictures, and configs of two sizes of batch without randomness of each process."""
+    folder = tmp_path_factory.mktemp('tools')
+    pictures = write_pictures(folder / 'pictures', per_class=4)
+    config = classifier(pictures, folder / 'one')
+    config.merge_from_dict(
+        {'custom_hooks': [], 'model.backbone.drop_path_rate': 0.0, 'model.train_cfg': None}
+    )
+    config.dump(folder / 'one.py')
+    config.merge_from_dict({'train_dataloader.batch_size': 2, 'work_dir': str(folder / 'two')})
+    config.dump(folder / 'two.py')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def tool(repository):
+    """Calls a tool's main in this process."""
+
+    def call(name, *arguments):
+        spec = importlib.util.spec_from_file_location('tool', repository / 'tools' / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.main([str(argument) for argument in arguments])
+
+    return call
+
+
+@pytest.fixture(scope='module')
+def trained(folder, tool):
+    tool('train.py', folder / 'one.py', '--seed', 3)
+    return folder / 'one' / 'epoch_3.pth'
+
+
+def run(*command):
+    return subprocess.run(
+        [str(part) for part in command],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_two_processes_end_as_one_with_the_same_global_batch(folder, trained, repository):
+    script = repository / 'tools' / 'dist_train.sh'
+    done = run('bash', script, folder / 'two.py', 2, '--seed', 3)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (last_checkpoint(folder / name)['state_dict'] for name in ('one', 'two'))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
+
+
+def test_all_processes_end_when_one_fails(folder, repository, tmp_path):
+    pictures = write_pictures(tmp_path / 'pictures', per_class=4)
+    (pictures / 'red' / 'red2.png').write_bytes(b'')
+    options = (f'train_dataloader.dataset.data_root={pictures}', f'work_dir={tmp_path}/work')
+    script = repository / 'tools' / 'dist_train.sh'
+    done = run('bash', script, folder / 'two.py', 2, '--cfg-options', *options)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('error: process')
+    assert 'red2.png is empty' in last
+
+
+def test_an_error_is_one_line_with_status_1(folder, repository):
+    script = repository / 'tools' / 'train.py'
+    option = 'train_dataloader.batchsize=2'
+    done = run(sys.executable, script, folder / 'one.py', '--cfg-options', option)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert len(errors) == 1
+    assert 'train_dataloader.batch_size' in errors[0]
+    assert 'Traceback' not in done.stderr
+
+
+def test_testing_writes_metrics_predictions_and_pictures(folder, trained, tool, tmp_path):
+    out, shown, work = tmp_path / 'out.pkl', tmp_path / 'shown', tmp_path / 'work'
+    options = ('--out', out, '--show-dir', shown, '--work-dir', work)
+    tool('test.py', folder / 'one.py', trained, *options)
+    metrics = json.loads((work / 'test_metrics.json').read_text())
+    assert 0 <= metrics['accuracy/top1'] <= 100
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 12
+    correct = np.mean([int(p['pred_label']) == int(p['gt_label']) for p in predictions])
+    assert metrics['accuracy/top1'] == pytest.approx(100 * correct)
+    assert len(list(shown.glob('*.png'))) == 12
+
+
+def test_resuming_a_finished_run_changes_nothing(folder, trained, tool):
+    before = last_checkpoint(folder / 'one')['state_dict']
+    tool('train.py', folder / 'one.py', '--resume')
+    after = last_checkpoint(folder / 'one')['state_dict']
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_benchmark_figures(folder, tool, tmp_path):
+    out = tmp_path / 'speed.json'
+    options = ('--iters', 3, '--warmup', 1, '--batch-size', 4, '--out', out, '--device', 'cpu')
+    tool('analysis_tools/benchmark.py', folder / 'one.py', *options)
+    figures = json.loads(out.read_text())
+    assert figures['image_size'] == [16, 16]
+    for stage, phases in (('training', 3), ('inference', 1)):
+        milliseconds = figures[stage]['milliseconds']
+        assert len(milliseconds) == phases
+        rate = 4e3 / sum(milliseconds.values())
+        assert figures[stage]['images_per_second'] == pytest.approx(rate, rel=0.7)
+        assert figures[stage]['peak_memory_mib'] >= figures[stage]['memory_before_mib'] > 0
+
+
+def test_benchmark_sees_activations(folder, tool, tmp_path):
+    """A larger batch needs more memory and more time."""
+    figures = []
+    for batch_size in (4, 1024):
+        out = tmp_path / f'{batch_size}.json'
+        options = ('--iters', 2, '--warmup', 1, '--batch-size', batch_size, '--out', out)
+        tool('analysis_tools/benchmark.py', folder / 'one.py', *options, '--device', 'cpu')
+        figures.append(json.loads(out.read_text())['training'])
+    few, many = figures
+    assert many['peak_memory_mib'] > few['peak_memory_mib']
+    assert sum(many['milliseconds'].values()) > sum(few['milliseconds'].values())
+
+
+def test_printed_config_is_a_config(folder, tool, tmp_path):
+    from mmengine.config import Config
+
+    out = tmp_path / 'whole.py'
+    option = 'train_dataloader.batch_size=7'
+    tool('analysis_tools/print_config.py', folder / 'one.py', '--out', out, '--cfg-options', option)
+    assert Config.fromfile(out).train_dataloader.batch_size == 7
+
+
+def test_browsing_draws_the_same_pictures_again(folder, tool, tmp_path):
+    for name in ('first', 'again'):
+        options = ('--output-dir', tmp_path / name, '--number', 3)
+        tool('analysis_tools/browse_dataset.py', folder / 'one.py', *options)
+    first, again = (sorted((tmp_path / name).glob('*.png')) for name in ('first', 'again'))
+    assert len(first) == 3
+    for one, other in zip(first, again):
+        assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
+
+
+@pytest.mark.parametrize(('name', 'fourth'), [('train', ('--work-dir', 'w')), ('test', ('x.pth',))])
+def test_slurm_scripts_start_the_tool(repository, tmp_path, name, fourth):
+    fake = tmp_path / 'srun'
+    fake.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
+    fake.chmod(0o755)
+    script = repository / 'tools' / f'slurm_{name}.sh'
+    path = f'{tmp_path}:{os.environ["PATH"]}'
+    done = subprocess.run(
+        ['bash', str(script), 'part', 'job', 'a.py', fourth[-1], '--cfg-options', 'a=b c'],
+        env={**os.environ, 'PATH': path, 'GPUS': '4', 'SRUN_ARGS': '--quiet --exclusive'},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = done.stdout.splitlines()
+    for word in ('--ntasks=4', '--gres=gpu:4', '--kill-on-bad-exit=1', '--quiet', '--exclusive'):
+        assert word in words
+    tool = next(i for i, word in enumerate(words) if word.endswith(f'/{name}.py'))
+    expected = ['a.py', *fourth, '--cfg-options', 'a=b c', '--launcher', 'slurm']
+    assert words[tool + 1 :] == expected

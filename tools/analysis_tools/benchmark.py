@@ -1,0 +1,59 @@
+"""Measure speed and memory of a config: python tools/analysis_tools/benchmark.py CONFIG."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.benchmark import benchmark
+from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.setup import add_config_arguments, load_config, set_amp
+from mmaddp.utils import atomic_write, run_tool
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Images per second and peak memory of the training step (forward, backward, '
+        'optimizer) and of inference, on synthetic batches, warm-up excluded.'
+    )
+    add_config_arguments(parser)
+    parser.add_argument('--batch-size', type=int, default=2, help='images of a batch')
+    parser.add_argument(
+        '--img-size',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help="height and width, or one number for both (the backbone's img_size)",
+    )
+    parser.add_argument('--iters', type=int, default=10, help='steps that count')
+    parser.add_argument('--warmup', type=int, default=3, help='steps before them that do not')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], help='the GPU where there is one')
+    parser.add_argument('--amp', choices=['auto', 'bf16', 'fp16', 'off'], help='mixed precision')
+    parser.add_argument('--out', help='write the figures to this JSON file too')
+    args = parser.parse_args(arguments)
+    if args.img_size and len(args.img_size) > 2:
+        parser.error('--img-size takes one number or two')
+    return args
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    args = parse_arguments(arguments)
+    config = load_config(args.config, args.cfg_options)
+    if args.amp:
+        set_amp(config, args.amp)
+    size = (args.img_size[0], args.img_size[-1]) if args.img_size else None
+    with clear_errors():
+        figures = benchmark(config, args.batch_size, size, args.iters, args.warmup, args.device)
+    figures = {'config': args.config, **figures}
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if args.out:
+        with atomic_write(args.out) as temporary:
+            temporary.write_text(text + '\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)

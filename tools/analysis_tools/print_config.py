@@ -1,0 +1,27 @@
+"""Print a config with all its bases merged: python tools/analysis_tools/print_config.py CONFIG."""
+
+from __future__ import annotations
+
+import argparse
+
+import mmaddp  # noqa: F401
+from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.utils import atomic_write, run_tool
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the whole config, or write it to a file."""
+    parser = argparse.ArgumentParser(description='Print a whole config.')
+    add_config_arguments(parser)
+    parser.add_argument('--out', help='write it to this file instead, a config by itself')
+    args = parser.parse_args(arguments)
+    text = load_config(args.config, args.cfg_options).pretty_text
+    if args.out is None:
+        print(text)
+        return
+    with atomic_write(args.out) as temporary:
+        temporary.write_text(text)
+
+
+if __name__ == '__main__':
+    run_tool(main)

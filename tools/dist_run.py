@@ -1,0 +1,57 @@
+"""torchrun that ends with the one line of the process that failed first, not with a traceback.
+
+What dist_train.sh and dist_test.sh share: python tools/dist_run.py TOOL CONFIG PROCESSES [options].
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        return probe.getsockname()[1]
+
+
+def torchrun_arguments(tool: str, config: str, processes: str, options: list[str]) -> list[str]:
+    """torchrun's command line; the environment has NNODES, NODE_RANK, MASTER_ADDR and PORT."""
+    nodes = os.environ.get('NNODES', '1')
+    port = os.environ.get('PORT') or (free_port() if nodes == '1' else 29500)
+    return [
+        f'--nnodes={nodes}',
+        f'--node_rank={os.environ.get("NODE_RANK", "0")}',
+        f'--master_addr={os.environ.get("MASTER_ADDR", "127.0.0.1")}',
+        f'--master_port={port}',
+        f'--nproc_per_node={processes}',
+        str(Path(__file__).with_name(f'{tool}.py')),
+        config,
+        *options,
+        '--launcher',
+        'pytorch',
+    ]
+
+
+def main() -> None:
+    """Run the tool in each process."""
+    if len(sys.argv) < 4 or not sys.argv[3].isdigit():
+        sys.exit(f'usage: bash tools/dist_{sys.argv[1]}.sh CONFIG ... PROCESSES [options]')
+    tool, config, processes, *options = sys.argv[1:]
+    try:
+        torchrun.main(torchrun_arguments(tool, config, processes, options))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        told = isinstance(failure.message, str) and os.path.isfile(failure.error_file)
+        message = failure.message if told else f'exit status {failure.exitcode}; see above'
+        sys.exit(f'error: process {rank}: {message}')
+
+
+if __name__ == '__main__':
+    main()

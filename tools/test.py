@@ -1,0 +1,40 @@
+"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [options]."""
+
+from __future__ import annotations
+
+import argparse
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.runs import draw_predictions, test, use_tta, write_predictions
+from mmaddp.engine.setup import add_config_arguments, add_run_arguments, load_config, prepare_run
+from mmaddp.utils import run_tool
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Test a checkpoint of any task.')
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='the weights: a training checkpoint or a published file')
+    add_run_arguments(parser)
+    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--show-dir', help='write pictures of the predictions to this folder')
+    parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Test, print the metrics and write them to the work folder as JSON."""
+    args = parse_arguments(arguments)
+    config = prepare_run(load_config(args.config, args.cfg_options), args)
+    config.load_from, config.resume = args.checkpoint, False
+    if args.tta:
+        use_tta(config)
+    if args.out:
+        write_predictions(config, args.out)
+    if args.show_dir:
+        draw_predictions(config, args.show_dir)
+    test(config)
+
+
+if __name__ == '__main__':
+    run_tool(main)
