@@ -2,7 +2,6 @@
 
 from .convert import convert_checkpoint, recognise_source
 from .files import ConversionReport, convert_file, summary_table
-from .pretrained import load_pretrained_backbone
 from .reader import read_checkpoint
 from .rules import RULES_VERSION, TARGETS
 from .sources import SOURCES
@@ -15,7 +14,6 @@ __all__ = [
     'ConversionReport',
     'convert_checkpoint',
     'convert_file',
-    'load_pretrained_backbone',
     'read_checkpoint',
     'read_model_checkpoint',
     'recognise_source',

@@ -6,9 +6,10 @@ import timm
 import torch
 from mmengine.registry import DefaultScope
 
-from mmaddp.checkpoints import SOURCES, convert_checkpoint, load_pretrained_backbone
+from mmaddp.checkpoints import SOURCES, convert_checkpoint
 from mmaddp.checkpoints.convert import convert_with_summary, recognise_source
 from mmaddp.models import ADDPViT
+from mmaddp.models.backbones import load_pretrained_backbone
 from mmaddp.utils import UserError
 
 from .layouts import (

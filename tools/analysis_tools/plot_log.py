@@ -16,7 +16,7 @@ import matplotlib
 from mmaddp.utils import UserError, atomic_write, run_tool
 
 matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -50,7 +50,9 @@ def read_scalars(work_dir: Path) -> list[dict]:
     """
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not files:
-        raise UserError(f'{work_dir} holds no */vis_data/scalars.json: name the --work-dir of a run')
+        raise UserError(
+            f'{work_dir} holds no */vis_data/scalars.json: name the --work-dir of a run'
+        )
     records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     latest = {(record['step'], 'loss' in record): record for record in records if 'step' in record}
     return [latest[key] for key in sorted(latest)]

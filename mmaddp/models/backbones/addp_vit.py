@@ -10,10 +10,10 @@ from timm.layers import PatchEmbed
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmaddp.checkpoints import load_pretrained_backbone
 from mmaddp.registry import MODELS
 
 from ..layers import Block, interpolate_pos_embed
+from .pretrained import load_pretrained_backbone
 
 ARCHITECTURES = {
     'base': dict(embed_dims=768, num_layers=12, num_heads=12),
@@ -53,7 +53,7 @@ class ADDPViT(BaseModule):
             blocks frozen the final norm is frozen too.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
-            file, see :func:`mmaddp.checkpoints.load_pretrained_backbone`.
+            file, see :func:`load_pretrained_backbone`.
 
     Raises:
         ValueError: An unknown ``arch``, a class token together with windows, or a block index out

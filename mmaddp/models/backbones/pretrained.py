@@ -10,11 +10,12 @@ from typing import Callable
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmaddp.checkpoints import read_checkpoint
+from mmaddp.checkpoints.convert import convert_with_summary
+from mmaddp.checkpoints.engine import shortened
 from mmaddp.utils import UserError
 
-from .convert import convert_with_summary
-from .engine import shortened
-from .reader import read_checkpoint
+from ..layers import interpolate_pos_embed, interpolate_rel_pos
 
 State = dict[str, Tensor]
 ARCHITECTURES = {(768, 12): 'base', (1024, 24): 'large', (1280, 32): 'huge'}
@@ -111,9 +112,6 @@ def is_outer_norm(name: str) -> bool:
 
 def resized_positions(state: State, wanted: State) -> tuple[State, str]:
     """Resize the learned absolute positions to the module's grid."""
-    # Layers are above this package; their interpolation is needed here and nowhere else.
-    from mmaddp.models.layers import interpolate_pos_embed
-
     prefix = int('cls_token' in state)
     before, after = (grid_side(s['pos_embed'], prefix) for s in (state, wanted))
     if before == after or int('cls_token' in wanted) != prefix:
@@ -130,8 +128,6 @@ def grid_side(pos_embed: Tensor, prefix: int) -> int:
 
 def resized_relative_positions(state: State, wanted: State) -> tuple[State, str]:
     """Resize tables of relative positions that were made for other windows or inputs."""
-    from mmaddp.models.layers import interpolate_rel_pos
-
     resized = {
         name: interpolate_rel_pos(table, (len(wanted[name]) + 1) // 2)
         for name, table in state.items()

@@ -2,14 +2,7 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
-
-from mmaddp.checkpoints import convert_file, load_pretrained_backbone, read_model_checkpoint
-from mmaddp.checkpoints.pretrained import fit
-from mmaddp.models import ADDPViT
-from mmaddp.utils import UserError
-
-from .layouts import (
+from test_checkpoints.layouts import (
     addp_encoder_shapes,
     encoder_shapes,
     mae_shapes,
@@ -17,6 +10,13 @@ from .layouts import (
     vitdet_encoder_shapes,
     vitdet_shapes,
 )
+from torch.nn import functional as F
+
+from mmaddp.checkpoints import convert_file, read_model_checkpoint
+from mmaddp.models import ADDPViT
+from mmaddp.models.backbones import load_pretrained_backbone
+from mmaddp.models.backbones.pretrained import fit
+from mmaddp.utils import UserError
 
 TINY = {'embed_dims': 32, 'num_layers': 2, 'num_heads': 2}
 LAYOUTS = {
