@@ -170,8 +170,8 @@ class ADDPViT(BaseModule):
             yield tokens
 
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Patch tokens as a map: (B, [1 +] N, C) -> (B, C, h, w)."""
-        return tokens[:, self.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid)
+        """Patch tokens as a contiguous map: (B, [1 +] N, C) -> (B, C, h, w)."""
+        return tokens[:, self.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid).contiguous()
 
     def is_last(self, index: int) -> bool:
         """Whether ``index`` is the last block, whose output the final norm follows."""

@@ -15,6 +15,9 @@ class LN2d(nn.LayerNorm):
     It subclasses ``nn.LayerNorm`` so that MMCV's ``ConvModule`` and every weight-decay rule treat
     it as the norm that it is. Permuting to channels-last calls the fused kernel, which keeps two
     numbers a position for the backward pass instead of the intermediate maps.
+
+    The result is contiguous again: MMCV's RoIAlign reads memory as (B, C, H, W) whatever the
+    strides say.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -22,4 +25,4 @@ class LN2d(nn.LayerNorm):
         x = F.layer_norm(
             x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
         )
-        return x.permute(0, 3, 1, 2)
+        return x.permute(0, 3, 1, 2).contiguous()

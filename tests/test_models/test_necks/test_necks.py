@@ -1,7 +1,9 @@
 import pytest
 import torch
+from mmcv.ops import roi_align as mmcv_roi_align
+from torchvision.ops import roi_align as torchvision_roi_align
 
-from mmaddp.models import PoolNormNeck, SimpleFeaturePyramid
+from mmaddp.models import ADDPViT, PoolNormNeck, SimpleFeaturePyramid
 
 
 def test_pyramid_has_strides_4_to_64():
@@ -10,6 +12,23 @@ def test_pyramid_has_strides_4_to_64():
     image = (8 * 16, 12 * 16)
     for level, stride in zip(levels, (4, 8, 16, 32, 64)):
         assert level.shape == (1, 8, image[0] // stride, image[1] // stride)
+
+
+def test_roi_align_reads_the_maps_as_torchvision_does():
+    torch.manual_seed(0)
+    backbone = ADDPViT(
+        dict(embed_dims=16, num_layers=1, num_heads=2),
+        img_size=64,
+        with_cls_token=False,
+        embed_norm=False,
+    )
+    maps = backbone(torch.randn(2, 3, 64, 64))
+    boxes = torch.tensor([[0, 3.0, 5.0, 40.0, 30.0], [1, 8.0, 2.0, 60.0, 61.0]])
+    for level in (*maps, *SimpleFeaturePyramid(16, 8)(maps)):
+        stride = 64 // level.shape[-1]
+        ours = mmcv_roi_align(level, boxes, (7, 7), 1 / stride, 2, 'avg', True)
+        expected = torchvision_roi_align(level, boxes, (7, 7), 1 / stride, 2, aligned=True)
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_pyramid_size_at_vit_base_is_vitdets():
