@@ -10,7 +10,9 @@ import importlib
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-MODULES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'timm')
+BASIC = ('torch', 'torchvision', 'mmengine', 'mmcv')
+# These import mmcv's operators, so those are looked at before.
+FURTHER = ('mmdet', 'mmseg', 'mmpretrain', 'timm')
 REBUILD = (
     'pip uninstall -y mmcv mmcv-lite onedl-mmcv; '
     'pip install --no-build-isolation --no-cache-dir onedl-mmcv==2.3.6'
@@ -22,11 +24,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quiet', action='store_true', help='print nothing when all is well')
     quiet = parser.parse_args().quiet
-    for name in MODULES:
+    for name in BASIC:
         import_or_stop(name)
     check_ops()
+    for name in FURTHER:
+        import_or_stop(name)
     if not quiet:
-        print(' '.join(f'{name} {importlib.import_module(name).__version__}' for name in MODULES))
+        print(
+            ' '.join(
+                f'{name} {importlib.import_module(name).__version__}' for name in BASIC + FURTHER
+            )
+        )
 
 
 def import_or_stop(name: str) -> None:

@@ -48,7 +48,7 @@ def test_config_survives_a_dump(name, load_config, tmp_path):
     'name',
     [
         'det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder',
-        'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-12e_coco-folder',
+        'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder',
     ],
 )
 def test_coco_folder_comes_from_the_environment(name, repository, monkeypatch):

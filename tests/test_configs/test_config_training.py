@@ -12,8 +12,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-DETECTION = 'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-12e_coco-folder.py'
-SEGMENTATION = 'seg/addp/upernet_addp-vit-tiny_1xb8-1k_camvid-224x224.py'
+DETECTION = 'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py'
+SEGMENTATION = 'seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224.py'
 CLASSIFICATION = 'cls/addp/addp-vit-tiny_1xb64-20e_image-folder-64px.py'
 LINEAR_PROBE = 'cls/addp/addp-vit-tiny_1xb64-linear-20e_image-folder-64px.py'
 ADE20K = 'seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512.py'

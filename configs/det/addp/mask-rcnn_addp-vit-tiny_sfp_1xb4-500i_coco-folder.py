@@ -1,36 +1,36 @@
-# Everything small, so that two CPU cores train it in minutes: from scratch, at 320 x 320.
+# Everything small, so that two CPU cores train it in minutes: from scratch, at 192 x 192.
 _base_ = [
     '../../_base_/models/mask-rcnn_vit-b_sfp.py',
     '../../_base_/datasets/coco_folder.py',
-    '../../_base_/schedules/coco-folder_36e.py',
+    '../../_base_/runtimes/det.py',
 ]
 
-image_size = (320, 320)
+image_size = (192, 192)
 num_classes = len(_base_.classes)
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=320),
+    data_preprocessor=dict(pad_size_divisor=192),
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=192, num_layers=4, num_heads=3),
-        img_size=320,
-        window_size=7,
+        img_size=192,
+        window_size=6,
         global_attn_indexes=(1, 3),
         drop_path_rate=0.0,
     ),
-    neck=dict(in_channels=192, out_channels=64),
-    rpn_head=dict(in_channels=64, feat_channels=64),
+    neck=dict(in_channels=192, out_channels=48),
+    rpn_head=dict(in_channels=48, feat_channels=48),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64),
+        bbox_roi_extractor=dict(out_channels=48),
         bbox_head=dict(
-            in_channels=64, conv_out_channels=64, fc_out_channels=256, num_classes=num_classes
+            in_channels=48, conv_out_channels=48, fc_out_channels=256, num_classes=num_classes
         ),
-        mask_roi_extractor=dict(out_channels=64),
-        mask_head=dict(in_channels=64, conv_out_channels=64, num_classes=num_classes),
+        mask_roi_extractor=dict(out_channels=48),
+        mask_head=dict(in_channels=48, conv_out_channels=48, num_classes=num_classes),
     ),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=64))
+        rpn_proposal=dict(nms_pre=200, max_per_img=100), rcnn=dict(sampler=dict(num=48))
     ),
-    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100)),
 )
 
 train_pipeline = [
@@ -58,12 +58,16 @@ test_pipeline = [
     ),
 ]
 
-train_dataloader = dict(num_workers=2, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(pipeline=train_pipeline),
+)
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(
-    _delete_=True,
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
     constructor='mmaddp.LayerDecayOptimWrapperConstructor',
@@ -73,8 +77,13 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', begin=0, end=12, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=500),
 ]
-train_cfg = dict(max_epochs=12, val_interval=12)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1))
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=500, val_interval=500)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=100))
+log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=4)
