@@ -30,11 +30,8 @@ def main() -> None:
     for name in FURTHER:
         import_or_stop(name)
     if not quiet:
-        print(
-            ' '.join(
-                f'{name} {importlib.import_module(name).__version__}' for name in BASIC + FURTHER
-            )
-        )
+        modules = [importlib.import_module(name) for name in BASIC + FURTHER]
+        print(' '.join(f'{module.__name__} {module.__version__}' for module in modules))
 
 
 def import_or_stop(name: str) -> None:
