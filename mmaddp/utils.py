@@ -1,4 +1,4 @@
-"""What every room of the package may use: errors meant for people, and safe writing."""
+"""What every module of the package may use: errors meant for people, and safe writing."""
 
 from __future__ import annotations
 

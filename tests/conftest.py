@@ -3,8 +3,15 @@ import os
 from pathlib import Path
 
 import pytest
+from mmengine.registry import DefaultScope
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_default_scope(monkeypatch):
+    """No test sees the default scope that another one's runner has set."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', type(DefaultScope._instance_dict)())
 
 
 @pytest.fixture(scope='session')

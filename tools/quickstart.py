@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +51,7 @@ def main() -> None:
         ]
     train(work_dir, environment, options)
     pictures = work_dir / 'pictures'
+    shutil.rmtree(pictures, ignore_errors=True)
     test(work_dir, environment, pictures)
     report(work_dir, environment, pictures, time.monotonic() - started)
 
@@ -110,14 +112,17 @@ def report(work_dir: Path, environment: dict[str, str], pictures: Path, seconds:
     metrics = json.loads((work_dir / 'test_metrics.json').read_text())
     print(f'\nDone in {seconds / 60:.1f} minutes.')
     for name in METRICS:
-        print(f'  {name:12} {metrics[f"coco/{name}"]:.3f}')
+        # Where nothing at all was detected, COCO's evaluation gives no figures.
+        print(f'  {name:12} {metrics.get(f"coco/{name}", 0.0):.3f}')
     log = max(work_dir.glob('*/*.log'), key=lambda path: path.stat().st_mtime)
     found = sorted(pictures.rglob('*.jpg')) + sorted(pictures.rglob('*.png'))
     settings = ' '.join(f'{key}={shlex.quote(value)}' for key, value in environment.items())
     print(f'  pictures     {found[0].parent if found else pictures} ({len(found)} files)')
     print(f'  log          {log}')
     print(f'  weights      {(work_dir / "last_checkpoint").read_text().strip()}')
-    print('\nThe same at full size on your GPUs, from a published ADDP checkpoint:')
+    print(
+        '\nThe same at full size on your GPUs, from checkpoints/addp-vit-base-16.pth of the authors:'
+    )
     print(f'  {settings} \\\n  bash tools/dist_train.sh {FULL} 8')
 
 

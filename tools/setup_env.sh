@@ -78,6 +78,8 @@ install --no-build-isolation onedl-mmcv ||
     die "mmcv's operators did not compile (see above): a C++ compiler and Python's headers are needed (Debian: build-essential python3-dev); on a machine with a GPU also nvcc of torch's CUDA version (CUDA_HOME)"
 say "4/4 OpenMMLab and the rest"
 install -r "$pins"
+# Both builds of OpenCV are asked for and share a folder; the one without a display runs anywhere.
+install --force-reinstall --no-deps opencv-python-headless
 install --no-deps --no-build-isolation -e .
 
 "$python" tools/check_env.py >&2 || exit 1

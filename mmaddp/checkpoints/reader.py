@@ -6,9 +6,10 @@ import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import torch
+from mmengine.utils import digit_version
 from safetensors import safe_open
 
 from mmaddp.utils import UserError
@@ -38,10 +39,28 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: No such file, a file that is no checkpoint, a truncated or damaged one, or one
             that asks for more than tensors and plain values.
     """
-    path = Path(path)
+    return _read(Path(path), choose_reader)
+
+
+def map_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint as data, as above, its tensors left on the disk until they are used.
+
+    Args:
+        path: A local file of PyTorch's format since 1.6.
+
+    Returns:
+        What the file holds; log histories and the like are empty objects.
+
+    Raises:
+        UserError: As :func:`read_checkpoint`.
+    """
+    return _read(Path(path), lambda path, head: map_torch_zip)
+
+
+def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) -> dict[str, Any]:
     head = read_head(path)
     try:
-        checkpoint = choose_reader(path, head)(path)
+        checkpoint = choose(path, head)(path)
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
     except Exception as error:  # what a damaged file raises has no common type
@@ -74,7 +93,7 @@ def read_head(path: Path) -> bytes:
     return head
 
 
-def choose_reader(path: Path, head: bytes) -> Any:
+def choose_reader(path: Path, head: bytes) -> Callable[[Path], Any]:
     """The function that reads files with this beginning."""
     if head.startswith(ZIP):
         return read_torch_zip
@@ -86,11 +105,24 @@ def choose_reader(path: Path, head: bytes) -> Any:
 
 def read_torch_zip(path: Path) -> Any:
     """PyTorch's format since 1.6, unless it is a program (TorchScript)."""
+    refuse_program(path)
+    return read_torch(path)
+
+
+def map_torch_zip(path: Path) -> Any:
+    """PyTorch's format since 1.6, its tensors mapped from the disk."""
+    refuse_program(path)
+    return torch.load(
+        path, map_location='cpu', mmap=True, pickle_module=unpickler, weights_only=False
+    )
+
+
+def refuse_program(path: Path) -> None:
+    """Refuse TorchScript, which shares the format and runs when it is loaded."""
     with open(path, 'rb') as file:
         records = torch._C.PyTorchFileReader(file).get_all_records()
     if 'constants.pkl' in records:
         raise UserError('refused: it is a TorchScript program; have its state dict saved instead')
-    return read_torch(path)
 
 
 def read_torch(path: Path) -> Any:
@@ -98,12 +130,15 @@ def read_torch(path: Path) -> Any:
 
     Training arguments and log histories stand in many files, and PyTorch cannot be taught all of
     them. So what it refuses is read by our own unpickler, which puts empty objects in their place
-    and refuses the rest by name.
+    and refuses the rest by name. Before 2.6 PyTorch's own guard could be got round
+    (CVE-2025-32434): there ours comes first.
     """
-    try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError:
-        return torch.load(path, map_location='cpu', pickle_module=unpickler, weights_only=False)
+    if digit_version(torch.__version__) >= digit_version('2.6'):
+        try:
+            return torch.load(path, map_location='cpu', weights_only=True)
+        except pickle.UnpicklingError:
+            pass
+    return torch.load(path, map_location='cpu', pickle_module=unpickler, weights_only=False)
 
 
 def read_pickle(path: Path) -> Any:

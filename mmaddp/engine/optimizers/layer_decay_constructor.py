@@ -19,30 +19,36 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     they learn at ``lr``. MAE, BEiT and ViTDet use this rule. Norms, biases, positions and tokens
     have no weight decay.
 
-    ``paramwise_cfg`` takes ``layer_decay_rate``, in (0, 1]; 1 gives every layer the same rate. The
-    model's ``backbone`` tells the depths by ``get_layer_depth(name) -> (depth, L + 2)``, as
-    those of this package and of MMPretrain do.
+    ``paramwise_cfg`` takes ``layer_decay_rate``, in (0, 1], and nothing else; 1 gives every layer
+    the same rate. The model's ``backbone`` tells the depths by ``get_layer_depth(name)``, which
+    gives (depth, L + 2), as those of this package and of MMPretrain do.
     """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        given = sorted(self.paramwise_cfg)
+        if given != ['layer_decay_rate']:
+            raise ValueError(
+                'paramwise_cfg of LayerDecayOptimWrapperConstructor takes layer_decay_rate and '
+                f'nothing else; it has {given}'
+            )
+        rate = self.paramwise_cfg['layer_decay_rate']
+        if not 0 < rate <= 1:
+            raise ValueError(f'layer_decay_rate {rate} is not in (0, 1]')
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: object) -> None:
         """Sort the trainable parameters into groups of one depth and weight decay.
 
         Raises:
-            ValueError: ``layer_decay_rate`` is missing or out of range, another key is given, or
-                the backbone does not tell its depths.
+            ValueError: The backbone does not tell its depths, or the parameters have been
+                flattened.
         """
-        if set(self.paramwise_cfg) != {'layer_decay_rate'}:
-            raise ValueError(
-                'paramwise_cfg of LayerDecayOptimWrapperConstructor takes layer_decay_rate and '
-                f'nothing else; it has {sorted(self.paramwise_cfg)}'
-            )
         rate = self.paramwise_cfg['layer_decay_rate']
-        if not 0 < rate <= 1:
-            raise ValueError(f'layer_decay_rate {rate} is not in (0, 1]')
         groups: dict[tuple[int, bool], dict] = {}
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 continue
+            name = original_name(name)
             layers_above = count_layers_above(module, name, rate)
             decayed = has_weight_decay(name, parameter)
             group = groups.setdefault(
@@ -57,6 +63,20 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ordered = [groups[key] for key in sorted(groups, reverse=True)]
         print_log(f'Parameter groups:\n{describe_groups(ordered)}', logger='current')
         params.extend(ordered)
+
+
+def original_name(name: str) -> str:
+    """A parameter's name without what wrappers for sharding and checkpointing put into it.
+
+    Raises:
+        ValueError: Sharding has flattened the parameters of several layers into one.
+    """
+    if '_flat_param' in name:
+        raise ValueError(
+            'layer-wise rates need the single parameters: set use_orig_params=True in the '
+            "strategy's model_wrapper"
+        )
+    return name.replace('_fsdp_wrapped_module.', '').replace('_checkpoint_wrapped_module.', '')
 
 
 def count_layers_above(model: nn.Module, name: str, rate: float) -> int:

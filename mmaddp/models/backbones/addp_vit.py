@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from mmengine.model import BaseModule
-from timm.layers import PatchEmbed
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmaddp.registry import MODELS
 
-from ..layers import Block, interpolate_pos_embed
+from ..layers import Block, PatchEmbed, interpolate_pos_embed
 from .pretrained import load_pretrained_backbone
 
 ARCHITECTURES = {
@@ -50,14 +49,14 @@ class ADDPViT(BaseModule):
         out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
             the end.
         frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks; with all
-            blocks frozen the final norm is frozen too.
+            blocks frozen the final norm is frozen too. What no output needs is frozen as well.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
             file, see :func:`load_pretrained_backbone`.
 
     Raises:
-        ValueError: An unknown ``arch``, a class token together with windows, or a block index out
-            of range.
+        ValueError: An unknown ``arch``, a class token together with windows or relative
+            positions, or a block index or ``frozen_stages`` out of range.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class ADDPViT(BaseModule):
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if with_cls_token and (window_size or use_rel_pos):
@@ -88,17 +87,11 @@ class ADDPViT(BaseModule):
         arch = resolve_arch(arch)
         self.embed_dims, self.num_layers = arch['embed_dims'], arch['num_layers']
         self.out_indices = sorted(self.block_index(i) for i in out_indices)
-        self.patch_size, self.frozen_stages, self.with_cp = patch_size, frozen_stages, with_cp
+        if not -1 <= frozen_stages <= self.num_layers:
+            raise ValueError(f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}')
+        self.frozen_stages, self.with_cp = frozen_stages, with_cp
 
-        self.patch_embed = PatchEmbed(
-            None,
-            patch_size,
-            in_channels,
-            self.embed_dims,
-            flatten=False,
-            output_fmt='NHWC',
-            dynamic_img_pad=True,
-        )
+        self.patch_embed = PatchEmbed(patch_size, in_channels, self.embed_dims)
         self.num_prefix_tokens = int(with_cls_token)
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
@@ -140,30 +133,28 @@ class ADDPViT(BaseModule):
         """
         tokens, grid = self.embed(images)
         maps = []
-        for i, tokens in enumerate(self.block_outputs(tokens, grid)):  # noqa: B020
+        for i, output in enumerate(self.block_outputs(tokens, grid, self.out_indices[-1])):
             if i in self.out_indices:
-                maps.append(self.to_map(self.norm(tokens) if self.is_last(i) else tokens, grid))
+                maps.append(self.to_map(self.norm(output) if self.is_last(i) else output, grid))
         return tuple(maps)
 
     def forward_tokens(self, images: Tensor) -> Tensor:
         """All tokens after the last block and norm: (B, 3, H, W) -> (B, [1 +] N, C)."""
-        *_, tokens = self.block_outputs(*self.embed(images))
+        *_, tokens = self.block_outputs(*self.embed(images), self.num_layers - 1)
         return self.norm(tokens)
 
     def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Patch, class and position embeddings: (B, 3, H, W) -> (B, [1 +] N, C), (h, w)."""
-        patches = self.patch_embed(images)
-        grid = tuple(patches.shape[1:3])
-        tokens = patches.flatten(1, 2)
+        tokens, grid = self.patch_embed(images)
         if self.num_prefix_tokens:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         tokens = tokens + interpolate_pos_embed(self.pos_embed, grid, self.num_prefix_tokens)
         return self.embed_norm(tokens), grid
 
-    def block_outputs(self, tokens: Tensor, grid: tuple[int, int]) -> Iterator[Tensor]:
-        """Tokens (B, [1 +] N, C) after each block, up to the last that an output needs."""
-        for block in self.blocks[: self.out_indices[-1] + 1]:
-            if self.with_cp and tokens.requires_grad:
+    def block_outputs(self, tokens: Tensor, grid: tuple[int, int], last: int) -> Iterator[Tensor]:
+        """Tokens (B, [1 +] N, C) after each block up to ``last``."""
+        for block in self.blocks[: last + 1]:
+            if self.with_cp and torch.is_grad_enabled():
                 tokens = checkpoint(block, tokens, grid, use_reentrant=False)
             else:
                 tokens = block(tokens, grid)
@@ -222,11 +213,14 @@ class ADDPViT(BaseModule):
             super().init_weights()
 
     def frozen_modules(self) -> list[nn.Module]:
-        """The modules that ``frozen_stages`` keeps from training."""
-        if self.frozen_stages < 0:
-            return []
-        modules = [self.patch_embed, self.embed_norm, *self.blocks[: self.frozen_stages]]
-        return [*modules, self.norm] if self.frozen_stages >= self.num_layers else modules
+        """The modules that are not trained: the frozen stages, and what no output needs."""
+        last = self.out_indices[-1]
+        modules = list(self.blocks[last + 1 :])
+        if self.frozen_stages >= 0:
+            modules += [self.patch_embed, self.embed_norm, *self.blocks[: self.frozen_stages]]
+        if self.frozen_stages == self.num_layers or not self.is_last(last):
+            modules.append(self.norm)
+        return modules
 
     def freeze(self) -> None:
         """Take the frozen stages out of the optimizer's reach."""

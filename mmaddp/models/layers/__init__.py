@@ -1,6 +1,7 @@
 from .attention import Attention, rel_pos_attention
 from .block import Block
 from .norm import LN2d
+from .patch_embed import PatchEmbed
 from .positions import interpolate_pos_embed, interpolate_rel_pos
 from .windows import window_partition, window_unpartition
 
@@ -8,6 +9,7 @@ __all__ = [
     'Attention',
     'Block',
     'LN2d',
+    'PatchEmbed',
     'interpolate_pos_embed',
     'interpolate_rel_pos',
     'rel_pos_attention',

@@ -81,11 +81,15 @@ def rel_pos_attention(
         (B, heads, N, D).
     """
     head_dims = q.shape[-1]
-    # The extra channels are cheap to compute and large to keep: what their backward pass needs
-    # is recomputed, so that only the kernel's own inputs stay in memory.
-    q, k, v = checkpoint(
-        add_rel_pos_channels, q, k, v, rel_pos_h, rel_pos_w, grid, use_reentrant=False
-    )
+    inputs = (q, k, v, rel_pos_h, rel_pos_w, grid)
+    if torch.is_grad_enabled():
+        # The extra channels are cheap to compute and large to keep: what their backward pass
+        # needs is recomputed, so that only the kernel's own inputs stay in memory.
+        q, k, v = checkpoint(
+            add_rel_pos_channels, *inputs, use_reentrant=False, preserve_rng_state=False
+        )
+    else:
+        q, k, v = add_rel_pos_channels(*inputs)
     return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :head_dims]
 
 

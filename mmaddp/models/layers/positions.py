@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,11 +34,33 @@ def interpolate_pos_embed(
         raise ValueError(f'{patches.shape[1]} positions do not form a square grid')
     if (size, size) == tuple(grid):
         return pos_embed
-    # Bicubic interpolation has no half-precision kernel on the CPU, and positions are parameters.
-    patches = patches.float().reshape(1, size, size, -1).permute(0, 3, 1, 2)
-    patches = F.interpolate(patches, size=grid, mode='bicubic', align_corners=False)
-    patches = patches.permute(0, 2, 3, 1).flatten(1, 2).to(prefix.dtype)
-    return torch.cat([prefix, patches], dim=1)
+    rows, columns = (resize_matrix(size, side, 'bicubic').to(patches) for side in grid)
+    with torch.autocast(patches.device.type, enabled=False):
+        patches = torch.einsum(
+            'hi,wj,ijc->hwc', rows, columns, patches.unflatten(1, (size, size))[0]
+        )
+    return torch.cat([prefix, patches.flatten(0, 1)[None]], dim=1)
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(old: int, new: int, mode: str) -> Tensor:
+    """The matrix (new, old) that resizes one axis as ``F.interpolate`` does.
+
+    Interpolation is linear in the values. As a product of matrices its backward pass is
+    deterministic on every device and keeps the precision of the parameters, which CUDA's own
+    kernels for interpolation do not promise.
+
+    Args:
+        old: Places before.
+        new: Places after.
+        mode: 'bicubic' or 'linear'.
+    """
+    # What is kept for later calls must not carry the mode or the default device of this one.
+    with torch.inference_mode(False):
+        units = torch.eye(old, device='cpu')[None, None]
+        if mode == 'linear':
+            return F.interpolate(units[0], size=new, mode='linear')[0].t()
+        return F.interpolate(units, size=(new, old), mode=mode)[0, 0]
 
 
 def interpolate_rel_pos(table: Tensor, size: int) -> Tensor:
@@ -44,8 +68,8 @@ def interpolate_rel_pos(table: Tensor, size: int) -> Tensor:
     length = 2 * size - 1
     if table.shape[0] == length:
         return table
-    resized = F.interpolate(table.float().t()[None], size=length, mode='linear')
-    return resized[0].t().to(table.dtype)
+    with torch.autocast(table.device.type, enabled=False):
+        return resize_matrix(len(table), length, 'linear').to(table) @ table
 
 
 def relative_to_absolute(table: Tensor, size: int) -> Tensor:

@@ -2,6 +2,7 @@ import pytest
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from mmaddp.engine.optimizers.layer_decay_constructor import original_name
 from mmaddp.models import ADDPViT
 
 TINY = dict(embed_dims=16, num_layers=3, num_heads=2)
@@ -102,6 +103,14 @@ def test_the_groups_are_those_of_mmpretrains_constructor():
 def test_says_what_it_cannot_do():
     with pytest.raises(ValueError, match='takes layer_decay_rate and nothing else'):
         build(Detector(), norm_decay_mult=0)
+    with pytest.raises(ValueError, match='it has \\[\\]'):
+        build_optim_wrapper(
+            Detector(),
+            dict(
+                optimizer=dict(type='AdamW', lr=1.0),
+                constructor='mmaddp.LayerDecayOptimWrapperConstructor',
+            ),
+        )
     with pytest.raises(ValueError, match='not in'):
         build(Detector(), rate=1.5)
     model = Detector()
@@ -109,6 +118,13 @@ def test_says_what_it_cannot_do():
     with pytest.raises(ValueError, match='Linear has no get_layer_depth'):
         build(model)
     assert len(build(model, rate=1).param_groups) == 2
+
+
+def test_names_that_wrappers_have_lengthened_are_told():
+    name = 'backbone._fsdp_wrapped_module.blocks.1._checkpoint_wrapped_module.mlp.fc1.weight'
+    assert original_name(name) == 'backbone.blocks.1.mlp.fc1.weight'
+    with pytest.raises(ValueError, match='use_orig_params=True'):
+        original_name('backbone._fsdp_wrapped_module._flat_param')
 
 
 def test_prints_its_groups(monkeypatch):

@@ -85,14 +85,46 @@ def test_windows_do_not_see_each_other():
     assert not torch.allclose(before[..., :3], after[..., :3])
 
 
-def test_checkpointing_changes_no_gradient():
-    images = torch.randn(1, 3, 64, 64)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_checkpointing_changes_no_gradient(dtype):
+    images = torch.randn(2, 3, 64, 96)
     gradients = []
     for with_cp in (False, True):
-        model = build(**VITDET, with_cp=with_cp).train()
-        model(images)[0].square().sum().backward()
+        model = build(**VITDET, with_cp=with_cp, drop_path_rate=0.5).train()
+        torch.manual_seed(1)
+        with torch.autocast('cpu', torch.bfloat16, enabled=dtype == torch.bfloat16):
+            model(images)[0].square().sum().backward()
+        assert all(p.grad.isfinite().all() for p in model.parameters())
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_that_no_output_needs_are_not_trained():
+    model = build(out_indices=(1,)).train()
+    model(torch.randn(1, 3, 64, 64))[0].sum().backward()
+    missing = {name for name, p in model.named_parameters() if p.requires_grad and p.grad is None}
+    assert not missing
+    assert not any(p.requires_grad for p in model.blocks[2:].parameters())
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(model.forward_tokens(images), build().forward_tokens(images))
+
+
+def test_half_precision_is_near_full_precision():
+    model = build(**VITDET)
+    images = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = model(images)[0]
+        with torch.autocast('cpu', torch.bfloat16):
+            found = model(images)[0]
+    assert (found - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_inference_mode_leaves_nothing_behind_that_training_cannot_use():
+    images = torch.randn(1, 3, 80, 112)
+    model = build(**VITDET)
+    with torch.inference_mode():
+        model(images)
+    model.train()(images)[0].sum().backward()
 
 
 def test_drop_path_rises_linearly_and_is_off_in_evaluation():
@@ -131,6 +163,7 @@ def test_frozen_positions_give_no_gradient_to_the_embeddings():
         (dict(arch=dict(embed_dims=32, depth=4, num_heads=2)), 'num_layers'),
         (dict(window_size=3), 'with_cls_token=False'),
         (dict(out_indices=(4,)), 'block 4 does not exist'),
+        (dict(frozen_stages=5), 'frozen_stages 5 is not in -1..4'),
     ],
 )
 def test_refuses_what_it_cannot_build(kwargs, message):
