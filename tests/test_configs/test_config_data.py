@@ -1,10 +1,12 @@
 """The full-size data pipelines and detectors, on real images."""
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 import mmaddp  # noqa: F401
 
@@ -48,6 +50,24 @@ def test_every_input_is_a_padded_square(cfg, split):
                 1024,
                 1024,
             )
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_images_are_resized_as_pillow_does(cfg, split):
+    """detectron2 resizes by PIL's bilinear, whose result differs where images shrink."""
+    settings = cfg[f'{split}_dataloader'].dataset
+    step = 3 if split == 'train' else 1
+    settings.pipeline[step].scale = (200, 200)
+    if split == 'train':
+        settings.pipeline[2].prob = 0.0
+        settings.pipeline[step].ratio_range = (1.0, 1.0)
+    sample = DATASETS.build(settings)[0]
+    with Image.open(sample['data_samples'].img_path) as image:
+        height, width = sample['data_samples'].img_shape
+        assert max(height, width) == 200
+        expected = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    # MMDetection reads BGR.
+    assert np.array_equal(sample['inputs'].numpy()[::-1].transpose(1, 2, 0), expected)
 
 
 def test_crops_without_an_instance_are_background(cfg):

@@ -40,13 +40,10 @@ RESNET = {
 
 COCO = [
     f'det/{encoder}/{head}_{encoder}-vit-{size}_sfp_{schedule}_coco'
-    for encoder, schedules in (
-        ('addp', ('16xb4-lsj-100e', '16xb4-lsj-25e', '1xb4-accum16-lsj-25e')),
-        ('mae', ('16xb4-lsj-100e',)),
-    )
+    for encoder in ('addp', 'mae')
     for head in ('mask-rcnn', 'cascade-mask-rcnn')
     for size in 'bl'
-    for schedule in schedules
+    for schedule in ('16xb4-lsj-100e', '16xb4-lsj-25e', '1xb4-accum16-lsj-25e')
 ]
 ADE20K = [
     f'seg/{encoder}/upernet_{encoder}-vit-{size}_8xb2-amp-160k_ade20k-512x512{testing}'
@@ -109,6 +106,9 @@ def test_coco_follows_vitdet(name, load_config):
     assert backbone.global_attn_indexes == recipe['global_blocks']
     assert (backbone.img_size, backbone.window_size, backbone.use_rel_pos) == (1024, 14, True)
     assert not any(backbone[key] for key in ('with_cls_token', 'embed_norm', 'final_norm'))
+    # ViTDet pads every image to a square of 1024 and reads RGB.
+    assert cfg.model.data_preprocessor.pad_size_divisor == 1024
+    assert cfg.model.data_preprocessor.bgr_to_rgb
 
 
 @pytest.mark.parametrize('name', COCO)
@@ -132,7 +132,43 @@ def test_coco_detectors_are_vitdets(name, load_config):
     assert (model.test_cfg.rcnn.score_thr, model.test_cfg.rcnn.max_per_img) == (0.05, 100)
 
 
-@pytest.mark.parametrize('name', COCO[2::3][:1] + COCO[-1:])
+@pytest.mark.parametrize('name', COCO)
+def test_coco_samples_and_suppresses_as_detectron2(name, load_config):
+    model = load_config(name).model
+    cascade = name.split('/')[-1].startswith('cascade')
+    anchors = model.rpn_head.anchor_generator
+    sizes = [scale * stride for stride in anchors.strides for scale in anchors.scales]
+    assert sizes == [32, 64, 128, 256, 512]
+    assert anchors.ratios == [0.5, 1.0, 2.0]
+
+    rpn = model.train_cfg.rpn
+    assert (rpn.assigner.neg_iou_thr, rpn.assigner.pos_iou_thr) == (0.3, 0.7)
+    # Best anchors of an object match it whatever their overlap, if there is one.
+    assert rpn.assigner.match_low_quality
+    assert 0 < rpn.assigner.min_pos_iou < 1 / 1024**2
+    assert (rpn.sampler.num, rpn.sampler.pos_fraction) == (256, 0.5)
+    for proposals in (model.train_cfg.rpn_proposal, model.test_cfg.rpn):
+        assert proposals.nms == dict(type='nms', iou_threshold=0.7)
+
+    stages = model.train_cfg.rcnn if cascade else [model.train_cfg.rcnn]
+    for stage, threshold in zip(stages, [0.5, 0.6, 0.7]):
+        assigner, sampler = stage.assigner, stage.sampler
+        assert assigner.pos_iou_thr == assigner.neg_iou_thr == assigner.min_pos_iou == threshold
+        assert not assigner.match_low_quality
+        assert (sampler.num, sampler.pos_fraction) == (512, 0.25)
+        assert sampler.add_gt_as_proposals
+        assert stage.mask_size == 28
+    assert model.test_cfg.rcnn.nms == dict(type='nms', iou_threshold=0.5)
+    for part, size in (('bbox', 7), ('mask', 14)):
+        extractor = model.roi_head[f'{part}_roi_extractor']
+        assert extractor.roi_layer == dict(type='RoIAlign', output_size=size, sampling_ratio=0)
+        assert extractor.featmap_strides == [4, 8, 16, 32]
+    if cascade:
+        # detectron2 lets a third of each stage's gradient into the features.
+        assert model.roi_head.stage_loss_weights == pytest.approx(3 * [1 / 3])
+
+
+@pytest.mark.parametrize('name', COCO[:1] + COCO[-1:])
 def test_coco_jitters_at_large_scale(name, load_config):
     pipeline = {t.type: t for t in load_config(name).train_dataloader.dataset.pipeline}
     assert pipeline['RandomResize'].ratio_range == (0.1, 2.0)
@@ -156,7 +192,23 @@ def test_ade20k_follows_mae(name, load_config):
     assert model.backbone.out_indices == recipe['out_indices']
     assert (model.decode_head.type, model.decode_head.num_classes) == ('UPerHead', 150)
     assert model.auxiliary_head.loss_decode.loss_weight == 0.4
-    assert model.test_cfg.mode == ('whole' if name.endswith('-whole') else 'slide')
+    # Windows are whole; whole images are padded to the patch.
+    padding = model.data_preprocessor.get('test_cfg')
+    if name.endswith('-whole'):
+        assert (model.test_cfg, padding) == (dict(mode='whole'), dict(size_divisor=16))
+    else:
+        windows = dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
+        assert (model.test_cfg, padding) == (windows, None)
+    resize, flip = cfg.tta_pipeline[1].transforms[:2]
+    ratios = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+    assert [r.scale for r in resize] == [(2048 * r, 512 * r) for r in ratios]
+    assert [f.prob for f in flip] == [0.0, 1.0]
+    for part in (model.neck, model.decode_head, model.auxiliary_head):
+        assert part.norm_cfg.type == 'SyncBN'
+    channels = dict(b=768, l=1024)[size_of(name)]
+    assert model.decode_head.in_channels == 4 * [channels]
+    assert (model.decode_head.channels, model.auxiliary_head.channels) == (channels, 256)
+    assert model.decode_head.pool_scales == (1, 2, 3, 6)
 
 
 @pytest.mark.parametrize('name', FINE_TUNING)
@@ -169,6 +221,8 @@ def test_fine_tuning_follows_table_15(name, load_config):
     warmup, cosine = cfg.param_scheduler
     assert cfg.train_cfg.max_epochs == cosine.end == recipe['epochs']
     assert warmup.end == cosine.begin == recipe['warmup']
+    # MAE's floor, which scales with the layers' rates.
+    assert cosine.eta_min_ratio * recipe['lr'] == pytest.approx(1e-6)
     assert cfg.model.backbone.drop_path_rate == recipe['drop_path']
     assert cfg.model.head.loss.label_smooth_val == 0.1
     mixup, cutmix = cfg.model.train_cfg.augments
@@ -209,6 +263,7 @@ def test_resnet50_follows_table_17(name, load_config):
     assert warmup.end == cosine.begin == 5
     assert cfg.model.backbone.get('drop_path_rate', 0) == recipe['drop_path']
     assert cfg.model.head.loss.use_sigmoid
+    assert cfg.model.backbone.norm_cfg.type == 'BN'
     assert cfg.model.head.loss.label_smooth_val == 0.1
     mixup, cutmix = cfg.model.train_cfg.augments
     assert (mixup.alpha, cutmix.alpha) == (0.1, 1.0)

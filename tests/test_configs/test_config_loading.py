@@ -1,9 +1,13 @@
 """Every config loads, names what it needs, and survives being written and read again."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+
+from mmaddp.engine import setup
 
 SCOPES = dict(det='mmdet', seg='mmseg', cls='mmpretrain')
 
@@ -66,6 +70,21 @@ def test_readme_example_for_ones_own_data(repository, tmp_path):
     example = tmp_path / 'pets.py'
     example.write_text(code.replace("'configs/", f"'{repository}/configs/"))
     check_pets(Config.fromfile(example), root='data/pets/', classes=('cat', 'dog'))
+
+
+def test_readme_command_for_one_gpu_scales_the_learning_rate(repository):
+    """By the square root of the batch, in keys that the tools take."""
+    readme = (repository / 'configs/det/addp/README.md').read_text()
+    command = re.search(
+        r'tools/train.py [^`]*?(configs/\S+coco-folder.py) [^`]*?options (.*)', readme
+    )
+    options = dict(option.split('=') for option in command.group(2).split())
+    options = {key: ast.literal_eval(value) for key, value in options.items()}
+    config = repository / command.group(1)
+    usual, one_gpu = setup.load_config(config), setup.load_config(config, options)
+    ratio = one_gpu.train_dataloader.batch_size / usual.auto_scale_lr.base_batch_size
+    rates = [cfg.optim_wrapper.optimizer.lr for cfg in (usual, one_gpu)]
+    assert rates[1] == pytest.approx(rates[0] * ratio**0.5)
 
 
 def check_pets(cfg: Config, root: str, classes: tuple[str, ...]) -> None:

@@ -1,7 +1,10 @@
 """Metafiles, READMEs and configs name each other, and carry the papers' figures."""
 
+import re
+
 import pytest
 import yaml
+from mmengine.config import Config
 
 FOLDERS = ['cls/addp', 'det/addp', 'det/mae', 'seg/addp', 'seg/mae']
 
@@ -24,6 +27,10 @@ PAPER = {
     'addp-resnet50_8xb256-amp-coslr-100e_in1k-256px': [79.7],
     'addp-resnet50_8xb256-amp-coslr-300e_in1k-256px': [80.9],
 }
+# ADDP's table 9: ImageNet-A, -R, -Sketch, 1 - mCE on ImageNet-C, and their mean.
+ROBUSTNESS = [35.2, 54.4, 40.9, 57.3, 47.0]
+# Images of an epoch of COCO, by ViTDet's 184,375 steps of 64 images for 100 of them.
+COCO_IMAGES = 118_000
 
 
 def read_metafile(repository, folder: str) -> dict:
@@ -83,3 +90,32 @@ def test_commands_of_the_readme_name_existing_configs(repository, folder):
     assert commands
     for command in commands:
         assert (repository / command).is_file()
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_metafile_has_its_configs_length_and_batch(repository, folder, load_config):
+    for model in read_metafile(repository, folder)['Models']:
+        cfg, said = load_config(f'{folder}/{model["Name"]}'), model['Metadata']
+        batch = images_per_step(cfg, model['Name'])
+        assert said['Batch Size'] == cfg.auto_scale_lr.base_batch_size == batch
+        if 'Iterations' in said:
+            assert said['Iterations'] == cfg.train_cfg.max_iters
+        elif 'max_epochs' in cfg.train_cfg:
+            assert said['Epochs'] == cfg.train_cfg.max_epochs
+        else:
+            batches_per_step = cfg.optim_wrapper.get('accumulative_counts', 1)
+            images = cfg.train_cfg.max_iters / batches_per_step * batch
+            assert said['Epochs'] == pytest.approx(images / COCO_IMAGES, rel=1e-3)
+
+
+def images_per_step(cfg: Config, name: str) -> int:
+    gpus = int(re.search(r'_(\d+)xb', name).group(1))
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    return gpus * cfg.train_dataloader.batch_size * accumulated
+
+
+def test_readme_carries_table_9(repository):
+    readme = (repository / 'configs/cls/addp/README.md').read_text()
+    row = '| addp-vit-b_8xb128-amp-coslr-100e_in1k-256px | ' + ' | '.join(map(str, ROBUSTNESS))
+    assert row + ' |' in readme
+    assert sum(ROBUSTNESS[:4]) / 4 == pytest.approx(ROBUSTNESS[4], abs=0.051)

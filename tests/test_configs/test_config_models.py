@@ -9,7 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-import mmaddp  # noqa: F401
+from mmaddp.models import LN2d
 
 # ViTDet's table 5 (in millions): Mask R-CNN 111 and 331, Cascade 141 and 361. MMDetection's
 # Cascade has two mask heads more, of 2.6 each.
@@ -27,6 +27,14 @@ def build(cfg: Config) -> nn.Module:
     device = 'cpu' if cfg.model.backbone.type == 'ResNet' else 'meta'
     with torch.device(device):
         return MODELS.build(cfg.model)
+
+
+def build_optimizer(cfg: Config, model: nn.Module) -> torch.optim.Optimizer:
+    wrapper = cfg.optim_wrapper
+    # Autocasting wrappers refuse to be built without a GPU.
+    wrapper.type = 'OptimWrapper'
+    wrapper.pop('dtype', None)
+    return build_optim_wrapper(model, wrapper).optimizer
 
 
 def count(module: nn.Module) -> int:
@@ -91,11 +99,7 @@ def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
 def test_learning_rate_decays_by_layer(name, lr, rate, layers, load_config):
     cfg = load_config(name)
     model = build(cfg)
-    wrapper = cfg.optim_wrapper
-    # Autocasting wrappers refuse to be built without a GPU.
-    wrapper.type = 'OptimWrapper'
-    wrapper.pop('dtype')
-    groups = build_optim_wrapper(model, wrapper).optimizer.param_groups
+    groups = build_optimizer(cfg, model).param_groups
     rates = {id(p): group['lr'] for group in groups for p in group['params']}
     names = {n: rates[id(p)] for n, p in model.named_parameters()}
     assert names['backbone.patch_embed.proj.weight'] == pytest.approx(lr * rate ** (layers + 1))
@@ -103,3 +107,52 @@ def test_learning_rate_decays_by_layer(name, lr, rate, layers, load_config):
     assert names[f'backbone.blocks.{layers - 1}.mlp.fc2.bias'] == pytest.approx(lr * rate)
     others = {value for n, value in names.items() if not n.startswith('backbone.')}
     assert others == {lr}
+
+
+@pytest.mark.parametrize(
+    ('name', 'weight_decay'),
+    [
+        ('det/mae/cascade-mask-rcnn_mae-vit-b_sfp_16xb4-lsj-25e_coco', 0.1),
+        ('seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512', 0.05),
+        ('cls/addp/addp-vit-b_8xb128-amp-coslr-100e_in1k-256px', 0.05),
+    ],
+)
+def test_norms_biases_positions_and_tokens_do_not_decay(name, weight_decay, load_config):
+    cfg = load_config(name)
+    norms = {
+        f'{module_name}.weight'
+        for module_name, module in build(cfg).named_modules()
+        if isinstance(module, (nn.LayerNorm, nn.SyncBatchNorm, LN2d))
+    }
+    decays = parameter_settings(cfg, 'weight_decay')
+    assert set(decays.values()) == {0, weight_decay}
+    others = re.compile(r'\.(bias|pos_embed|cls_token|rel_pos_[hw])$')
+    assert {n for n in decays if decays[n] == 0} == norms | set(filter(others.search, decays))
+
+
+def test_resnet50_decays_as_a_whole(load_config):
+    decays = parameter_settings(
+        load_config('cls/addp/addp-resnet50_8xb256-amp-coslr-300e_in1k-256px'), 'weight_decay'
+    )
+    assert any('bn' in name for name in decays)
+    assert set(decays.values()) == {0.02}
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'addp-vit-b_16xb1024-linear-lars-90e_in1k-256px',
+        'addp-vit-tiny_1xb64-linear-20e_image-folder-64px',
+    ],
+)
+def test_lars_scales_matrices_alone(name, load_config):
+    excluded = parameter_settings(load_config(f'cls/addp/{name}'), 'lars_exclude')
+    assert excluded == {'head.fc.weight': None, 'head.fc.bias': True}
+
+
+def parameter_settings(cfg: Config, key: str) -> dict[str, object]:
+    """A setting of the group of each trainable parameter."""
+    model = build(cfg)
+    groups = build_optimizer(cfg, model).param_groups
+    values = {id(p): group.get(key) for group in groups for p in group['params']}
+    return {n: values[id(p)] for n, p in model.named_parameters() if p.requires_grad}

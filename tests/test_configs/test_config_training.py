@@ -93,8 +93,10 @@ def test_upernet_trains_on_camvid(repository, shared, tmp_path, monkeypatch):
 def test_sliding_window_and_multi_scale_flip_testing(repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
     cfg = shorten(load(repository, SEGMENTATION), tmp_path, batch_size=2, train=2, val=1)
-    cfg.model.test_cfg = dict(mode='slide', crop_size=(224, 224), stride=(149, 149))
     ade20k = load(repository, ADE20K)
+    # At the smallest scale, 341 x 256, the window is wider than the image, which is not padded.
+    cfg.model.test_cfg = dict(mode='slide', crop_size=(400, 400), stride=(266, 266))
+    cfg.model.data_preprocessor.test_cfg = ade20k.model.data_preprocessor.get('test_cfg')
     cfg.model = dict(**ade20k.tta_model, module=cfg.model)
     resize, *rest = ade20k.tta_pipeline[1].transforms
     assert [r.scale for r in resize] == [

@@ -1,5 +1,6 @@
 # COCO 2017 with ViTDet's large-scale jitter: flip, a scale of 0.1 to 2.0 times 1024, a random crop.
-# Images that the crop leaves without an instance stay in, as background.
+# Images that the crop leaves without an instance stay in, as background. Pillow resizes, as in
+# detectron2: it smooths what it shrinks, where OpenCV's bilinear skips pixels.
 data_root = 'data/coco/'
 image_size = (1024, 1024)
 
@@ -7,7 +8,13 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
+    dict(
+        type='RandomResize',
+        scale=image_size,
+        ratio_range=(0.1, 2.0),
+        keep_ratio=True,
+        backend='pillow',
+    ),
     dict(
         type='RandomCrop',
         crop_type='absolute',
@@ -20,7 +27,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
+    dict(type='Resize', scale=image_size, keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',

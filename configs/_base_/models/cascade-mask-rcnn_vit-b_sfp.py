@@ -1,6 +1,7 @@
-# Three box heads of rising IoU threshold and class-agnostic boxes, as ViTDet's Cascade. MMDetection
-# weighs the stages' losses by 1, 1/2 and 1/4 where detectron2 divides their gradients by three, and
-# has a mask head a stage where detectron2 has one in all.
+# Three box heads of rising IoU threshold and class-agnostic boxes, as ViTDet's Cascade. detectron2
+# sums the stages' losses and lets a third of each head's gradient into the features. A third of
+# each loss gives the features the same, and the heads steps of the same size, since AdamW's do not
+# depend on the loss's scale. So weighed, three mask heads pull as hard as detectron2's one.
 _base_ = './mask-rcnn_vit-b_sfp.py'
 
 norm_cfg = dict(type='mmaddp.LN2d', eps=1e-6)
@@ -16,7 +17,7 @@ model = dict(
     roi_head=dict(
         type='CascadeRoIHead',
         num_stages=3,
-        stage_loss_weights=[1, 0.5, 0.25],
+        stage_loss_weights=[1 / 3, 1 / 3, 1 / 3],
         bbox_head=[
             dict(
                 type='Shared4Conv1FCBBoxHead',

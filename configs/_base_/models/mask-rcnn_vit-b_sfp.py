@@ -29,7 +29,8 @@ model = dict(
     ),
     neck=dict(type='mmaddp.SimpleFeaturePyramid', in_channels=768, out_channels=256),
     rpn_head=dict(
-        type='RPNHead',
+        # MMDetection's own would decode with anchors of the half precision that trains.
+        type='mmaddp.RPNHead',
         in_channels=256,
         feat_channels=256,
         num_convs=2,
@@ -85,7 +86,9 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                min_pos_iou=0.3,
+                # Every object takes its best anchor, however bad, as in detectron2; 0 would give
+                # an object that touches no anchor all of them.
+                min_pos_iou=1e-8,
                 match_low_quality=True,
                 ignore_iof_thr=-1,
             ),

@@ -13,8 +13,6 @@ model = dict(
         size=(512, 512),
         pad_val=0,
         seg_pad_val=255,
-        # Whole images of any size: the coarsest level halves the grid of tokens.
-        test_cfg=dict(size_divisor=32),
     ),
     backbone=dict(
         type='mmaddp.ADDPViT',

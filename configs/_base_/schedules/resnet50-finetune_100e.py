@@ -1,12 +1,12 @@
-# Table 17, 100 epochs. Norms and biases do not decay, as in the recipes of timm that the table's
-# other rows come from.
+# Table 17, 100 epochs. Norms and biases decay as the rest: the authors' script gives AdamW all
+# parameters alike. It passes no weight decay for ResNets, which leaves torch's 0.01; the table
+# prints 0.02, and the table is followed.
 _base_ = '../runtimes/cls.py'
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='float16',
     optimizer=dict(type='AdamW', lr=8e-3, betas=(0.9, 0.999), weight_decay=0.02),
-    paramwise_cfg=dict(bias_decay_mult=0.0, norm_decay_mult=0.0),
 )
 
 param_scheduler = [

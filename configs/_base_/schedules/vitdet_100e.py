@@ -20,6 +20,8 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=184375, val_interval=7375)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=7375))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=7375)
+)
 log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=64)

@@ -1,11 +1,16 @@
 # One GPU, 4 images at a time: gradients of 16 batches make a step of 64 images. MMEngine counts
 # batches, not steps, so every number of the schedule is 16 times its number of steps. bfloat16 has
-# the range of float32, so that no batch's gradients overflow and spoil the step of the other 15.
+# the range of float32, so that no batch's gradients overflow and spoil the step of the other 15,
+# and no loss needs scaling.
 _base_ = './vitdet_25e.py'
 
 accumulative_counts = 16
 
-optim_wrapper = dict(dtype='bfloat16', accumulative_counts=accumulative_counts)
+optim_wrapper = dict(
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),
+    accumulative_counts=accumulative_counts,
+)
 
 param_scheduler = [
     dict(

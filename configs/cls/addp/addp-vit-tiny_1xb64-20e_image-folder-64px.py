@@ -38,7 +38,7 @@ param_scheduler = [
     ),
     dict(
         type='CosineAnnealingLR',
-        eta_min=1e-6,
+        eta_min_ratio=1e-3,
         by_epoch=True,
         begin=2,
         end=20,

@@ -24,6 +24,7 @@ optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
     optimizer=dict(type='LARS', lr=0.025, momentum=0.9, weight_decay=0.0),
+    paramwise_cfg=dict(custom_keys={'head.fc.bias': dict(lars_exclude=True)}),
 )
 param_scheduler = [
     dict(

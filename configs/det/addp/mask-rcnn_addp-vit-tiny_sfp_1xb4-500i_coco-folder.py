@@ -84,6 +84,9 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=500, val_interval=500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=100))
+default_hooks = dict(
+    logger=dict(interval=20, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=100),
+)
 log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=4)

@@ -8,7 +8,7 @@ _base_ = [
 norm_cfg = dict(type='BN', requires_grad=True)
 
 model = dict(
-    data_preprocessor=dict(size=(224, 224)),
+    data_preprocessor=dict(size=(224, 224), test_cfg=dict(size_divisor=16)),
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=192, num_layers=4, num_heads=3),
         img_size=224,
@@ -36,6 +36,6 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='PolyLR', eta_min=0.0, power=1.0, begin=50, end=600, by_epoch=False),
 ]
-train_cfg = dict(max_iters=600, val_interval=300)
+train_cfg = dict(max_iters=600, val_interval=600)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=300))
 auto_scale_lr = dict(base_batch_size=8)

@@ -27,8 +27,8 @@ def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
     The layout is recognised and converted; then what the module lacks or has in another size is
     adapted, each step with a line in the log: class token and norms that it has no place for are
     dropped, absolute positions resized bicubically, relative ones linearly. Norms and relative
-    positions that the file lacks stay as initialised. The rest is loaded strictly, and nothing is
-    loaded if anything does not fit.
+    positions that the file lacks stay as initialised, unless the norms are frozen. The rest is
+    loaded strictly, and nothing is loaded if anything does not fit.
 
     Args:
         module: :class:`mmaddp.models.ADDPViT`, or another module with its names.
@@ -43,11 +43,25 @@ def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
         layout, conversion = convert_with_summary(
             checkpoint, 'auto', 'backbone', keep_optional_norms=True
         )
+        refuse_frozen_norms(conversion.state_dict, module)
         state, notes = fit(conversion.state_dict, module.state_dict())
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
     module.load_state_dict(state, strict=True)
     print_log(f"{path} ('{layout.name}') loaded: {'; '.join(notes) or 'as it is'}", 'current')
+
+
+def refuse_frozen_norms(state: State, module: nn.Module) -> None:
+    """Refuse a file without a norm that the module has and would never train."""
+    lacking = {
+        name.split('.')[0]
+        for name, parameter in module.named_parameters()
+        if is_outer_norm(name) and name not in state and not parameter.requires_grad
+    }
+    if lacking:
+        raise UserError(
+            f'lacks {" and ".join(sorted(lacking))}, which is frozen here: name the published file'
+        )
 
 
 def fit(state: State, wanted: State) -> tuple[State, list[str]]:

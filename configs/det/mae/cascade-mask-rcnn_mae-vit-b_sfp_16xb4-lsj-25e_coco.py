@@ -1,0 +1,12 @@
+_base_ = [
+    '../../_base_/models/cascade-mask-rcnn_vit-b_sfp.py',
+    '../../_base_/datasets/coco_lsj-1024.py',
+    '../../_base_/schedules/vitdet_25e.py',
+]
+
+model = dict(
+    backbone=dict(
+        pretrain_img_size=224,
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/mae_pretrain_vit_base.pth'),
+    )
+)
