@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -14,7 +16,7 @@ import torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS
+from mmengine.registry import DATA_SAMPLERS, DATASETS, HOOKS
 from PIL import Image
 
 CLASSES = ('blue', 'green', 'red')
@@ -25,18 +27,22 @@ CHILDREN.set_forkserver_preload(['mmaddp', 'mmpretrain.models', 'mmpretrain.data
 
 @HOOKS.register_module()
 class Recorder(Hook):
-    """Writes the pictures of each iteration to a file; kills its process at one of them."""
+    """Writes the pictures of each iteration to a file; kills its process at one of them.
+
+    With ``pause`` each iteration takes at least so many seconds.
+    """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, path: str, kill_at: int | None = None) -> None:
-        self.path, self.kill_at = path, kill_at
+    def __init__(self, path: str, kill_at: int | None = None, pause: float = 0.0) -> None:
+        self.path, self.kill_at, self.pause = path, kill_at, pause
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         names = [Path(sample.img_path).name for sample in data_batch['data_samples']]
         digest = float(sum(image.double().mean() for image in data_batch['inputs']))
         with open(self.path, 'a') as file:
             file.write(json.dumps([runner.iter, names, digest]) + '\n')
+        time.sleep(self.pause)
         if runner.iter == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -58,6 +64,26 @@ class RandomNumbers:
 
     def get_data_info(self, index: int) -> dict:
         return {'width': 1 + index % 2, 'height': 1.5}
+
+
+@DATA_SAMPLERS.register_module()
+class ParityBatchSampler:
+    """Batches of even or of odd indices, as a sampler that groups by aspect ratio would give."""
+
+    def __init__(self, sampler: Any, batch_size: int) -> None:
+        self.sampler, self.batch_size = sampler, batch_size
+
+    def __len__(self) -> int:
+        return len(self.sampler) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        groups: tuple[list, list] = ([], [])
+        for index in self.sampler:
+            group = groups[index % 2]
+            group.append(index)
+            if len(group) == self.batch_size:
+                yield group[:]
+                group.clear()
 
 
 def write_pictures(folder: Path, per_class: int = 5, size: int = 24) -> Path:
@@ -169,17 +195,20 @@ def die_inside_the_second_save(config: Config) -> None:
     run_training(config)
 
 
-def in_child(function: Callable, *arguments: Any, kill_after: float | None = None) -> int:
-    """Call in a child process, killed after so many seconds.
+def in_child(
+    function: Callable, *arguments: Any, kill_when: Callable[[], bool] = lambda: False
+) -> int:
+    """Call in a child process, killed as soon as ``kill_when`` says so.
 
     Returns:
         Its exit status, negative when a signal ended it.
     """
     child = CHILDREN.Process(target=function, args=arguments)
     child.start()
-    child.join(kill_after)
-    if child.is_alive():
-        os.kill(child.pid, signal.SIGKILL)
+    while child.is_alive():
+        if kill_when():
+            child.kill()
+        child.join(0.005)
     child.join()
     return child.exitcode
 
@@ -191,6 +220,13 @@ def seen(work_dir: Path) -> dict[int, tuple]:
         iteration, names, digest = json.loads(line)
         assert batches.setdefault(iteration, (names, digest)) == (names, digest)
     return batches
+
+
+def last_begun(work_dir: Path) -> int:
+    """The last iteration that a running training has written down, or -1."""
+    path = Path(str(work_dir) + '.jsonl')
+    lines = path.read_text().split('\n')[:-1] if path.is_file() else []
+    return json.loads(lines[-1])[0] if lines else -1
 
 
 def last_checkpoint(work_dir: Path) -> dict:

@@ -1,3 +1,1 @@
-from mmaddp.apis.robustness import build_classifier, evaluate_robustness
-
-__all__ = ['build_classifier', 'evaluate_robustness']
+"""What the tools do, as functions. Each module is imported by itself, with what it needs."""

@@ -2,7 +2,7 @@
 
 from .convert import convert_checkpoint, recognise_source
 from .files import ConversionReport, convert_file, summary_table
-from .reader import read_checkpoint
+from .reader import map_checkpoint, read_checkpoint
 from .rules import RULES_VERSION, TARGETS
 from .sources import SOURCES
 from .whole_model import read_model_checkpoint
@@ -14,6 +14,7 @@ __all__ = [
     'ConversionReport',
     'convert_checkpoint',
     'convert_file',
+    'map_checkpoint',
     'read_checkpoint',
     'read_model_checkpoint',
     'recognise_source',

@@ -9,8 +9,10 @@ import json
 import os
 import re
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Callable
 
 from mmengine import registry as mmengine_registry
@@ -24,6 +26,8 @@ _UNKNOWN_KEY = re.compile(
 )
 _MISSING_KEY = re.compile(r'(?:(\w+)\.)?__init__\(\) missing \d+ required .*arguments?: (.*)')
 _CLASS_IN_FILE = re.compile(r'class `(\w+)` in ([\w/.]+)\.py')
+_BUILDERS = ('build_from_cfg', 'build_optim_wrapper')
+_OWN = ('mmaddp.models.', 'mmaddp.engine.optimizers.')
 _NO_CUDA = ('Found no NVIDIA driver', 'Torch not compiled with CUDA', 'No CUDA GPUs are available')
 
 
@@ -66,6 +70,7 @@ def explain(error: Exception) -> str | None:
         _unknown_type,
         _unknown_key,
         _missing_key,
+        _wrong_value,
         _no_gpu,
         _out_of_memory,
         _lost_peer,
@@ -158,13 +163,25 @@ def _class_of(error: Exception, name: str | None, text: str) -> Callable | None:
 
 
 def _class_in_traceback(error: Exception) -> Any:
-    frames = []
-    step = error.__traceback__
-    while step is not None:
-        frames.append(step.tb_frame)
-        step = step.tb_next
-    builders = [frame for frame in frames if frame.f_code.co_name == 'build_from_cfg']
+    builders = [frame for frame in _frames(error) if frame.f_code.co_name == 'build_from_cfg']
     return builders[-1].f_locals.get('obj_cls') if builders else None
+
+
+def _frames(error: Exception) -> list[FrameType]:
+    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def _wrong_value(error: Exception, text: str) -> str | None:
+    """A value that a class of this package refused while it was built from its config."""
+    if not isinstance(error, ValueError):
+        return None
+    frames = _frames(error)
+    builds = any(frame.f_code.co_name in _BUILDERS for frame in frames)
+    if not (builds and frames[-1].f_globals.get('__name__', '').startswith(_OWN)):
+        return None
+    owners = (type(frame.f_locals.get('self')) for frame in frames)
+    owner = next((one for one in owners if one.__module__.startswith(_OWN)), None)
+    return f'config: {owner.__name__ + ": " if owner else ""}{first_line(error)}'
 
 
 def _no_gpu(error: Exception, text: str) -> str | None:

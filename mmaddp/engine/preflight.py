@@ -12,6 +12,8 @@ from mmengine.device import get_device
 
 from mmaddp.utils import UserError
 
+from .runner.weights import check_local
+
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
 
@@ -32,7 +34,8 @@ def preflight(config: Config, stage: str) -> None:
         evaluator = config.get(f'{name}_evaluator')
         if isinstance(evaluator, dict):
             _check_exists(evaluator.get('ann_file') or '', f'{name}_evaluator.ann_file')
-    if config.get('load_from') and '://' not in config.load_from:
+    if config.get('load_from'):
+        check_local(config.load_from)
         _check_exists(config.load_from, 'checkpoint')
     if get_device() == 'cpu':
         check_runs_on_cpu(config, trains=stage == 'train')

@@ -60,7 +60,8 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
             class, dataloader or runner takes, and must not look like a misspelt one.
 
     Raises:
-        UserError: The file is missing or does not run, or a key is not known.
+        UserError: The file is missing or does not run, or a key of the file or of ``options`` is
+            not known.
     """
     if not Path(path).is_file():
         raise UserError(f'{path}: no such config file')
@@ -68,6 +69,7 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         config = Config.fromfile(str(path))
     except Exception as error:
         raise UserError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+    _check_top_keys(config, path)
     init_default_scope(config.get('default_scope') or 'mmengine')
     for key in options or {}:
         _check_option(config, key)
@@ -141,6 +143,22 @@ def _check_option(config: Config, key: str) -> None:
             return
 
 
+def _check_top_keys(config: Config, path: str | Path) -> None:
+    """Refuse a variable of a config file whose name is nearly that of a setting.
+
+    Config files have variables of their own, so a name that is like no setting is none.
+    """
+    known = _run_settings()
+    for key in config:
+        close = None if key in known else nearest(key, known, cutoff=0.85)
+        if close and not key.startswith(f'{close}_'):
+            raise UserError(f'{path}: {key} is no setting of a run: did you mean {close}?')
+
+
+def _run_settings() -> set[str]:
+    return set(inspect.signature(MMEngineRunner.__init__).parameters) - {'self'} | _TOP_KEYS
+
+
 def _list_item(parent: Any, step: str, key: str) -> Any:
     if not step.isdigit() or int(step) >= len(parent):
         raise UserError(f'--cfg-options {key}: {step!r} is not one of 0..{len(parent) - 1}')
@@ -160,7 +178,7 @@ def _check_new_key(parent: Any, step: str, key: str, at_top: bool, through: list
 def _known_keys(parent: Any, at_top: bool, through: list[str]) -> tuple[Iterable[str], bool]:
     """Keys that may be new here, and whether no others may."""
     if at_top:
-        return set(inspect.signature(MMEngineRunner.__init__).parameters) | _TOP_KEYS, False
+        return _run_settings(), False
     if through[-1].endswith('_dataloader'):
         return accepted_arguments(DataLoader)[0] | _LOADER_KEYS, True
     target = find_class(parent['type']) if isinstance(parent.get('type'), str) else None

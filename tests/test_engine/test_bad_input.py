@@ -1,6 +1,7 @@
 """Each kind of bad input ends in one line that names the file or key and the remedy."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -118,6 +119,58 @@ class TestConfig:
         del config.model.head.num_classes
         with pytest.raises(UserError, match="LinearClsHead needs the key 'num_classes'"):
             train(config)
+
+    @pytest.mark.parametrize(
+        ('settings', 'message'),
+        [
+            ({'model.backbone.arch': 'bse'}, "config: ADDPViT: arch 'bse' is none of base, "),
+            ({'model.backbone.out_indices': (5,)}, 'config: ADDPViT: block 5 does not exist'),
+            (
+                {
+                    'optim_wrapper.constructor': 'mmaddp.LayerDecayOptimWrapperConstructor',
+                    'optim_wrapper.paramwise_cfg': {'layer_decay_rate': 7},
+                },
+                r'config: LayerDecayOptimWrapperConstructor: layer_decay_rate 7 is not in \(0, 1\]',
+            ),
+            (
+                {
+                    'model.neck': {
+                        'type': 'mmaddp.SimpleFeaturePyramid',
+                        'in_channels': 8,
+                        'out_channels': 8,
+                        'scale_factors': (3,),
+                    }
+                },
+                'config: SimpleFeaturePyramid: scale factor 3 is none of',
+            ),
+        ],
+    )
+    def test_wrong_value(self, config, settings, message):
+        config.merge_from_dict(settings)
+        with pytest.raises(UserError, match=message) as error:
+            train(config)
+        one_line(error)
+
+    def test_a_value_error_of_anyone_else_keeps_its_traceback(self, config):
+        config.model.head.num_classes = -1
+        with pytest.raises(ValueError, match='num_classes=-1'):
+            train(config)
+
+    def test_no_workers_to_keep(self, config):
+        settings = {'num_workers': 0, 'persistent_workers': True, 'prefetch_factor': 2}
+        config.train_dataloader.update(settings)
+        config.val_dataloader = {**config.val_dataloader, **settings}
+        train(config)
+
+    @pytest.mark.parametrize(
+        ('name', 'meant'),
+        [('optim_wraper', 'optim_wrapper'), ('train_dataloder', 'train_dataloader')],
+    )
+    def test_misspelt_setting_of_a_file(self, config_file, name, meant):
+        child = config_file.with_name('child.py')
+        child.write_text(f"_base_ = './config.py'\ntrain_pipeline = []\n{name} = dict(a=1)\n")
+        with pytest.raises(UserError, match=rf'child\.py: {name} .*did you mean {meant}\?'):
+            load_config(child)
 
     def test_scaling_without_a_base(self, config):
         with pytest.raises(UserError, match=r'auto_scale_lr\.base_batch_size'):
@@ -307,7 +360,7 @@ class TestCheckpoints:
         with pytest.raises(UserError, match=r'half\.pth: truncated') as error:
             run_test(config)
         one_line(error)
-        with pytest.raises(UserError, match=r'half\.pth is truncated'):
+        with pytest.raises(UserError, match=r'half\.pth: truncated'):
             train(config, resume=str(path))
 
     def test_of_another_model(self):
@@ -326,8 +379,59 @@ class TestCheckpoints:
         with pytest.raises(UserError, match='differ in shape'):
             check_weights(model, weights, 'x.pth', complete=True)
         del weights['2.weight']
-        with pytest.raises(UserError, match=r'lacks 1 of the parameters \(2\.weight\)'):
+        with pytest.raises(UserError, match=r'lacks 1 tensors of the model \(2\.weight\)'):
             check_weights(model, weights, 'x.pth', complete=True)
+
+    def test_a_test_needs_all_names_on_both_sides(self):
+        model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+        weights = {**model.state_dict(), 'data_preprocessor.mean': torch.zeros(3)}
+        del weights['1.num_batches_tracked']
+        check_weights(model, weights, 'x.pth', complete=True)
+        deeper = {**weights, '2.weight': torch.zeros(2)}
+        check_weights(model, deeper, 'x.pth', complete=False)
+        with pytest.raises(UserError, match=r'1 of its tensors have no place .*\(2\.weight\)'):
+            check_weights(model, deeper, 'x.pth', complete=True)
+        del weights['1.running_mean']
+        with pytest.raises(UserError, match=r'lacks 1 tensors .*\(1\.running_mean\)'):
+            check_weights(model, weights, 'x.pth', complete=True)
+
+    @pytest.mark.parametrize('resume', [True, False])
+    def test_malicious(self, tmp_path, config, resume):
+        path, mark = tmp_path / 'evil.pth', tmp_path / 'executed'
+        torch.save({'meta': {'iter': 1}, 'optimizer': _Touch(mark), 'state_dict': {}}, path)
+        config.load_from = str(path)
+        with pytest.raises(UserError, match=r'evil\.pth: refused: it asks for \w+\.mknod') as error:
+            train(config, resume=str(path) if resume else None)
+        one_line(error)
+        assert not mark.exists()
+
+    def test_a_config_inside_a_checkpoint_is_not_executed(self, tmp_path, config):
+        mark = tmp_path / 'executed'
+        train(config)
+        path = tmp_path / 'work' / 'epoch_1.pth'
+        checkpoint = torch.load(path, weights_only=False)
+        checkpoint['meta']['config'] = f'from pathlib import Path\nPath({str(mark)!r}).touch()\n'
+        torch.save(checkpoint, path)
+        config.train_cfg.max_epochs = 2
+        train(config, resume=str(path))
+        assert not mark.exists()
+
+    @pytest.mark.parametrize('resume', [True, False])
+    def test_addresses(self, config, resume):
+        address = 'https://example.org/a.pth'
+        config.load_from = address
+        with pytest.raises(UserError, match=r'example\.org/a\.pth: download it first'):
+            train(config, resume=address if resume else None)
+
+
+class _Touch:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mknod, (str(self.path),)
 
 
 def test_a_workers_error_is_told_in_its_own_words():

@@ -3,21 +3,29 @@
 import random
 import signal
 import time
+from unittest import mock
 
 import pytest
 import torch
+from mmengine.runner import ValLoop
 from tiny_runs import (
     assert_same_training,
     classifier,
     die_inside_the_second_save,
     in_child,
+    last_begun,
     last_checkpoint,
     run_training,
     seen,
     write_pictures,
 )
 
-from mmaddp.engine.runner.resume import find_newest, read_meta, remove_leftovers
+from mmaddp.engine.runner.resume import (
+    check_agreement,
+    find_newest,
+    read_meta,
+    remove_leftovers,
+)
 from mmaddp.utils import UserError
 
 KILLED = -signal.SIGKILL
@@ -70,15 +78,49 @@ def test_killed_while_writing_a_checkpoint(tmp_path, pictures, uninterrupted, by
 
 def test_killed_at_random_moments(tmp_path, pictures, uninterrupted):
     work_dir = tmp_path / 'run'
-    config = classifier(pictures, work_dir, False, **{'train_dataloader.num_workers': 2})
-    moments = random.Random(time.time_ns())
-    kills = 0
-    while in_child(run_training, config, True, kill_after=moments.uniform(1, 3)) == KILLED:
-        kills += 1
-        if kills == 4:
-            assert in_child(run_training, config, True) == 0
-            break
+    settings = {'train_dataloader.num_workers': 2, 'custom_hooks.1.pause': 0.05}
+    config = classifier(pictures, work_dir, False, **settings)
+    seed = time.time_ns()
+    moments = random.Random(seed)
+    for iteration in sorted(moments.sample(range(9), 3)):
+        wait = moments.uniform(0, 0.05)
+
+        def passed(iteration=iteration, wait=wait):
+            """Whether a moment after the start of an iteration has come."""
+            begun = last_begun(work_dir) >= iteration
+            time.sleep(wait * begun)
+            return begun
+
+        ended = in_child(run_training, config, True, kill_when=passed)
+        assert ended == KILLED, f'seed {seed}: ended before it was killed after {iteration}'
+    assert in_child(run_training, config, True) == 0, f'seed {seed}'
     assert_same_training(uninterrupted[False], work_dir)
+
+
+def test_a_kill_inside_the_last_validation_loses_no_metrics(tmp_path, pictures):
+    """The last checkpoint is whole before the last validation begins."""
+    work_dir = tmp_path / 'run'
+    for by_epoch in (True, False):
+        config = classifier(pictures, work_dir / str(by_epoch), by_epoch)
+        run_training(config)
+        with mock.patch.object(ValLoop, 'run') as validate:
+            run_training(config, resume=True)
+        assert validate.call_count == 1
+
+
+def test_resuming_batches_that_a_sampler_groups(tmp_path, pictures):
+    grouped = {
+        'train_dataloader.batch_sampler': {'type': 'ParityBatchSampler'},
+        'train_dataloader.num_workers': 2,
+    }
+    folders = [tmp_path / 'whole', tmp_path / 'resumed']
+    assert in_child(run_training, classifier(pictures, folders[0], False, **grouped)) == 0
+    killed = {**grouped, 'custom_hooks.1.kill_at': 7}
+    config = classifier(pictures, folders[1], False, **killed)
+    assert in_child(run_training, config) == KILLED
+    config.custom_hooks[1].kill_at = None
+    assert in_child(run_training, config, True) == 0
+    assert_same_training(*folders)
 
 
 def test_a_seed_that_was_drawn_is_taken_up_again(tmp_path, pictures):
@@ -168,6 +210,15 @@ class TestFindNewest:
         torch.save({'state_dict': {}}, tmp_path / 'best.pth')
         with pytest.raises(UserError, match='no training state'):
             read_meta(tmp_path / 'best.pth')
+
+    def test_processes_that_see_different_folders(self):
+        gathered = mock.patch('mmaddp.engine.runner.resume.all_gather_object')
+        with gathered as gather:
+            gather.return_value = ['w/iter_6.pth', 'w/iter_6.pth']
+            check_agreement('w/iter_6.pth')
+            gather.return_value = ['w/iter_6.pth', None]
+            with pytest.raises(UserError, match=r'process 1: None\): work_dir must be a folder'):
+                check_agreement(None)
 
     def test_leftovers_go_and_nothing_else(self, tmp_path):
         for name in ('.epoch_1.pth.abc.tmp', '.last_checkpoint.x.tmp', 'epoch_1.pth', 'notes.tmp'):

@@ -66,6 +66,9 @@ def test_two_processes_end_as_one_with_the_same_global_batch(folder, trained, re
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (last_checkpoint(folder / name)['state_dict'] for name in ('one', 'two'))
     for name in one:
+        if name.endswith('qkv.bias'):
+            # Softmax cancels the keys' bias: its gradient is rounding noise, which Adam scales up.
+            one[name], two[name] = (np.delete(x[name], slice(8, 16)) for x in (one, two))
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
 
 
@@ -156,6 +159,20 @@ def test_browsing_draws_the_same_pictures_again(folder, tool, tmp_path):
     assert len(first) == 3
     for one, other in zip(first, again):
         assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
+
+
+def test_the_launchers_take_the_python_that_is_named(repository, tmp_path):
+    fake = tmp_path / 'python'
+    fake.write_text('#!/bin/sh\necho "$@"\n')
+    fake.chmod(0o755)
+    done = subprocess.run(
+        ['bash', str(repository / 'tools' / 'dist_train.sh'), 'a.py', '2'],
+        env={**os.environ, 'MMADDP_PYTHON': str(fake)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith('dist_run.py train a.py 2\n')
 
 
 @pytest.mark.parametrize(('name', 'fourth'), [('train', ('--work-dir', 'w')), ('test', ('x.pth',))])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mmaddp.apis import evaluate_robustness
+from mmaddp.apis.robustness import evaluate_robustness
 from mmaddp.apis.robustness_results import hash_file
 from mmaddp.datasets.robustness_parts import DATASET_NAMES
 from mmaddp.engine.setup import add_config_arguments, load_config

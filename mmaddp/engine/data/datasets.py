@@ -39,6 +39,7 @@ class GuardedDataset:
             path = dataset.get('ann_file', source)
             raise UserError(f'{path} is no whole JSON file ({error})') from error
         check_dataset(self.dataset, dataset, source)
+        self._found_whole: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__') or name == 'dataset':
@@ -59,7 +60,9 @@ class GuardedDataset:
                 image = self._info(index).get('img_path')
                 raise UserError(f'{image}: an annotation of this image has no mask') from error
             raise
-        self._check_pictures(index, thorough=False)
+        if index not in self._found_whole:
+            self._check_pictures(index, thorough=False)
+            self._found_whole.add(int(index))
         return sample
 
     def _info(self, index: int) -> dict:

@@ -12,7 +12,7 @@ def make_resumable(dataloader: Any, seed: int) -> Any:
     """
     if not isinstance(dataloader, dict):
         return dataloader
-    wrapped = dict(dataloader)
+    wrapped = _without_idle_workers(dataloader)
     wrapped['dataset'] = {
         'type': 'mmaddp.SeededDataset',
         'dataset': dataloader['dataset'],
@@ -37,4 +37,13 @@ def guard_evaluation(dataloader: Any, name: str) -> Any:
     if not isinstance(dataloader, dict):
         return dataloader
     guarded = {'type': 'mmaddp.GuardedDataset', 'dataset': dataloader['dataset']}
-    return {**dataloader, 'dataset': {**guarded, 'source': f'{name}.dataset'}}
+    guarded['source'] = f'{name}.dataset'
+    return {**_without_idle_workers(dataloader), 'dataset': guarded}
+
+
+def _without_idle_workers(dataloader: dict) -> dict:
+    """Without workers there is nothing to keep alive or to fill; PyTorch refuses to be asked."""
+    if dataloader.get('num_workers'):
+        return dict(dataloader)
+    idle = ('persistent_workers', 'prefetch_factor')
+    return {key: value for key, value in dataloader.items() if key not in idle}

@@ -50,8 +50,10 @@ class _Skippable:
         return sum(1 for _ in islice(self._started, count))
 
     def __iter__(self) -> Iterator:
+        # A dataloader with workers makes two iterators and draws from the second alone, so nothing
+        # may be taken before the first item is asked for.
         started, self._started = self._started, None
-        return self._new_pass() if started is None else started
+        yield from self._new_pass() if started is None else started
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the passes that start from now on."""

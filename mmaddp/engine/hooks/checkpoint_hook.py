@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.model import is_model_wrapper
@@ -107,8 +108,15 @@ class CheckpointHook(MMEngineCheckpointHook):
         if not _in_cycle(runner) or self._averaged_at == runner.iter:
             return
         self._averaged_at = runner.iter
-        for parameter in _bare(runner.model).parameters():
-            if parameter.grad is not None:
+        parameters = [p for p in _bare(runner.model).parameters() if p.requires_grad]
+        # A branch that no sample of this process needed has no gradient here, but may elsewhere.
+        somewhere = torch.tensor([float(p.grad is not None) for p in parameters])
+        somewhere = somewhere.to(parameters[0].device)
+        all_reduce(somewhere, op='sum')
+        for parameter, processes in zip(parameters, somewhere.tolist()):
+            if processes:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
                 all_reduce(parameter.grad, op='mean')
 
 

@@ -82,6 +82,15 @@ class EndlessBatches:
         )
 
 
+def _validate_end(runner: Any) -> None:
+    """Validate a training that was resumed at its end.
+
+    The last checkpoint is written before the last validation, which a kill may have cut off.
+    """
+    if runner.val_loop is not None:
+        runner.val_loop.run()
+
+
 @LOOPS.register_module()
 class IterBasedTrainLoop(MMEngineIterLoop):
     """MMEngine's loop over iterations, which resumes at once at any iteration."""
@@ -93,12 +102,24 @@ class IterBasedTrainLoop(MMEngineIterLoop):
         ):
             self.fast_forward_on_resume = False
             self.dataloader_iterator = EndlessBatches(self.dataloader, self._iter)
-        return super().run()
+        at_end = self._iter >= self._max_iters
+        model = super().run()
+        if at_end:
+            _validate_end(self.runner)
+        return model
 
 
 @LOOPS.register_module()
 class EpochBasedTrainLoop(MMEngineEpochLoop):
     """MMEngine's loop over epochs, which also resumes inside an epoch."""
+
+    def run(self) -> Any:
+        """Train from the current epoch to the last."""
+        at_end = self._epoch >= self._max_epochs
+        model = super().run()
+        if at_end:
+            _validate_end(self.runner)
+        return model
 
     def run_epoch(self) -> None:
         """Train what is left of the current epoch."""

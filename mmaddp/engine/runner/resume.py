@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
+from mmengine.dist import all_gather_object
 from mmengine.logging import print_log
 
+from mmaddp.checkpoints import map_checkpoint
 from mmaddp.utils import UserError
+
+from .weights import check_local
 
 _NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth$')
 
@@ -39,6 +42,24 @@ def resolve_resume(config: Config) -> Config:
     return config
 
 
+def check_agreement(chosen: str | None) -> None:
+    """Check that all processes of a run go on from the same checkpoint.
+
+    Args:
+        chosen: What this process goes on from, if anything.
+
+    Raises:
+        UserError: In each process, when some of them chose another.
+    """
+    choices = all_gather_object(chosen)
+    if len(set(choices)) > 1:
+        listed = ', '.join(f'process {rank}: {path}' for rank, path in enumerate(choices))
+        raise UserError(
+            f'the processes would resume from different checkpoints ({listed}): work_dir must be '
+            'a folder that all machines share'
+        )
+
+
 def find_newest(work_dir: str | Path) -> str | None:
     """The newest whole checkpoint that training wrote to ``work_dir``, or None.
 
@@ -60,18 +81,17 @@ def find_newest(work_dir: str | Path) -> str | None:
 def read_meta(path: str | Path) -> dict[str, Any]:
     """Epoch, iteration, seed and config of a training checkpoint; its tensors stay on the disk.
 
+    Nothing of the file is executed, so that it may go before a reader that would.
+
     Raises:
-        UserError: The file is missing or broken, or training could not go on from it.
+        UserError: The file is missing or broken, asks for more than a training's state, or
+            training could not go on from it.
     """
+    check_local(path)
     if not Path(path).is_file():
         raise UserError(f'{path} does not exist: nothing to resume from')
-    try:
-        # Only files that this project's training wrote are read here, as MMEngine reads them.
-        checkpoint = torch.load(path, map_location='cpu', mmap=True, weights_only=False)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'{path} is truncated or no checkpoint ({reason})') from error
-    if not isinstance(checkpoint, dict) or not {'meta', 'optimizer'} <= checkpoint.keys():
+    checkpoint = map_checkpoint(path)
+    if not {'meta', 'optimizer'} <= checkpoint.keys():
         raise UserError(
             f'{path} holds weights but no training state: start from it with '
             '--cfg-options load_from=PATH instead of --resume'

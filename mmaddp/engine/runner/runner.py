@@ -16,13 +16,14 @@ from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
+from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.engine.data import guard_evaluation, make_resumable
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
 
 from .launch import init_cpu_process_group
-from .resume import remove_leftovers, resolve_resume
-from .weights import check_weights
+from .resume import check_agreement, read_meta, remove_leftovers, resolve_resume
+from .weights import check_local, check_weights
 
 _LOOPS = {True: 'mmaddp.EpochBasedTrainLoop', False: 'mmaddp.IterBasedTrainLoop'}
 
@@ -44,7 +45,9 @@ class Runner(MMEngineRunner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> Runner:
         """Build from a config; ``resume=True`` finds the newest whole checkpoint first."""
-        return super().from_cfg(resolve_resume(cfg))
+        runner = super().from_cfg(resolve_resume(cfg))
+        check_agreement(runner._load_from if runner._resume else None)
+        return runner
 
     @property
     def base_seed(self) -> int:
@@ -115,12 +118,17 @@ class Runner(MMEngineRunner):
         """Load weights; when not resuming, from any known layout and only if they fit.
 
         Raises:
-            UserError: The file is missing, truncated, of another model or of another size.
+            UserError: The file is elsewhere, missing, truncated, of another model or of another
+                size, or holds what could run code.
         """
-        if self._resume or '://' in str(filename):
-            return super().load_checkpoint(filename, map_location, strict, **kwargs)
-        from mmaddp.checkpoints import read_model_checkpoint
-
+        check_local(filename)
+        if self._resume:
+            # MMEngine's reader executes what is in the file, so it comes second.
+            read_meta(filename)
+            checkpoint = super().load_checkpoint(filename, map_location, strict, **kwargs)
+            # As a config it would be executed, to compare a setting of MMEngine's past.
+            checkpoint['meta'].pop('config', None)
+            return checkpoint
         checkpoint = read_model_checkpoint(filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model

@@ -10,6 +10,20 @@ from torch import nn
 
 from mmaddp.utils import UserError
 
+# No test depends on these: the config has the preprocessor's numbers, the rest is for training.
+_FREE_PREFIXES = ('data_preprocessor.', 'auxiliary_head.')
+_FREE_SUFFIX = 'num_batches_tracked'
+
+
+def check_local(path: object) -> None:
+    """Refuse the address of a file that is elsewhere.
+
+    Raises:
+        UserError: ``path`` has '://' in it.
+    """
+    if '://' in str(path):
+        raise UserError(f'{path}: download it first and give the path of the file')
+
 
 def check_weights(
     model: nn.Module, weights: Mapping[str, torch.Tensor], path: str, complete: bool
@@ -20,12 +34,12 @@ def check_weights(
         model: The model that is to be filled.
         weights: The file's tensors by name.
         path: The file, for the messages.
-        complete: Whether each parameter must be filled, as for testing. Otherwise a new head may
-            stay as it was initialised, and a head for other classes may differ in shape.
+        complete: Whether names must be the same on both sides, as for testing. Otherwise a new
+            head may stay as it was initialised, and a head for other classes may differ in shape.
 
     Raises:
         UserError: Nothing fits, most shapes differ (a checkpoint of another size), or
-            ``complete`` and something is missing or differs.
+            ``complete`` and something is missing, left over or differs.
     """
     while isinstance(model, BaseTTAModel):
         model = model.module
@@ -38,8 +52,7 @@ def check_weights(
         )
     differing = [name for name in wanted if name in shared and _differ(wanted, weights, name)]
     if complete:
-        missing = [name for name, _ in model.named_parameters() if name not in shared]
-        _refuse_incomplete(path, missing)
+        _refuse_other_names(wanted, weights, path)
     if differing and (complete or 2 * len(differing) > len(shared)):
         raise UserError(
             f'{path}: {len(differing)} of {len(shared)} tensors differ in shape '
@@ -48,12 +61,23 @@ def check_weights(
         )
 
 
-def _refuse_incomplete(path: str, missing: list[str]) -> None:
+def _refuse_other_names(wanted: Mapping, weights: Mapping, path: str) -> None:
+    missing = [name for name in wanted if name not in weights and _matters(name)]
     if missing:
         raise UserError(
-            f'{path}: lacks {len(missing)} of the parameters ({_some(missing)}): '
+            f'{path}: lacks {len(missing)} tensors of the model ({_some(missing)}): '
             'take the config it was trained with'
         )
+    left_over = [name for name in weights if name not in wanted and _matters(name)]
+    if left_over:
+        raise UserError(
+            f'{path}: {len(left_over)} of its tensors have no place in the model '
+            f'({_some(left_over)}): take the config it was trained with'
+        )
+
+
+def _matters(name: str) -> bool:
+    return not (name.startswith(_FREE_PREFIXES) or name.endswith(_FREE_SUFFIX))
 
 
 def _differ(wanted: Mapping, weights: Mapping, name: str) -> bool:

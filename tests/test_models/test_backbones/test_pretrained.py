@@ -73,6 +73,17 @@ def test_a_norm_that_the_file_lacks_stays_as_initialised(published):
     assert torch.equal(module.norm.weight, torch.ones(32))
 
 
+def test_a_norm_that_is_frozen_must_be_in_the_file(published):
+    path, _ = published('run')
+    for settings, lacking in (
+        ({'embed_norm': True, 'frozen_stages': 0}, 'embed_norm, which is'),
+        ({'embed_norm': True, 'final_norm': True, 'frozen_stages': 2}, 'embed_norm and norm'),
+    ):
+        with pytest.raises(UserError, match=f'lacks {lacking}.* name the published file'):
+            load_pretrained_backbone(vit(**settings), path)
+    load_pretrained_backbone(vit(final_norm=True, frozen_stages=0), path)
+
+
 def test_a_detection_backbone_drops_the_class_token_and_starts_with_zero_tables(published):
     path, weights = published('addp')
     module = detection_vit()

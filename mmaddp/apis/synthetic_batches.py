@@ -1,0 +1,87 @@
+"""Random batches of the kind that a config's model trains on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.structures import InstanceData, PixelData
+from torch import nn
+
+from mmaddp.engine.hooks.data_check_hook import find_head
+from mmaddp.utils import UserError
+
+_BOXES_PER_IMAGE = 8
+
+
+def synthetic_batch(
+    config: Config, model: nn.Module, batch_size: int, size: tuple[int, int]
+) -> dict[str, list]:
+    """Random images (3, H, W), uint8, with random labels of the kind that the scope trains on.
+
+    Detection has 8 boxes with masks an image, segmentation a label a pixel, classification a label
+    an image.
+    """
+    makers = {'mmdet': _detection, 'mmseg': _segmentation, 'mmpretrain': _classification}
+    scope = config.get('default_scope')
+    if scope not in makers:
+        raise UserError(f'default_scope must be one of {", ".join(makers)}, not {scope}')
+    generator = torch.Generator().manual_seed(0)
+    head = find_head(model)
+    classes = head.num_classes if head is not None else 1
+    shape = (3, *size)
+    images = [
+        torch.randint(0, 256, shape, generator=generator).to(torch.uint8) for _ in range(batch_size)
+    ]
+    samples = [makers[scope](size, classes, generator) for _ in images]
+    return {'inputs': images, 'data_samples': samples}
+
+
+def _meta(size: tuple[int, int]) -> dict[str, Any]:
+    return {
+        'img_shape': size,
+        'ori_shape': size,
+        'pad_shape': size,
+        'batch_input_shape': size,
+        'scale_factor': (1.0, 1.0),
+        'img_path': '',
+    }
+
+
+def _detection(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.bbox import HorizontalBoxes
+    from mmdet.structures.mask import BitmapMasks
+
+    height, width = size
+    corners = torch.rand(_BOXES_PER_IMAGE, 2, generator=generator) * 0.5
+    extents = 0.1 + torch.rand(_BOXES_PER_IMAGE, 2, generator=generator) * 0.4
+    boxes = torch.cat([corners, corners + extents], 1) * torch.tensor([width, height] * 2)
+    masks = np.zeros((_BOXES_PER_IMAGE, height, width), np.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.long().tolist()):
+        mask[top:bottom, left:right] = 1
+    labels = torch.randint(0, classes, (_BOXES_PER_IMAGE,), generator=generator)
+    sample = DetDataSample(metainfo=_meta(size))
+    sample.gt_instances = InstanceData(
+        bboxes=HorizontalBoxes(boxes), labels=labels, masks=BitmapMasks(masks, height, width)
+    )
+    sample.ignored_instances = InstanceData(bboxes=HorizontalBoxes(boxes[:0]), labels=labels[:0])
+    return sample
+
+
+def _segmentation(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmseg.structures import SegDataSample
+
+    labels = torch.randint(0, classes, (1, *size), generator=generator)
+    sample = SegDataSample(metainfo=_meta(size))
+    sample.gt_sem_seg = PixelData(data=labels)
+    return sample
+
+
+def _classification(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmpretrain.structures import DataSample
+
+    label = int(torch.randint(0, classes, (1,), generator=generator))
+    return DataSample(metainfo=_meta(size)).set_gt_label(label)

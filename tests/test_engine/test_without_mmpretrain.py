@@ -1,0 +1,23 @@
+"""Detection and segmentation do not need the classification library."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+sys.modules['mmpretrain'] = None
+import mmaddp
+import mmaddp.apis.runs
+from mmengine.registry import DATASETS, METRICS, init_default_scope
+init_default_scope('mmdet')
+assert DATASETS.get('mmaddp.SeededDataset').__name__ == 'SeededDataset'
+assert METRICS.get('mmaddp.SubsetAccuracy') is None
+assert not hasattr(mmaddp, 'evaluation')
+"""
+
+
+def test_the_package_and_training_import(repository):
+    done = subprocess.run(
+        [sys.executable, '-c', PROGRAM], cwd=repository, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
