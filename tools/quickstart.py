@@ -120,9 +120,7 @@ def report(work_dir: Path, environment: dict[str, str], pictures: Path, seconds:
     print(f'  pictures     {found[0].parent if found else pictures} ({len(found)} files)')
     print(f'  log          {log}')
     print(f'  weights      {(work_dir / "last_checkpoint").read_text().strip()}')
-    print(
-        '\nThe same at full size on your GPUs, from checkpoints/addp-vit-base-16.pth of the authors:'
-    )
+    print("\nThe same at full size on your GPUs, from the authors' checkpoint in checkpoints/:")
     print(f'  {settings} \\\n  bash tools/dist_train.sh {FULL} 8')
 
 
