@@ -2,7 +2,7 @@
 
 `channels` is the package's: extra query and key channels for the fused kernel. `bias` is
 detectron2's: the (N, N) logits in memory, the two bias terms added, softmax, weighted sum.
-Each is measured in a process of its own, forward and backward, warm-up excluded.
+Each is measured in processes of its own, forward and backward, warm-up excluded.
 
     python tools/analysis_tools/benchmark_attention.py --img-size 1024 --out attention.json
 """
@@ -12,9 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import time
+from collections.abc import Iterator
+from typing import Any, Callable
 from unittest import mock
 
 import torch
@@ -71,8 +74,8 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(form: str, args: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of forward and backward, and what they add to the peak memory."""
+def steps(form: str, args: argparse.Namespace, count: int) -> Iterator[dict[str, float]]:
+    """Forward and backward, ``count`` times: seconds of each, and what they add to the peak."""
     device = torch.device(args.device)
     dtype = getattr(torch, args.amp) if args.amp else None
     model = build_model(args.arch, args.img_size).to(device)
@@ -81,22 +84,51 @@ def measure(form: str, args: argparse.Namespace) -> dict[str, float]:
     for parameter in model.parameters():
         # Gradients take their memory before the activations are counted.
         parameter.grad = torch.empty_like(parameter).fill_(0)
-    before, forward, backward = peak_memory(device), [], []
+    before = peak_memory(device)
     with mock.patch.object(attention, 'rel_pos_attention', path):
-        for _ in range(args.warmup + args.runs):
+        for _ in range(count):
             model.zero_grad(set_to_none=False)
             started = now(device)
             with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
                 loss = sum(level.float().mean() for level in model(images))
             between = now(device)
             loss.backward()
-            forward.append(between - started)
-            backward.append(now(device) - between)
-    return dict(
-        forward_s=statistics.median(forward[args.warmup :]),
-        backward_s=statistics.median(backward[args.warmup :]),
-        peak_activations_mib=(peak_memory(device) - before) / MEBIBYTE,
-    )
+            yield dict(
+                forward_s=between - started,
+                backward_s=now(device) - between,
+                peak_activations_mib=(peak_memory(device) - before) / MEBIBYTE,
+            )
+
+
+def measure_time(form: str, args: argparse.Namespace) -> dict[str, float]:
+    """Median seconds of forward and backward after the warm-up."""
+    counted = list(steps(form, args, args.warmup + args.runs))[args.warmup :]
+    keys = ('forward_s', 'backward_s')
+    return {key: statistics.median(step[key] for step in counted) for key in keys}
+
+
+def measure_memory(form: str, args: argparse.Namespace) -> float:
+    """MiB that one step's activations add to the peak."""
+    (step,) = steps(form, args, 1)
+    return step['peak_activations_mib']
+
+
+def in_process(function: Callable, form: str, args: argparse.Namespace, **variables: str) -> Any:
+    """Call a function in a fresh process with more environment variables."""
+    context = multiprocessing.get_context('spawn')
+    with mock.patch.dict(os.environ, variables), context.Pool(1) as pool:
+        return pool.apply(function, (form, args))
+
+
+def measure(form: str, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds and memory, each in a process of its own.
+
+    Where the memory is measured, the C library maps every tensor by itself and gives it back at
+    once, so that the resident set is what is alive and not what its heap has kept.
+    """
+    result = in_process(measure_time, form, args)
+    memory = in_process(measure_memory, form, args, MALLOC_MMAP_THRESHOLD_=str(MEBIBYTE))
+    return {**result, 'peak_activations_mib': memory}
 
 
 def now(device: torch.device) -> float:
@@ -123,11 +155,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure both forms and print them side by side."""
     args = parse_args()
-    context = multiprocessing.get_context('spawn')
     results = {}
     for form in FORMS:
-        with context.Pool(1) as pool:
-            results[form] = pool.apply(measure, (form, args))
+        results[form] = measure(form, args)
         print(form, {key: round(value, 3) for key, value in results[form].items()}, flush=True)
     ratios = {key: results['channels'][key] / results['bias'][key] for key in results['bias']}
     print('channels / bias', {key: round(value, 3) for key, value in ratios.items()})
