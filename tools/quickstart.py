@@ -88,7 +88,7 @@ def read_classes(coco_dir: Path) -> list[str]:
 
 def train(work_dir: Path, environment: dict[str, str], options: list[str]) -> None:
     """Train the small detector from scratch."""
-    arguments = ['tools/train.py', SMALL, '--work-dir', work_dir]
+    arguments = ['tools/train.py', SMALL, '--work-dir', work_dir, '--seed', 0]
     run(*arguments, *(['--cfg-options', *options] if options else []), **environment)
 
 
