@@ -45,6 +45,7 @@ class ADDPViT(BaseModule):
         window_size: Side in tokens of the attention windows; 0 makes all blocks global.
         global_attn_indexes: The blocks that attend globally when there are windows.
         use_rel_pos: Decomposed relative positions in every block.
+        drop_rate: Dropout behind the embeddings and their norm; pre-training has 0.1.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
         out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
             the end.
@@ -72,6 +73,7 @@ class ADDPViT(BaseModule):
         window_size: int = 0,
         global_attn_indexes: Sequence[int] = (),
         use_rel_pos: bool = False,
+        drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
@@ -100,6 +102,7 @@ class ADDPViT(BaseModule):
             torch.zeros(1, self.num_prefix_tokens + num_patches, self.embed_dims)
         )
         self.embed_norm = norm_or_identity(self.embed_dims, embed_norm)
+        self.embed_drop = nn.Dropout(drop_rate)
 
         windowed = set(range(self.num_layers)) - {self.block_index(i) for i in global_attn_indexes}
         drop_path_rates = torch.linspace(0, drop_path_rate, self.num_layers, device='cpu').tolist()
@@ -138,9 +141,20 @@ class ADDPViT(BaseModule):
                 maps.append(self.to_map(self.norm(output) if self.is_last(i) else output, grid))
         return tuple(maps)
 
-    def forward_tokens(self, images: Tensor) -> Tensor:
-        """All tokens after the last block and norm: (B, 3, H, W) -> (B, [1 +] N, C)."""
-        *_, tokens = self.block_outputs(*self.embed(images), self.num_layers - 1)
+    def forward_tokens(self, images: Tensor, extra_tokens: Tensor | None = None) -> Tensor:
+        """All tokens after the last block and norm.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            extra_tokens: (B, R, C), embedded, to be attended to behind the patches; no windows.
+
+        Returns:
+            (B, [1 +] N + R, C).
+        """
+        tokens, grid = self.embed(images)
+        if extra_tokens is not None:
+            tokens = torch.cat([tokens, self.normalise_embeddings(extra_tokens)], dim=1)
+        *_, tokens = self.block_outputs(tokens, grid, self.num_layers - 1)
         return self.norm(tokens)
 
     def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -149,7 +163,11 @@ class ADDPViT(BaseModule):
         if self.num_prefix_tokens:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         tokens = tokens + interpolate_pos_embed(self.pos_embed, grid, self.num_prefix_tokens)
-        return self.embed_norm(tokens), grid
+        return self.normalise_embeddings(tokens), grid
+
+    def normalise_embeddings(self, tokens: Tensor) -> Tensor:
+        """Norm and dropout in front of the first block, as far as the encoder has them."""
+        return self.embed_drop(self.embed_norm(tokens))
 
     def block_outputs(self, tokens: Tensor, grid: tuple[int, int], last: int) -> Iterator[Tensor]:
         """Tokens (B, [1 +] N, C) after each block up to ``last``."""
@@ -217,7 +235,12 @@ class ADDPViT(BaseModule):
         last = self.out_indices[-1]
         modules = list(self.blocks[last + 1 :])
         if self.frozen_stages >= 0:
-            modules += [self.patch_embed, self.embed_norm, *self.blocks[: self.frozen_stages]]
+            modules += [
+                self.patch_embed,
+                self.embed_norm,
+                self.embed_drop,
+                *self.blocks[: self.frozen_stages],
+            ]
         if self.frozen_stages == self.num_layers or not self.is_last(last):
             modules.append(self.norm)
         return modules

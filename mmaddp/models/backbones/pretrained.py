@@ -41,7 +41,7 @@ def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
     checkpoint = read_checkpoint(path)
     try:
         layout, conversion = convert_with_summary(
-            checkpoint, 'auto', 'backbone', keep_optional_norms=True
+            checkpoint, 'auto', 'backbone', keep_on_request=True
         )
         refuse_frozen_norms(conversion.state_dict, module)
         state, notes = fit(conversion.state_dict, module.state_dict())

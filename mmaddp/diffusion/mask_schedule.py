@@ -1,0 +1,75 @@
+"""How many tokens are masked at each timestep of the diffusion, and which."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+TOTAL_STEPS = 100
+MAX_STEPS_APART = 5
+
+
+class MaskSchedule:
+    """The mask ratios of pre-training and their probabilities (appendix D.2, figure 12).
+
+    The ratios are the values of ``cos(pi / 2 * t / T)``, t = 1 .. T = 100, from ``min_ratio`` on,
+    ascending, so that a larger index stands for a later step of the diffusion. Their probabilities
+    follow MAGE's truncated normal distribution.
+
+    Args:
+        mean: Mean of the normal distribution before truncation.
+        std: Its standard deviation.
+        min_ratio: Smallest ratio.
+        fixed_ratio: Always this ratio, table 6's last row; the others are then without effect.
+    """
+
+    def __init__(
+        self,
+        mean: float = 0.55,
+        std: float = 0.25,
+        min_ratio: float = 0.5,
+        fixed_ratio: float | None = None,
+    ) -> None:
+        if fixed_ratio is not None:
+            self.ratios = torch.tensor([fixed_ratio], device='cpu')
+            self.probabilities = torch.ones(1, dtype=torch.float64, device='cpu')
+            return
+        steps = torch.arange(TOTAL_STEPS, 0, -1, dtype=torch.float64, device='cpu')
+        ratios = torch.cos(math.pi / 2 * steps / TOTAL_STEPS)
+        ratios = ratios[ratios >= min_ratio]
+        density = torch.exp(-0.5 * ((ratios - mean) / std) ** 2)
+        self.ratios = ratios.float()
+        self.probabilities = density / density.sum()
+
+    def sample(self, direction: int = 1) -> tuple[int, int]:
+        """Sample a timestep and another up to 5 steps away (algorithm 1, line 2).
+
+        Args:
+            direction: 1 for a later step of the diffusion, -1 for an earlier one.
+
+        Returns:
+            Indices into ``ratios``; at the ends they may be the same.
+        """
+        index = int(torch.multinomial(self.probabilities, 1))
+        other = index + direction * int(torch.randint(1, MAX_STEPS_APART + 1, ()))
+        return index, min(max(other, 0), len(self.ratios) - 1)
+
+    def num_masked(self, index: int, num_tokens: int) -> int:
+        """Masked places at a timestep, of ``num_tokens``."""
+        return math.ceil(num_tokens * self.ratios[index].item())
+
+
+def masks_from_noise(noise: Tensor, num_masked: int) -> Tensor:
+    """Mask the places of the smallest noise; masks of the same noise nest.
+
+    Args:
+        noise: (B, N), one value a place.
+        num_masked: Places to mask in each row.
+
+    Returns:
+        (B, N) bool, with exactly ``num_masked`` True in each row, equal values or not.
+    """
+    order = noise.argsort(dim=1, stable=True)
+    return torch.zeros_like(noise, dtype=torch.bool).scatter(1, order[:, :num_masked], True)

@@ -1,0 +1,25 @@
+"""The weights that a transformer starts to learn from."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def draw_weights(module: nn.Module) -> None:
+    """Draw weights as MAE, MAGE and ADDP do.
+
+    Linear layers are Xavier-uniform with biases of zero; tables of embeddings, positions and
+    special tokens, which are the parameters (1, L, C), are normal with a deviation of 0.02.
+
+    Args:
+        module: Changed in place; its norms stay as they are.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.Embedding):
+            nn.init.normal_(layer.weight, std=0.02)
+    for parameter in module.parameters():
+        if parameter.ndim == 3:
+            nn.init.normal_(parameter, std=0.02)

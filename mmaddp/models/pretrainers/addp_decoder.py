@@ -1,0 +1,142 @@
+"""ADDP's decoder: from the encoder's view of x_t and the reliable tokens to all tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmaddp.registry import MODELS
+
+from ..layers import Block, TokenHead, Vocabulary, draw_weights
+from ..pretrained_part import PretrainedPart
+
+
+@MODELS.register_module()
+class ADDPDecoder(PretrainedPart):
+    """Transformer over pixels' features, masks and reliable tokens (equation 2).
+
+    The sequence is a class position, which always holds the mask embedding; the N places, each
+    with the encoder's feature or, where masked, the mask embedding; then one embedding for each
+    reliable token. The three kinds have learned positions of their own (appendix D.2).
+
+    Args:
+        embed_dims: D, channels of a token.
+        num_layers: Blocks.
+        num_heads: Attention heads.
+        mlp_ratio: Width of the MLPs over D.
+        in_channels: C, channels of the encoder's features; D when None.
+        num_patches: N, places of an image.
+        num_embeddings: K, codes of the tokenizer.
+        token_input: Whether reliable tokens are fed in; table 5's last row has none.
+        with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes an ADDP file, the authors' or
+            one of ours.
+    """
+
+    part = 'decoder'
+
+    def __init__(
+        self,
+        embed_dims: int = 768,
+        num_layers: int = 8,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        in_channels: int | None = None,
+        num_patches: int = 256,
+        num_embeddings: int = 1024,
+        token_input: bool = True,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        in_channels = in_channels or embed_dims
+        self.embed_dims, self.num_patches = embed_dims, num_patches
+        self.token_input, self.with_cp = token_input, with_cp
+        self.vocabulary = Vocabulary(num_embeddings)
+        positions = 1, 1 + num_patches, embed_dims
+        self.embed = nn.Linear(in_channels, embed_dims)
+        self.mask_embed = nn.Parameter(torch.zeros(1, 1, embed_dims))
+        self.token_embed = nn.Embedding(len(self.vocabulary), embed_dims)
+        self.pixel_pos_embed = nn.Parameter(torch.zeros(positions))
+        self.mask_pos_embed = nn.Parameter(torch.zeros(positions))
+        if token_input:
+            self.token_pos_embed = nn.Parameter(torch.zeros(positions))
+        self.blocks = nn.ModuleList(
+            Block(embed_dims, num_heads, mlp_ratio) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.head = TokenHead(embed_dims, embed_dims, len(self.vocabulary))
+
+    def forward(self, features: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
+        """Score the vocabulary at every place, ``Decoder(e_t (1 - m_t) + e_mask m_t)``.
+
+        Args:
+            features: (B, N, C), the encoder's features of the places; None where all are masked.
+            ids: (B, N) token ids; those at masked places are not looked at.
+            mask: (B, N) bool, True where m_t = 1, the same number in each row.
+
+        Returns:
+            Logits (B, N, V).
+
+        Raises:
+            ValueError: Rows of ``mask`` mask different numbers of places.
+        """
+        x = self.embed_places(features, mask)
+        if self.token_input:
+            x = torch.cat([x, self.embed_tokens(ids, mask)], dim=1)
+        for block in self.blocks:
+            x = self.run(block, x)
+        x = self.norm(x[:, 1 : 1 + mask.shape[1]])
+        # The table learns as an input; where it is none, it learns from the scores instead.
+        words = self.token_embed.weight
+        return self.head(x, words.detach() if self.token_input else words)
+
+    def embed_places(self, features: Tensor | None, mask: Tensor) -> Tensor:
+        """Class position and places: (B, N, C), (B, N) -> (B, 1 + N, D)."""
+        places = (self.mask_embed + self.mask_pos_embed[:, 1:]).expand(len(mask), -1, -1)
+        if features is not None:
+            seen = self.embed(features) + self.pixel_pos_embed[:, 1:]
+            places = torch.where(mask[..., None], places.to(seen), seen)
+        # The class position has the position of a pixel's, as in the released weights.
+        first = (self.mask_embed + self.pixel_pos_embed[:, :1]).expand(len(mask), -1, -1)
+        return torch.cat([first.to(places), places], dim=1)
+
+    def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The reliable tokens of each image in raster order: (B, N), (B, N) -> (B, R, D)."""
+        return embed_reliable(self.token_embed, self.token_pos_embed, ids, mask)
+
+    def init_weights(self) -> None:
+        """Draw the weights; then take those of ``init_cfg``, if any."""
+        if not self.is_init:
+            draw_weights(self)
+        super().init_weights()
+
+    def run(self, block: Block, x: Tensor) -> Tensor:
+        """One block, (B, L, D) -> (B, L, D)."""
+        grid = (1, x.shape[1])
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, x, grid, use_reentrant=False)
+        return block(x, grid)
+
+
+def embed_reliable(words: nn.Embedding, positions: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """Embed the tokens that are not masked, in raster order.
+
+    Args:
+        words: The table, V words of D channels.
+        positions: (1, 1 + N, D), the class position first.
+        ids: (B, N).
+        mask: (B, N) bool, True where masked.
+
+    Returns:
+        (B, R, D), R the number of places that are not masked.
+
+    Raises:
+        ValueError: Rows of ``mask`` mask different numbers of places.
+    """
+    counts = (~mask).sum(1).tolist()
+    if min(counts) != max(counts):
+        raise ValueError(f'masks of one batch must mask equally many places, not {counts}')
+    places = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
+    return (words(ids[~mask]) + places).unflatten(0, (len(ids), counts[0]))

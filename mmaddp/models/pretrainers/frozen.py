@@ -1,0 +1,121 @@
+"""Modules that a pre-training uses and never trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmaddp.utils import UserError, check_choice
+
+DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+IMAGES_TO_UNIT_RANGE = dict(
+    type='ImgDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True
+)
+
+
+class FrozenParts(nn.Module):
+    """Keeps some children frozen, in evaluation mode and out of everything that is about training.
+
+    They get no gradient, are no part of ``state_dict()``, nor of what DistributedDataParallel
+    averages or broadcasts. They are filled by their own ``init_cfg``, or by a file that holds them:
+    ``load_state_dict`` takes their tensors, all or none of each part's.
+    """
+
+    frozen_parts: tuple[str, ...] = ()
+
+    def freeze(self, *names: str) -> None:
+        """Freeze the children of these names; called once, when they exist."""
+        self.frozen_parts = names
+        for name in names:
+            self.get_submodule(name).requires_grad_(False)
+        self._ddp_params_and_buffers_to_ignore = list(self.frozen_state())
+        self._register_state_dict_hook(_without_frozen)
+        self.register_load_state_dict_post_hook(_forgive_whole_parts)
+        self.train(self.training)
+
+    def frozen_state(self) -> dict[str, Any]:
+        """Names and tensors of the frozen children, as :meth:`state_dict` would have them."""
+        return {
+            f'{part}.{name}': tensor
+            for part in self.frozen_parts
+            for name, tensor in self.get_submodule(part).state_dict().items()
+        }
+
+    def train(self, mode: bool = True) -> FrozenParts:
+        """Set the mode; the frozen children stay in evaluation mode."""
+        super().train(mode)
+        for part in self.frozen_parts:
+            self.get_submodule(part).eval()
+        return self
+
+
+class FrozenTokenizer(FrozenParts):
+    """A pre-training on the tokens of a frozen ``tokenizer``; subclasses have ``num_patches``."""
+
+    frozen_dtype: torch.dtype | None = None
+    num_patches: int
+
+    def set_frozen_dtype(self, name: str | None) -> None:
+        """Choose the precision of the frozen parts.
+
+        Args:
+            name: 'float32', 'bfloat16' or 'float16'; None for what the rest runs in.
+
+        Raises:
+            UserError: Another name.
+        """
+        check_choice('frozen_dtype', name, (None, *DTYPES))
+        self.frozen_dtype = name and DTYPES[name]
+
+    @torch.no_grad()
+    def tokenize(self, inputs: Tensor) -> Tensor:
+        """z_0 = VQ-Encoder(x_0) (algorithm 1, line 5); token ids pass as they are.
+
+        Args:
+            inputs: (B, 3, H, W) in [0, 1], or token ids (B, N).
+
+        Returns:
+            (B, N), int64.
+
+        Raises:
+            UserError: The images have another number of tokens than the model.
+        """
+        if not inputs.is_floating_point():
+            return inputs.long()
+        height, width = inputs.shape[-2:]
+        tokens = height * width // self.tokenizer.stride**2
+        if tokens != self.num_patches:
+            raise UserError(
+                f'images of {height} x {width} pixels are {tokens} tokens, the model has '
+                f'num_patches={self.num_patches}: crop them to its size in the pipeline'
+            )
+        with self.frozen_precision(inputs.device):
+            return self.tokenizer.encode(inputs)
+
+    @contextmanager
+    def frozen_precision(self, device: torch.device) -> Iterator[None]:
+        """Run the frozen parts in their own precision."""
+        if self.frozen_dtype is None:
+            yield
+            return
+        reduced = self.frozen_dtype != torch.float32
+        with torch.autocast(device.type, self.frozen_dtype if reduced else None, enabled=reduced):
+            yield
+
+
+def _without_frozen(module: FrozenParts, state: dict, prefix: str, metadata: dict) -> None:
+    for name in module.frozen_state():
+        state.pop(prefix + name, None)
+
+
+def _forgive_whole_parts(module: FrozenParts, incompatible: Any) -> None:
+    """A frozen part of which a file has nothing is not missing."""
+    for part in module.frozen_parts:
+        names = {f'{part}.{name}' for name in module.get_submodule(part).state_dict()}
+        if names <= set(incompatible.missing_keys):
+            kept = [name for name in incompatible.missing_keys if name not in names]
+            incompatible.missing_keys[:] = kept

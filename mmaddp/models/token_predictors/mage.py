@@ -1,0 +1,133 @@
+"""MAGE, the token predictor: reliable tokens -> distribution of all tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmaddp.registry import MODELS
+
+from ..backbones.addp_vit import resolve_arch
+from ..layers import Block, TokenHead, Vocabulary, draw_weights
+from ..pretrained_part import PretrainedPart
+
+
+@MODELS.register_module()
+class MAGE(PretrainedPart):
+    """MAGE's encoder and decoder over VQ tokens.
+
+    Args:
+        encoder: 'base', 'large', or a dict of ``embed_dims``, ``num_layers``, ``num_heads`` and
+            optionally ``mlp_ratio``.
+        decoder: The same for the decoder; the released models have 8 blocks as wide as the
+            encoder, which None stands for.
+        num_patches: N, places of an image.
+        num_embeddings: K, codes of the tokenizer.
+        drop_rate: Dropout of the embeddings, in training.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes a released MAGE or ADDP file.
+    """
+
+    part = 'token_predictor'
+
+    def __init__(
+        self,
+        encoder: str | dict = 'base',
+        decoder: dict | None = None,
+        num_patches: int = 256,
+        num_embeddings: int = 1024,
+        drop_rate: float = 0.0,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        encoder = resolve_arch(encoder)
+        decoder = resolve_arch(decoder or dict(encoder, num_layers=8))
+        self.num_patches, self.vocabulary = num_patches, Vocabulary(num_embeddings)
+        width, decoder_width = encoder['embed_dims'], decoder['embed_dims']
+        self.token_embed = TokenEmbedding(len(self.vocabulary), 1 + num_patches, width, drop_rate)
+        self.blocks = blocks(encoder)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.decoder_embed = nn.Linear(width, decoder_width)
+        self.decoder_pos_embed = nn.Parameter(torch.zeros(1, 1 + num_patches, decoder_width))
+        self.decoder_blocks = blocks(decoder)
+        self.decoder_norm = nn.LayerNorm(decoder_width, eps=1e-6)
+        self.head = TokenHead(decoder_width, width, len(self.vocabulary))
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The distribution ``q(z_bar_t-1 | z_t)`` of equation 4 (algorithm 1, line 7).
+
+        Args:
+            ids: (B, N) token ids; those at masked places are not looked at.
+            mask: (B, N) bool, True where a token is unreliable and not seen.
+
+        Returns:
+            Probabilities (B, N, K).
+        """
+        logits = self.logits(ids, mask)[..., : self.vocabulary.num_codes]
+        return logits.float().softmax(-1)
+
+    def logits(self, ids: Tensor, mask: Tensor, dropped: Tensor | None = None) -> Tensor:
+        """Scores of the whole vocabulary at the N places.
+
+        Args:
+            ids: (B, N) token ids; those at masked places are not looked at.
+            mask: (B, N) bool, True where a token is masked.
+            dropped: (B, N) bool, True at masked places that the encoder is spared in training, as
+                many in each row.
+
+        Returns:
+            (B, N, V).
+        """
+        words = ids.masked_fill(mask, self.vocabulary.mask_word)
+        class_word = words.new_full((len(words), 1), self.vocabulary.class_word)
+        x = self.token_embed(torch.cat([class_word, words], dim=1))
+        x = self.encode(x, dropped)
+        # Masked places take the class token's features, as the released models were trained.
+        hidden = F.pad(mask, (1, 0))
+        x = torch.where(hidden[..., None], x[:, :1], x) + self.decoder_pos_embed
+        for block in self.decoder_blocks:
+            x = block(x, (1, x.shape[1]))
+        return self.head(self.decoder_norm(x[:, 1:]), self.token_embed.word.weight.detach())
+
+    def encode(self, x: Tensor, dropped: Tensor | None) -> Tensor:
+        """The encoder's features, zero at dropped places: (B, 1 + N, C) -> (B, 1 + N, D)."""
+        if dropped is None:
+            return self.encode_all(x)
+        kept = ~F.pad(dropped, (1, 0))
+        seen = self.encode_all(x[kept].unflatten(0, (len(x), -1)))
+        return seen.new_zeros(*kept.shape, seen.shape[-1]).masked_scatter(kept[..., None], seen)
+
+    def encode_all(self, x: Tensor) -> Tensor:
+        """The encoder's features of all tokens, as wide as the decoder: (B, L, C) -> (B, L, D)."""
+        for block in self.blocks:
+            x = block(x, (1, x.shape[1]))
+        return self.decoder_embed(self.norm(x))
+
+    def init_weights(self) -> None:
+        """Draw the weights; then take those of ``init_cfg``, if any."""
+        if not self.is_init:
+            draw_weights(self)
+        super().init_weights()
+
+
+class TokenEmbedding(nn.Module):
+    """BERT's embedding: word and position, then norm and dropout."""
+
+    def __init__(
+        self, vocab_size: int, num_positions: int, embed_dims: int, drop_rate: float
+    ) -> None:
+        super().__init__()
+        self.word = nn.Embedding(vocab_size, embed_dims)
+        self.position = nn.Embedding(num_positions, embed_dims)
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """(B, L) words -> (B, L, C)."""
+        return self.drop(self.norm(self.word(words) + self.position.weight))
+
+
+def blocks(arch: dict) -> nn.ModuleList:
+    """Transformer blocks of the given sizes."""
+    sizes = arch['embed_dims'], arch['num_heads'], arch['mlp_ratio']
+    return nn.ModuleList(Block(*sizes) for _ in range(arch['num_layers']))

@@ -1,0 +1,3 @@
+from .vqgan import VQGAN
+
+__all__ = ['VQGAN']

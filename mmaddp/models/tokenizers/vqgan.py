@@ -1,0 +1,152 @@
+"""The tokenizer between images and VQ tokens."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
+
+from ..pretrained_part import PretrainedPart
+from .vqgan_layers import NORM_GROUPS, Decoder, Encoder
+
+
+class Autoencoded(NamedTuple):
+    """What :class:`VQGAN` makes of images on the way to their reconstruction.
+
+    Args:
+        images: (B, 3, H, W), about [0, 1], not clamped.
+        features: (B, N, E), the encoder's.
+        codes: (B, N, E), the nearest codes.
+        ids: (B, N), their indices.
+    """
+
+    images: Tensor
+    features: Tensor
+    codes: Tensor
+    ids: Tensor
+
+
+@MODELS.register_module()
+class VQGAN(PretrainedPart):
+    """MaskGIT's VQGAN as MAGE released it: 16 x 16 pixels a token, 1024 codes.
+
+    Args:
+        base_channels: Channels at full resolution, a multiple of 32; the released one has 128.
+        embed_dims: E, channels of a code.
+        num_embeddings: K, codes of the codebook.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the released file, or any
+            other of :mod:`mmaddp.checkpoints` that holds a tokenizer.
+
+    Raises:
+        ValueError: ``base_channels`` is not a multiple of 32.
+    """
+
+    part, stride = 'tokenizer', 16
+
+    def __init__(
+        self,
+        base_channels: int = 128,
+        embed_dims: int = 256,
+        num_embeddings: int = 1024,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if base_channels % NORM_GROUPS:
+            raise ValueError(f'base_channels {base_channels} is not a multiple of {NORM_GROUPS}')
+        self.num_embeddings = num_embeddings
+        self.encoder = Encoder(base_channels, embed_dims)
+        self.decoder = Decoder(base_channels, embed_dims)
+        self.quantize = Codebook(num_embeddings, embed_dims)
+
+    @property
+    def codebook(self) -> Tensor:
+        """The codes, (K, E)."""
+        return self.quantize.embedding.weight
+
+    def forward(self, images: Tensor) -> Autoencoded:
+        """Reconstruct images for training: gradients pass straight through the quantisation.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
+
+        Raises:
+            UserError: H or W is not a multiple of 16.
+        """
+        features = self.features(images)
+        ids = self.quantize(features)
+        codes = self.embed(ids)
+        grid = tuple(side // self.stride for side in images.shape[-2:])
+        decoded = self.decode(features + (codes - features).detach(), grid)
+        return Autoencoded(decoded, features, codes, ids)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Token ids of images, ``z_0 = VQ-Encoder(x_0)`` (algorithm 1, line 5).
+
+        Args:
+            images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
+
+        Returns:
+            (B, N), int64, N = H/16 * W/16 in raster order.
+
+        Raises:
+            UserError: H or W is not a multiple of 16.
+        """
+        return self.quantize(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What is quantised: images (B, 3, H, W) in [0, 1] -> (B, N, E)."""
+        height, width = images.shape[-2:]
+        if height % self.stride or width % self.stride or not height or not width:
+            raise UserError(
+                f'images of {height} x {width} pixels: the tokenizer wants multiples of '
+                f'{self.stride}; resize or crop them'
+            )
+        return self.encoder(images).flatten(2).transpose(1, 2)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Codes of token ids: (B, N) -> (B, N, E)."""
+        return F.embedding(ids, self.codebook)
+
+    def decode(self, embeddings: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+        """Images of embedded tokens, the VQ-Decoder of equation 1.
+
+        Args:
+            embeddings: (B, N, E), codes or means of codes.
+            grid: (h, w) with h * w = N; a square when None.
+
+        Returns:
+            (B, 3, 16 h, 16 w), about [0, 1], not clamped.
+
+        Raises:
+            ValueError: N tokens do not fill the grid.
+        """
+        count = embeddings.shape[1]
+        grid = grid or (math.isqrt(count), math.isqrt(count))
+        if grid[0] * grid[1] != count:
+            raise ValueError(f'{count} tokens do not fill a grid of {grid[0]} x {grid[1]}')
+        return self.decoder(embeddings.transpose(1, 2).unflatten(2, grid))
+
+
+class Codebook(nn.Module):
+    """The codes, which start out small as VQGAN's do, and the nearest of them."""
+
+    def __init__(self, num_embeddings: int, embed_dims: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_embeddings, embed_dims)
+        nn.init.uniform_(self.embedding.weight, -1 / num_embeddings, 1 / num_embeddings)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Index of the code with the smallest Euclidean distance: (B, N, E) -> (B, N).
+
+        The distances are float32 whatever runs around them: in half precision neighbours tie.
+        """
+        codes = self.embedding.weight.float()
+        with torch.autocast(features.device.type, enabled=False):
+            products = features.float() @ codes.t()
+        return (codes.square().sum(1) - 2 * products).argmin(-1)

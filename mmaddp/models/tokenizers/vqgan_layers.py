@@ -1,0 +1,167 @@
+"""MaskGIT's convolutional encoder and decoder, between images and a grid 16 times coarser.
+
+Where they differ from the VQGAN of the paper: no attention, average pooling instead of strided
+convolutions, convolutions in residual blocks without bias, and a shortcut that acts on the block's
+own output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHANNEL_MULTIPLIERS = (1, 1, 2, 2, 4)
+BLOCKS_PER_LEVEL = 2
+NORM_GROUPS = 32
+
+
+class Encoder(nn.Module):
+    """Images (B, 3, H, W) to features (B, E, H/16, W/16).
+
+    Args:
+        base_channels: Channels at full resolution, a multiple of 32.
+        embed_dims: E.
+    """
+
+    def __init__(self, base_channels: int, embed_dims: int) -> None:
+        super().__init__()
+        widths = [base_channels * multiplier for multiplier in CHANNEL_MULTIPLIERS]
+        self.conv_in = nn.Conv2d(3, base_channels, 3, padding=1, bias=False)
+        self.down = nn.ModuleList(
+            Level(before, after) for before, after in zip([base_channels, *widths], widths)
+        )
+        self.mid = Middle(widths[-1])
+        self.norm_out = group_norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], embed_dims, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode images of values in [0, 1]; H and W are multiples of 16."""
+        x = self.conv_in(images)
+        for index, level in enumerate(self.down):
+            x = level(F.avg_pool2d(x, 2) if index else x)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    """Embeddings (B, E, h, w) to images (B, 3, 16 h, 16 w).
+
+    Args:
+        base_channels: Channels at full resolution, a multiple of 32.
+        embed_dims: E.
+    """
+
+    def __init__(self, base_channels: int, embed_dims: int) -> None:
+        super().__init__()
+        widths = [base_channels * multiplier for multiplier in CHANNEL_MULTIPLIERS]
+        self.conv_in = nn.Conv2d(embed_dims, widths[-1], 3, padding=1)
+        self.mid = Middle(widths[-1])
+        # Index 0 is the finest level, as in the encoder.
+        self.up = nn.ModuleList(
+            Level(before, after, upsample=index > 0)
+            for index, (after, before) in enumerate(zip(widths, [*widths[1:], widths[-1]]))
+        )
+        self.norm_out = group_norm(base_channels)
+        self.conv_out = nn.Conv2d(base_channels, 3, 3, padding=1)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Decode to images whose values lie about [0, 1]; they are not clamped."""
+        x = self.mid(self.conv_in(embeddings))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class Level(nn.Module):
+    """The residual blocks of one resolution, and the way up to the next where there is one."""
+
+    def __init__(self, in_channels: int, out_channels: int, upsample: bool = False) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(
+            ResidualBlock(out_channels if index else in_channels, out_channels)
+            for index in range(BLOCKS_PER_LEVEL)
+        )
+        self.upsample = Upsample(out_channels) if upsample else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, h, w), or twice the size behind an upsampling."""
+        for block in self.block:
+            x = block(x)
+        return self.upsample(x)
+
+
+class Middle(nn.Module):
+    """Two residual blocks at the coarsest resolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block_1 = ResidualBlock(channels, channels)
+        self.block_2 = ResidualBlock(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        return self.block_2(self.block_1(x))
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU and convolution twice, beside the identity."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1 = group_norm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = group_norm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        if in_channels != out_channels:
+            self.nin_shortcut = nn.Conv2d(out_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, h, w) -> (B, C_out, h, w).
+
+        Where the channels change, MaskGIT's shortcut convolves the branch's output in place of
+        the block's input; the published weights want it so.
+        """
+        branch = self.conv1(F.silu(self.norm1(x)))
+        branch = self.conv2(F.silu(self.norm2(branch)))
+        return branch + (self.nin_shortcut(branch) if hasattr(self, 'nin_shortcut') else x)
+
+
+class Upsample(nn.Module):
+    """Nearest neighbours, then a 3 x 3 convolution.
+
+    Of the nine pixels under the kernel some are copies of one another, 2 x 2 different ones at
+    each of the four places of an upsampled pixel. Summing the kernel over the copies first gives
+    the same numbers with 4/9 of the multiplications.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        # For the upper and the lower place: which of 3 rows fall on which of 2 pixels.
+        copies = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], device='cpu')
+        self.register_buffer('copies', copies, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, 2 h, 2 w)."""
+        height, width = x.shape[-2:]
+        kernels = torch.einsum('apk,bql,oikl->aboipq', self.copies, self.copies, self.conv.weight)
+        places = F.conv2d(x, kernels.flatten(0, 2), self.conv.bias.repeat(4), padding=1)
+        places = places.unflatten(1, (2, 2, -1))
+        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+        size = (len(x), places.shape[3], 2 * height, 2 * width)
+        output = torch.empty(size, dtype=places.dtype, device=x.device, memory_format=layout)
+        for row in (0, 1):
+            for column in (0, 1):
+                rows, columns = slice(row, row + height), slice(column, column + width)
+                output[:, :, row::2, column::2] = places[:, row, column, :, rows, columns]
+        return output
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether channels lie side by side in memory."""
+    return x.is_contiguous(memory_format=torch.channels_last)
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """The norm that all layers use."""
+    return nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
