@@ -39,7 +39,8 @@ def benchmark(
     """Measure the training step and inference of a config's model.
 
     Args:
-        config: The whole config; detectors, segmentors and classifiers are known.
+        config: The whole config: of a detector, a segmentor, a classifier, or of a pre-training,
+            each of whose ``timed_steps`` is a phase.
         batch_size: Images of a batch.
         image_size: Height and width; the backbone's ``img_size`` when None.
         iterations: Steps that count.
@@ -48,9 +49,10 @@ def benchmark(
         pretrained: Load the weights that ``init_cfg`` names; speed does not depend on them.
 
     Returns:
-        Settings, and for 'training' and 'inference' the images per second (of the median step),
-        median milliseconds of each phase, ``peak_memory_mib`` (explained by ``memory_kind``) and
-        ``memory_before_mib``, in use between two steps after the warm-up.
+        Settings, and for 'training' and, where the model predicts, 'inference' the images per
+        second (of the median step), median milliseconds of each phase, ``peak_memory_mib``
+        (explained by ``memory_kind``) and ``memory_before_mib``, in use between two steps after
+        the warm-up.
 
     Raises:
         UserError: The config needs a GPU and there is none.
@@ -73,8 +75,10 @@ def benchmark(
     batch = synthetic_batch(config, model, batch_size, size)
     # Inference goes first: on the CPU, memory that training freed would count as resident.
     inference, training = _inference_step(model), _training_step(config, model)
-    result['inference'] = _measure(inference, batch, device, batch_size, iterations, warmup)
-    result['training'] = _measure(training, batch, device, batch_size, iterations, warmup)
+    counts = batch_size, iterations, warmup
+    if hasattr(model, 'predict'):
+        result['inference'] = _measure(inference, batch, device, *counts)
+    result['training'] = _measure(training, batch, device, *counts)
     return result
 
 
@@ -88,7 +92,8 @@ def _build_model(config: Config, device: str, pretrained: bool) -> nn.Module:
 
 
 def _backbone_size(config: Config) -> tuple[int, int]:
-    size = config.model.backbone.get('img_size')
+    encoder = config.model.get('backbone') or config.model.get('encoder') or {}
+    size = encoder.get('img_size')
     if size is None:
         raise UserError('the backbone has no img_size: give --img-size HEIGHT WIDTH')
     return (size, size) if isinstance(size, int) else tuple(size)
@@ -105,10 +110,11 @@ def _training_step(config: Config, model: nn.Module) -> Step:
 
     def step(batch: dict, mark: Mark) -> None:
         model.train()
+        _time_methods(model, mark)
         with wrapper.optim_context(model):
             data = model.data_preprocessor(batch, True)
             losses, _ = model.parse_losses(model(**data, mode='loss'))
-        mark('forward')
+        mark('loss' if hasattr(model, 'timed_steps') else 'forward')
         wrapper.backward(losses)
         mark('backward')
         wrapper.step()
@@ -116,6 +122,19 @@ def _training_step(config: Config, model: nn.Module) -> Step:
         mark('optimizer')
 
     return step
+
+
+def _time_methods(model: nn.Module, mark: Mark) -> None:
+    """Have each method of ``timed_steps`` end a phase of that name."""
+    for name in getattr(model, 'timed_steps', ()):
+        method = getattr(type(model), name)
+
+        def timed(*args: Any, method: Callable = method, name: str = name, **kwargs: Any) -> Any:
+            result = method(model, *args, **kwargs)
+            mark(name)
+            return result
+
+        setattr(model, name, timed)
 
 
 def _inference_step(model: nn.Module) -> Step:
