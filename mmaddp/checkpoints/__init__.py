@@ -1,13 +1,14 @@
 """Published checkpoints into this package's names: a table of rules for each source, one engine."""
 
 from .convert import convert_checkpoint, recognise_source
-from .files import ConversionReport, convert_file, summary_table
+from .files import ConversionReport, convert_file, read_part, summary_table
 from .reader import map_checkpoint, read_checkpoint
-from .rules import RULES_VERSION, TARGETS
+from .rules import PARTS, RULES_VERSION, TARGETS
 from .sources import SOURCES
 from .whole_model import read_model_checkpoint
 
 __all__ = [
+    'PARTS',
     'RULES_VERSION',
     'SOURCES',
     'TARGETS',
@@ -17,6 +18,7 @@ __all__ = [
     'map_checkpoint',
     'read_checkpoint',
     'read_model_checkpoint',
+    'read_part',
     'recognise_source',
     'summary_table',
 ]

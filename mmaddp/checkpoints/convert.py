@@ -26,10 +26,12 @@ def convert_checkpoint(
     Args:
         checkpoint: A state dict of tensors or NumPy arrays, or a mapping that holds one under
             'model' or 'state_dict'. A 'module.' before every name is dropped.
-        source: 'addp', 'mae', 'vitdet', 'mmpretrain', 'mmaddp', or 'auto' to tell by the keys.
+        source: One of :data:`SOURCES`, or 'auto' to tell by the keys.
         target: 'backbone' (the encoder for fine-tuning, no norms after embeddings and last block),
-            'detector' (MMDetection's MaskRCNN or CascadeRCNN with our backbone and neck) or
-            'pretrain' (encoder, decoder, tokenizer and token predictor).
+            'detector' (MMDetection's MaskRCNN or CascadeRCNN with our backbone and neck),
+            'pretrain' (encoder, decoder, tokenizer and token predictor, as far as there), one of
+            'tokenizer', 'token_predictor' and 'decoder' alone, or 'official' (the layout of
+            ADDP's authors).
 
     Returns:
         Names and tensors, ready for a strict ``load_state_dict``.
@@ -42,7 +44,7 @@ def convert_checkpoint(
 
 
 def convert_with_summary(
-    checkpoint: Mapping[str, Any], source: str, target: str, keep_optional_norms: bool = False
+    checkpoint: Mapping[str, Any], source: str, target: str, keep_on_request: bool = False
 ) -> tuple[Source, Conversion]:
     """Like :func:`convert_checkpoint`; also the layout, and what became of every tensor."""
     if target not in TARGETS:
@@ -52,7 +54,9 @@ def convert_with_summary(
     if target not in layout.tables:
         raise UserError(f"'{target}' cannot be made from '{layout.name}'; {possible_pairs()}")
     try:
-        return layout, apply_rules(tensors, layout.tables[target](tensors), keep_optional_norms)
+        rules = layout.tables[target](tensors)
+        added = layout.added.get(target, ())
+        return layout, apply_rules(tensors, rules, keep_on_request, added)
     except UserError as error:
         raise UserError(
             f"does not convert from '{layout.name}' to '{target}'"
@@ -114,7 +118,7 @@ def recognise_source(checkpoint: Mapping[str, Any]) -> str | None:
 
 def recognise(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
     """Name of the layout; a file that we have written says so itself."""
-    if own_meta(checkpoint):
+    if own_meta(checkpoint).get('target', 'official') != 'official':
         return 'mmaddp'
     names = [source.name for source in SOURCES.values() if source.recognise(tensors)]
     return names[0] if len(names) == 1 else None

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mmaddp.utils import UserError
 
-from .rules import Rule
-from .shapes import shape_conflicts
+from .rules import Added, Rule
+from .shapes import parse_shape, shape_conflicts, sizes_of, symbol_values
 
 MAX_NAMES = 6
 
@@ -47,14 +47,18 @@ class Conversion:
 
 
 def apply_rules(
-    tensors: Mapping[str, Tensor], rules: Sequence[Rule], keep_optional_norms: bool = False
+    tensors: Mapping[str, Tensor],
+    rules: Sequence[Rule],
+    keep_on_request: bool = False,
+    added: Sequence[Added] = (),
 ) -> Conversion:
     """Convert a file's tensors.
 
     Args:
         tensors: Names and tensors, on any device, the meta device included.
         rules: The table; every key must fit exactly one rule.
-        keep_optional_norms: Keep what rules marked ``on_request`` would else drop.
+        keep_on_request: Keep what rules marked ``on_request`` would else drop.
+        added: Tensors that the result has, whether or not the file holds them.
 
     Raises:
         UserError: A rule is not filled for every index, a key fits no rule, or shapes disagree;
@@ -75,7 +79,8 @@ def apply_rules(
     )
     if message:
         raise UserError(message)
-    return build(tensors, matches, keep_optional_norms)
+    conversion = build(tensors, matches, keep_on_request)
+    return complete(conversion, tensors, matches, added) if added else conversion
 
 
 def match_keys(
@@ -139,14 +144,14 @@ def index_counts(matches: Sequence[Match], limit: int) -> dict[str, int]:
 
 
 def build(
-    tensors: Mapping[str, Tensor], matches: Sequence[Match], keep_optional_norms: bool
+    tensors: Mapping[str, Tensor], matches: Sequence[Match], keep_on_request: bool
 ) -> Conversion:
     """Rename and transform what is kept, and count what became of everything."""
     state_dict: dict[str, Tensor] = {}
     counts: dict[tuple[str, str], Counter] = defaultdict(Counter)
     for match in matches:
         rule, tensor = match.rule, tensors[match.key]
-        kept = bool(rule.targets) and (keep_optional_norms or not rule.on_request)
+        kept = bool(rule.targets) and (keep_on_request or not rule.on_request)
         tensor = rule.transform(tensor) if kept and rule.transform else tensor
         for number, target in enumerate(rule.targets if kept else ()):
             name = target.format(**match.fields)
@@ -154,8 +159,31 @@ def build(
                 raise ValueError(f'two rules of the table fill {name}')
             state_dict[name] = tensor.clone() if number else tensor
         counts[rule.part, fate(rule, kept)].update(tensors=1, parameters=tensor.numel())
-    parts = [Part(name, c['tensors'], c['parameters'], what) for (name, what), c in counts.items()]
-    return Conversion(state_dict, parts)
+    return Conversion(state_dict, summary(counts))
+
+
+def complete(
+    conversion: Conversion,
+    tensors: Mapping[str, Tensor],
+    matches: Sequence[Match],
+    added: Sequence[Added],
+) -> Conversion:
+    """Make what is still lacking, in the sizes that the file's own tensors give."""
+    shapes = ((tuple(tensors[m.key].shape), parse_shape(m.rule.shape)) for m in matches)
+    values = symbol_values(shapes)
+    device = next(iter(tensors.values())).device
+    state_dict, counts = dict(conversion.state_dict), defaultdict(Counter)
+    for new in added:
+        if new.name not in state_dict:
+            tensor = new.make(sizes_of(new.shape, values)).to(device)
+            state_dict[new.name] = tensor
+            counts[new.part, f'added: {new.why}'].update(tensors=1, parameters=tensor.numel())
+    return Conversion(state_dict, [*conversion.parts, *summary(counts)])
+
+
+def summary(counts: Mapping[tuple[str, str], Counter]) -> list[Part]:
+    """The lines of the summary, from counts by part and fate."""
+    return [Part(name, c['tensors'], c['parameters'], what) for (name, what), c in counts.items()]
 
 
 def fate(rule: Rule, kept: bool) -> str:

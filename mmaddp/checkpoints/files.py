@@ -16,12 +16,13 @@ from torch import Tensor
 from mmaddp.utils import UserError, atomic_write
 from mmaddp.version import __version__
 
-from .convert import convert_with_summary
+from .convert import convert_with_summary, unwrap
 from .engine import Part
 from .reader import read_checkpoint
 from .rules import RULES_VERSION
 
 EXTENSIONS = ('.pth', '.pt', '.safetensors')
+OFFICIAL_EXTENSIONS = ('.pth', '.pt')
 CHUNK_BYTES = 1 << 20
 
 
@@ -32,7 +33,7 @@ class ConversionReport:
     Args:
         destination: The file written.
         meta: What stands in it under ``meta['mmaddp']``: source_file, source_sha256, source,
-            target, rules_version, mmaddp_version.
+            target, rules_version, mmaddp_version, and the hashes of frozen parts from elsewhere.
         parts: What became of every tensor of the source.
     """
 
@@ -47,27 +48,34 @@ def convert_file(
     source: str = 'auto',
     target: str = 'backbone',
     force: bool = False,
+    frozen_parts: Mapping[str, str | Path] | None = None,
 ) -> ConversionReport:
     """Convert a checkpoint file; the new file appears whole or not at all.
 
     Args:
         src: The published file.
-        dst: The file to write, .pth or .pt (``{'meta', 'state_dict'}`` as OpenMMLab has it) or
-            .safetensors (metadata in the header).
+        dst: The file to write, .pth or .pt (``{'meta', 'state_dict'}`` as OpenMMLab has it, for
+            'official' ``{'meta', 'model'}`` as the authors have it) or .safetensors (metadata in
+            the header; not for 'official').
         source: A layout, or 'auto'; see :func:`mmaddp.checkpoints.convert_checkpoint`.
-        target: 'backbone', 'detector' or 'pretrain'.
+        target: One of :data:`mmaddp.checkpoints.TARGETS`.
         force: Overwrite ``dst``.
+        frozen_parts: Files for 'tokenizer' and 'token_predictor', which checkpoints of training
+            runs do not hold: any that convert to that part.
 
     Raises:
-        UserError: ``src`` cannot be read or converted, or ``dst`` exists or has another extension.
+        UserError: A file cannot be read or converted, ``src`` has a part that ``frozen_parts``
+            names too, or ``dst`` exists or has another extension.
     """
     src, dst = Path(src), Path(dst)
-    if dst.suffix not in EXTENSIONS:
-        raise UserError(f'{dst}: the file to write must end in {", ".join(EXTENSIONS)}')
+    extensions = OFFICIAL_EXTENSIONS if target == 'official' else EXTENSIONS
+    if dst.suffix not in extensions:
+        raise UserError(f'{dst}: the file to write must end in {", ".join(extensions)}')
     if dst.exists() and not force:
         raise UserError(f'{dst}: exists; name another file or add --force to overwrite it')
     checkpoint = read_checkpoint(src)
     try:
+        checkpoint = with_parts(checkpoint, frozen_parts or {})
         layout, conversion = convert_with_summary(checkpoint, source, target)
     except UserError as error:
         raise UserError(f'{src}: {error}') from None
@@ -78,9 +86,42 @@ def convert_file(
         'target': target,
         'rules_version': RULES_VERSION,
         'mmaddp_version': __version__,
+        **{f'{part}_sha256': sha256(Path(path)) for part, path in (frozen_parts or {}).items()},
     }
     write_checkpoint(dst, conversion.state_dict, meta)
     return ConversionReport(dst, meta, conversion.parts)
+
+
+def with_parts(checkpoint: Mapping, parts: Mapping[str, str | Path]) -> Mapping:
+    """A training checkpoint together with parts from other files."""
+    if not parts:
+        return checkpoint
+    tensors = unwrap(checkpoint)
+    for part, path in parts.items():
+        if any(name.startswith(f'{part}.') for name in tensors):
+            raise UserError(f'it holds a {part} of its own: leave --{part.replace("_", "-")} out')
+        tensors.update({f'{part}.{name}': t for name, t in read_part(path, part).items()})
+    return tensors
+
+
+def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
+    """One part of a pre-training out of any file that holds it.
+
+    Args:
+        path: A published file, one written here, or a checkpoint of a training run.
+        part: 'tokenizer', 'token_predictor' or 'decoder'.
+
+    Returns:
+        Tensors under the names of the part's module.
+
+    Raises:
+        UserError: The file cannot be read, or holds no such part; the message names both.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        return convert_with_summary(checkpoint, 'auto', part)[1].state_dict
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
 
 
 def sha256(path: Path) -> str:
@@ -102,7 +143,8 @@ def write_checkpoint(path: Path, state_dict: Mapping[str, Tensor], meta: dict) -
         else:
             # A file object, since torch.save puts a path's own name into the archive.
             with open(temporary, 'wb') as file:
-                torch.save({'meta': {'mmaddp': meta}, 'state_dict': state_dict}, file)
+                nest = 'model' if meta['target'] == 'official' else 'state_dict'
+                torch.save({'meta': {'mmaddp': meta}, nest: state_dict}, file)
 
 
 def own_storage(tensor: Tensor) -> Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 from torch import Tensor
 
 # Raised whenever a table gives another result for some file; stands in every converted file.
-RULES_VERSION = 1
+RULES_VERSION = 2
 
-TARGETS = ('backbone', 'detector', 'pretrain')
+PARTS = ('tokenizer', 'token_predictor', 'decoder')
+TARGETS = ('backbone', 'detector', 'pretrain', *PARTS, 'official')
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Rule:
         why: Why it is dropped or refused, or what the transform does.
         optional: The file may lack it.
         group: Rules of one group are all filled or all absent.
-        on_request: Dropped unless the one who loads has a place for it (a norm).
+        on_request: Dropped unless the one who loads has a place for it (a norm, say).
         refused: A tensor that tells of a network which is not this one.
         transform: Applied to the tensor.
     """
@@ -55,14 +56,33 @@ def keep(source: str, target: str, shape: str, part: str, **options: object) -> 
     return Rule(source, (target,), shape, part, **options)
 
 
-def drop(source: str, part: str, why: str) -> Rule:
+def drop(source: str, part: str, why: str, shape: str = '') -> Rule:
     """A tensor that has no place in the target."""
-    return Rule(source, part=part, why=why)
+    return Rule(source, shape=shape, part=part, why=why)
 
 
 def refuse(source: str, why: str) -> Rule:
     """A tensor whose presence means that the file cannot be converted at all."""
     return Rule(source, why=why, refused=True)
+
+
+@dataclass(frozen=True)
+class Added:
+    """A tensor that the target has and no file need hold.
+
+    Args:
+        name: Its name in the target.
+        shape: Its sizes, in the symbols of the rules.
+        part: The part of the network, for the summary.
+        why: What it is filled with.
+        make: Makes the tensor of given sizes.
+    """
+
+    name: str
+    shape: str
+    part: str
+    why: str
+    make: Callable[[Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -74,9 +94,11 @@ class Source:
         looks_like: The keys that it has, in words, for the message when no layout fits.
         recognise: Whether a file's keys are in this layout.
         tables: For each target, the rules for a file with the given keys.
+        added: For a target, what it has beyond its rules.
     """
 
     name: str
     looks_like: str
     recognise: Callable[[Collection[str]], bool]
     tables: dict[str, Callable[[Collection[str]], Sequence[Rule]]]
+    added: dict[str, Sequence[Added]] = field(default_factory=dict)

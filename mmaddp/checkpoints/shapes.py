@@ -64,17 +64,24 @@ def shape_conflicts(shapes: Iterable[tuple[str, tuple[int, ...], str]]) -> list[
         shapes: (key, shape, the rule's shape) of each tensor.
     """
     shapes = [(key, shape, parse_shape(text)) for key, shape, text in shapes if text]
-    votes: dict[str, Counter] = defaultdict(Counter)
-    for _, shape, dims in shapes:
-        for size, dim in zip(shape, dims):
-            if isinstance(dim, Dim) and len(shape) == len(dims) and dim.solve(size) is not None:
-                votes[dim.symbol][dim.solve(size)] += 1
-    values = {symbol: winner(counter) for symbol, counter in votes.items()}
+    values = symbol_values((shape, dims) for _, shape, dims in shapes)
     return [
         f'{key} is {shape}, expected ({expected_shape(dims, values)})'
         for key, shape, dims in shapes
         if not fits(shape, dims, values)
     ]
+
+
+def symbol_values(
+    shapes: Iterable[tuple[tuple[int, ...], Sequence[Dim | int | None]]],
+) -> dict[str, int | None]:
+    """What each symbol stands for, by vote; None in a tie."""
+    votes: dict[str, Counter] = defaultdict(Counter)
+    for shape, dims in shapes:
+        for size, dim in zip(shape, dims):
+            if isinstance(dim, Dim) and len(shape) == len(dims) and dim.solve(size) is not None:
+                votes[dim.symbol][dim.solve(size)] += 1
+    return {symbol: winner(counter) for symbol, counter in votes.items()}
 
 
 def winner(counter: Counter) -> int | None:
@@ -94,6 +101,13 @@ def fits(shape: tuple[int, ...], dims: Sequence, values: dict[str, int | None]) 
         elif dim is not None and dim != size:
             return False
     return True
+
+
+def sizes_of(text: str, values: dict[str, int]) -> tuple[int, ...]:
+    """The sizes of a rule's shape, all of whose symbols have values."""
+    return tuple(
+        dim.size(values[dim.symbol]) if isinstance(dim, Dim) else dim for dim in parse_shape(text)
+    )
 
 
 def expected_shape(dims: Sequence, values: dict[str, int | None]) -> str:

@@ -80,6 +80,23 @@ def addp_encoder_shapes() -> dict:
     return {**encoder_shapes(), **norm_shapes('norm'), **norm_shapes('tokenizer_norm')}
 
 
+def mage_shapes(codes: int = 40) -> dict:
+    """MAGE's own file without its tokenizer: MAE's, with words besides."""
+    words = codes + 1001
+    return {
+        **mae_shapes(),
+        'decoder_pos_embed_learned': (1, 1 + GRID**2, C),
+        'token_emb.position_ids': (1, 1 + GRID**2),
+        'token_emb.word_embeddings.weight': (words, C),
+        'token_emb.position_embeddings.weight': (1 + GRID**2, C),
+        **norm_shapes('token_emb.LayerNorm'),
+        'mlm_layer.bias': (1, 1, words),
+        'mlm_layer.fc.weight': (C, C),
+        'mlm_layer.fc.bias': (C,),
+        **norm_shapes('mlm_layer.ln'),
+    }
+
+
 def conv_norm(prefix: str, out_channels: int, in_channels: int, kernel: int) -> dict:
     return {
         f'{prefix}.weight': (out_channels, in_channels, kernel, kernel),

@@ -11,17 +11,29 @@ from mmaddp.checkpoints.rules import drop, keep
 from mmaddp.checkpoints.shapes import parse_dim, shape_conflicts
 from mmaddp.utils import UserError
 
-from .layouts import encoder_shapes, mae_shapes, on_meta, vitdet_shapes
+from .layouts import encoder_shapes, mae_shapes, mage_shapes, on_meta, vitdet_shapes
 
 FILES = {
     ('mae', 'backbone'): mae_shapes(),
     ('vitdet', 'detector'): vitdet_shapes(),
     ('vitdet', 'detector', 'cascade'): vitdet_shapes(cascade=True),
+    ('mage', 'token_predictor'): mage_shapes(),
 }
-REQUIRED = {
-    name: sorted(encoder_shapes()) if name[0] == 'mae' else sorted(shapes)
-    for name, shapes in FILES.items()
-}
+MAGE_UNUSED = ('cls_token', 'pos_embed', 'mask_token', 'patch_embed', 'decoder_pos_embed')
+MAGE_UNUSED += ('decoder_pred', 'token_emb.position_ids')
+
+
+def used(name, shapes):
+    """The tensors that the target is made of."""
+    if name[0] == 'mae':
+        return sorted(encoder_shapes())
+    if name[0] == 'mage':
+        kept = 'decoder_pos_embed_learned'
+        return sorted(key for key in shapes if key == kept or not key.startswith(MAGE_UNUSED))
+    return sorted(shapes)
+
+
+REQUIRED = {name: used(name, shapes) for name, shapes in FILES.items()}
 files = st.sampled_from(sorted(FILES))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Convert a published checkpoint into a file that this package's configs load."""
+"""Convert a published checkpoint into a file that this package's configs load, or back."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--target', default='backbone', choices=TARGETS, help='what to make of it (%(default)s)'
     )
+    parser.add_argument('--tokenizer', help='file of the tokenizer, which SRC lacks')
+    parser.add_argument('--token-predictor', help='file of the token predictor, which SRC lacks')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
     return parser.parse_args()
 
@@ -27,7 +29,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Convert, and say what became of every tensor."""
     args = parse_args()
-    report = convert_file(args.src, args.dst, args.source, args.target, args.force)
+    parts = {'tokenizer': args.tokenizer, 'token_predictor': args.token_predictor}
+    parts = {part: path for part, path in parts.items() if path}
+    report = convert_file(args.src, args.dst, args.source, args.target, args.force, parts)
     print(summary_table(report))
     meta = report.meta
     print(f"{meta['source_file']} ('{meta['source']}') -> {report.destination} ('{args.target}')")

@@ -2,10 +2,12 @@
 
 from .addp import ADDP
 from .mae import MAE
+from .mage import MAGE
 from .mmaddp import MMADDP
 from .mmpretrain import MMPRETRAIN
 from .vitdet import VITDET
+from .vqgan import VQGAN
 
-SOURCES = {source.name: source for source in (ADDP, MAE, VITDET, MMPRETRAIN, MMADDP)}
+SOURCES = {source.name: source for source in (ADDP, MAGE, VQGAN, MAE, VITDET, MMPRETRAIN, MMADDP)}
 
 __all__ = ['SOURCES']

@@ -1,22 +1,22 @@
 """The VQGAN that MAGE and ADDP tokenize with: five resolutions, two residual blocks each.
 
-Symbol: W channels at full resolution. The shortcuts act behind the first convolution, so they
-take as many channels as they give.
+Our module has the authors' names. Symbols: W channels at full resolution, K codes of E channels.
+The shortcuts act behind the first convolution, so they take as many channels as they give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from ..rules import Rule, keep
+from ..rules import Rule, Source, keep
 
 WIDTHS = ('W', 'W', '2W', '2W', '4W')
 BLOCKS = 2
 
 
-def vqgan(source: str, target: str, part: str) -> list[Rule]:
-    """Encoder, decoder and codebook, all under the authors' names."""
-    return [keep(source + name, target + name, shape, part) for name, shape in layout()]
+def tokenizer(keys: Collection[str], target: str = '') -> list[Rule]:
+    """Encoder, decoder and codebook."""
+    return [keep(name, target + name, shape, 'tokenizer') for name, shape in layout()]
 
 
 def layout() -> Iterator[tuple[str, str]]:
@@ -68,3 +68,14 @@ def convolution(name: str, width: str) -> Iterator[tuple[str, str]]:
     """A 3 x 3 convolution that keeps its channels."""
     yield f'{name}.weight', f'{width} {width} 3 3'
     yield f'{name}.bias', width
+
+
+VQGAN = Source(
+    'vqgan',
+    'encoder.down.*, decoder.up.* and quantize.embedding.* (the tokenizer alone)',
+    lambda keys: {'quantize.embedding.weight', 'encoder.down.0.block.0.conv1.weight'} <= set(keys),
+    {
+        'pretrain': lambda keys: tokenizer(keys, 'tokenizer.'),
+        'tokenizer': tokenizer,
+    },
+)

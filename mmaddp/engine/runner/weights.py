@@ -36,14 +36,18 @@ def check_weights(
         path: The file, for the messages.
         complete: Whether names must be the same on both sides, as for testing. Otherwise a new
             head may stay as it was initialised, and a head for other classes may differ in shape.
+            A frozen part may be absent from the file as a whole in either case.
 
     Raises:
-        UserError: Nothing fits, most shapes differ (a checkpoint of another size), or
-            ``complete`` and something is missing, left over or differs.
+        UserError: Nothing fits, most shapes differ (a checkpoint of another size), a frozen part
+            is there in part or of another size, or ``complete`` and something is missing, left
+            over or differs.
     """
     while isinstance(model, BaseTTAModel):
         model = model.module
-    wanted = model.state_dict()
+    frozen = _frozen_tensors(model, weights)
+    _refuse_unlike_frozen(frozen, weights, path)
+    wanted = {**model.state_dict(), **frozen}
     shared = wanted.keys() & weights.keys()
     if not shared:
         raise UserError(
@@ -58,6 +62,28 @@ def check_weights(
             f'{path}: {len(differing)} of {len(shared)} tensors differ in shape '
             f'({_shapes(wanted, weights, differing[:3])}): the checkpoint is of another size; '
             'take the config it was trained with'
+        )
+
+
+def _frozen_tensors(model: nn.Module, weights: Mapping) -> dict[str, torch.Tensor]:
+    """The tensors of those frozen parts of which the file has something."""
+    held = {name.partition('.')[0] for name in weights} & set(getattr(model, 'frozen_parts', ()))
+    frozen = model.frozen_state() if held else {}
+    return {name: tensor for name, tensor in frozen.items() if name.partition('.')[0] in held}
+
+
+def _refuse_unlike_frozen(frozen: Mapping, weights: Mapping, path: str) -> None:
+    missing = [name for name in frozen if name not in weights]
+    if missing:
+        raise UserError(
+            f'{path}: lacks {len(missing)} tensors of a frozen part ({_some(missing)}) and has '
+            'others: take a file that holds the whole of it, or nothing'
+        )
+    differing = [name for name in frozen if _differ(frozen, weights, name)]
+    if differing:
+        raise UserError(
+            f'{path}: its frozen parts are of another size '
+            f'({_shapes(frozen, weights, differing[:3])}): take the config it was trained with'
         )
 
 

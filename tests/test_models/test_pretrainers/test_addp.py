@@ -227,7 +227,7 @@ def test_half_precision_of_frozen_parts_changes_the_loss_little():
         given_masks(model)
         losses[dtype] = model(IMAGES, mode='loss')['loss'].item()
     assert losses['bfloat16'] != losses['float32']
-    assert losses['bfloat16'] == pytest.approx(losses['float32'], rel=0.01)
+    assert losses['bfloat16'] == pytest.approx(losses['float32'], rel=0.05)
 
 
 def test_any_backbone_of_stride_16_can_be_the_encoder():

@@ -45,21 +45,6 @@ def test_probabilities_of_the_codes_alone_sum_to_one(predictor):
     torch.testing.assert_close(probs.sum(-1), torch.ones(2, 16))
 
 
-@pytest.mark.parametrize(
-    ('name', 'layout'), [('base', 'mage-vitb-1600'), ('large', 'mage-vitl-1600')]
-)
-def test_named_sizes_are_the_released_ones(name, layout, reference_layout):
-    released = reference_layout(layout)
-    with torch.device('meta'):
-        model = MAGE(name)
-    blocks = {key.split('.')[1] for key in released if key.startswith('decoder_blocks.')}
-    assert len(model.decoder_blocks) == len(blocks)
-    assert len(model.blocks) == len({k.split('.')[1] for k in released if k.startswith('blocks.')})
-    words = released['token_emb.word_embeddings.weight']
-    assert model.token_embed.word.weight.shape == words.shape
-    assert model.decoder_pos_embed.shape == released['decoder_pos_embed_learned'].shape
-
-
 def test_the_decoder_may_have_another_width():
     narrow = dict(embed_dims=8, num_layers=1, num_heads=2)
     model = MAGE(encoder=ARCH, decoder=narrow, **SIZES).eval()

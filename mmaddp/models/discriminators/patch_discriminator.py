@@ -1,0 +1,56 @@
+"""The discriminator of VQGAN, which judges patches of an image."""
+
+from __future__ import annotations
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmaddp.registry import MODELS
+
+KERNEL = 4
+SLOPE = 0.2
+MAX_MULTIPLIER = 8
+NORM_GROUPS = 32
+
+
+@MODELS.register_module()
+class PatchDiscriminator(BaseModule):
+    """pix2pix's stack of strided convolutions; each score sees a patch of the image.
+
+    Groups are normalised in place of the batch, so that a score depends on its own image alone and
+    several processes compute what one would.
+
+    Args:
+        base_channels: Channels of the first layer, a multiple of 16; they double with each layer,
+            up to 8 times.
+        num_layers: Layers that halve the resolution; 3 of them see patches of 70 x 70 pixels.
+        init_cfg: As for any module of MMEngine.
+    """
+
+    def __init__(
+        self, base_channels: int = 64, num_layers: int = 3, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        widths = [base_channels * min(2**i, MAX_MULTIPLIER) for i in range(num_layers + 1)]
+        layers = [nn.Conv2d(3, widths[0], KERNEL, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        for index, (before, after) in enumerate(zip(widths, widths[1:]), start=1):
+            stride = 2 if index < num_layers else 1
+            layers += [
+                nn.Conv2d(before, after, KERNEL, stride=stride, padding=1, bias=False),
+                nn.GroupNorm(NORM_GROUPS, after),
+                nn.LeakyReLU(SLOPE),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, KERNEL, padding=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score images (B, 3, H, W) in [0, 1]: (B, 1, h, w), high where they look real."""
+        return self.layers(2 * images - 1)
+
+    def init_weights(self) -> None:
+        """Draw the convolutions with a deviation of 0.02, as pix2pix does."""
+        if self.is_init:
+            return
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, std=0.02)
+        super().init_weights()

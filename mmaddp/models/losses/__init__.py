@@ -1,0 +1,19 @@
+from .adversarial_loss import (
+    adaptive_weight,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+)
+from .masked_token_loss import masked_token_loss
+from .perceptual_loss import PerceptualLoss
+from .quantization_loss import quantization_losses
+from .reconstruction_loss import reconstruction_loss
+
+__all__ = [
+    'PerceptualLoss',
+    'adaptive_weight',
+    'hinge_discriminator_loss',
+    'hinge_generator_loss',
+    'masked_token_loss',
+    'quantization_losses',
+    'reconstruction_loss',
+]

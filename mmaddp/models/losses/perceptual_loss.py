@@ -1,0 +1,81 @@
+"""How different images look to a network that was trained on photos."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import vgg
+
+from mmaddp.checkpoints import read_checkpoint
+from mmaddp.utils import UserError
+
+# The last activations of VGG16's five stages.
+STAGE_ENDS = (3, 8, 15, 22, 29)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class PerceptualLoss(nn.Module):
+    """Distance of VGG16's features, as LPIPS has it but with all channels weighing the same.
+
+    Args:
+        weights: torchvision's VGG16 as a local file, such as ``vgg16-397923af.pth``.
+
+    Raises:
+        UserError: The file cannot be read or holds no VGG16.
+    """
+
+    def __init__(self, weights: str) -> None:
+        super().__init__()
+        self.features = vgg.make_layers(vgg.cfgs['D'])[: STAGE_ENDS[-1] + 1]
+        self.features.load_state_dict(read_features(weights, self.features.state_dict()))
+        for layer in self.features:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False
+        for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
+
+    def forward(self, decoded: Tensor, images: Tensor) -> Tensor:
+        """Squared distance of unit feature vectors, summed over channels and stages.
+
+        Args:
+            decoded: (B, 3, H, W), about [0, 1].
+            images: (B, 3, H, W) in [0, 1]; no gradient reaches them.
+
+        Returns:
+            The mean over places and images.
+        """
+        with torch.no_grad():
+            wanted = self.stages(images)
+        pairs = zip(self.stages(decoded), wanted)
+        return sum((one - other).square().sum(1).mean() for one, other in pairs)
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Features of the five stages, (B, C, h, w) each, of length 1 at every place."""
+        x, outputs = (images - self.mean) / self.std, []
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in STAGE_ENDS:
+                outputs.append(F.normalize(x.float(), dim=1, eps=1e-6))
+        return outputs
+
+
+def read_features(path: str, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions of a VGG16 file, under the names of its feature layers.
+
+    Raises:
+        UserError: The file cannot be read, or one of them is missing or of another shape.
+    """
+    checkpoint = read_checkpoint(path)
+    tensors = checkpoint.get('state_dict', checkpoint)
+    state = {}
+    for name, tensor in wanted.items():
+        found = tensors.get(f'features.{name}')
+        if not isinstance(found, Tensor) or found.shape != tensor.shape:
+            raise UserError(
+                f'{path}: lacks features.{name} of {tuple(tensor.shape)}: perceptual.weights must '
+                "be torchvision's VGG16 without batch norm, such as vgg16-397923af.pth"
+            )
+        state[name] = found
+    return state

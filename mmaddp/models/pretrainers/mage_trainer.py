@@ -1,0 +1,104 @@
+"""Training of a token predictor on one's own images."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmaddp.diffusion import masks_from_noise
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
+
+from ..losses import masked_token_loss
+from .frozen import IMAGES_TO_UNIT_RANGE, FrozenTokenizer
+
+
+@MODELS.register_module()
+class MAGETrainer(FrozenTokenizer, BaseModel):
+    """MAGE's masked-token objective on the tokens of a frozen tokenizer (its section 3.2).
+
+    Args:
+        tokenizer: :class:`mmaddp.models.VQGAN`.
+        token_predictor: :class:`mmaddp.models.MAGE`, which learns.
+        mean: Mean of the normal distribution of mask ratios before it is truncated.
+        std: Its standard deviation.
+        min_ratio: Smallest mask ratio; so many of the masked tokens are dropped from the encoder.
+        label_smoothing: Share of the target that is spread over all codes.
+        frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for what the
+            optimizer wrapper runs the rest in.
+        data_preprocessor: Must give images in [0, 1], RGB.
+        init_cfg: As for any module of MMEngine.
+
+    Raises:
+        UserError: The parts have different numbers of codes, or an option does not exist.
+    """
+
+    def __init__(
+        self,
+        tokenizer: dict,
+        token_predictor: dict,
+        mean: float = 0.55,
+        std: float = 0.25,
+        min_ratio: float = 0.5,
+        label_smoothing: float = 0.1,
+        frozen_dtype: str | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor or IMAGES_TO_UNIT_RANGE, init_cfg)
+        self.mean, self.std, self.min_ratio = mean, std, min_ratio
+        self.label_smoothing = label_smoothing
+        self.set_frozen_dtype(frozen_dtype)
+        self.tokenizer = MODELS.build(tokenizer)
+        self.token_predictor = MODELS.build(token_predictor)
+        codes = self.tokenizer.num_embeddings, self.token_predictor.vocabulary.num_codes
+        if codes[0] != codes[1]:
+            raise UserError(
+                f'the tokenizer has {codes[0]} codes, the token predictor {codes[1]}: set '
+                'num_embeddings of both to the same'
+            )
+        self.freeze('tokenizer')
+
+    @property
+    def num_patches(self) -> int:
+        """N, places of an image."""
+        return self.token_predictor.num_patches
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'loss'
+    ) -> dict[str, Tensor]:
+        """Loss of a batch.
+
+        Args:
+            inputs: (B, 3, H, W) in [0, 1], or token ids (B, N), int64, computed ahead.
+            data_samples: Not looked at.
+            mode: 'loss'.
+        """
+        if mode != 'loss':
+            raise ValueError(f"mode '{mode}' is not 'loss'")
+        ids = self.tokenize(inputs)
+        mask, dropped = self.sample_masks(*ids.shape, ids.device)
+        codes = self.token_predictor.vocabulary.num_codes
+        logits = self.token_predictor.logits(ids, mask, dropped)[..., :codes]
+        loss = masked_token_loss(logits, ids, mask, self.label_smoothing)
+        return dict(loss=loss, mask_ratio=mask[0].float().mean())
+
+    def sample_masks(self, batch: int, tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Masked places, as many in each image of the batch, and those of them that are dropped.
+
+        Returns:
+            Two bool tensors (B, N).
+        """
+        num_masked = math.ceil(tokens * self.sample_ratio())
+        noise = torch.rand(batch, tokens).to(device)
+        num_dropped = math.ceil(tokens * self.min_ratio)
+        return masks_from_noise(noise, num_masked), masks_from_noise(noise, num_dropped)
+
+    def sample_ratio(self) -> float:
+        """A mask ratio from the truncated normal distribution, in [min_ratio, 1]."""
+        return nn.init.trunc_normal_(
+            torch.empty(()), self.mean, self.std, self.min_ratio, 1.0
+        ).item()
