@@ -1,0 +1,177 @@
+"""FID, inception score, precision and recall of generated images, by torch-fidelity."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmaddp.utils import UserError
+
+from .generation_features import (
+    FeatureNetworks,
+    Features,
+    ImageFiles,
+    extract_features,
+    find_images,
+    torch_fidelity,
+)
+from .generation_reference import Gaussian, ReferenceStatistics, fit_gaussian, load_reference
+
+SPLITS = 10
+NEIGHBOURS = 3
+
+
+class GenerationMetrics:
+    """Metrics of folders of generated images against one set of real images.
+
+    Args:
+        reference: Folder of real images, or a .npz file of their statistics; see
+            :func:`load_reference`.
+        weights: Inception's weights; see :class:`FeatureNetworks`.
+        vgg_weights: VGG-16's weights for precision and recall; see :class:`FeatureNetworks`.
+        cache_dir: Where the reference's statistics are kept.
+        reference_size: Side in pixels of the square that is cut from the centre of each real
+            image, its short side resized to it before; None for images as they are.
+        batch_size: Images of a batch.
+        num_workers: Processes that load images.
+        device: Where the networks run and distances are computed.
+
+    Raises:
+        UserError: torch-fidelity, weights or the reference are missing or cannot be used.
+    """
+
+    def __init__(
+        self,
+        reference: str | os.PathLike,
+        *,
+        weights: str | os.PathLike | None = None,
+        vgg_weights: str | os.PathLike | None = None,
+        cache_dir: str | os.PathLike = 'work_dirs/reference_statistics',
+        reference_size: int | None = None,
+        batch_size: int = 64,
+        num_workers: int = 2,
+        device: str | torch.device = 'cpu',
+    ) -> None:
+        self.device = torch.device(device)
+        self.loading = (batch_size, num_workers)
+        self.networks = FeatureNetworks(weights, vgg_weights, device)
+        self.reference: ReferenceStatistics = load_reference(
+            reference,
+            self.networks,
+            cache_dir,
+            crop=reference_size,
+            min_images=NEIGHBOURS + 1,
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )
+
+    def __call__(
+        self, folder: str | os.PathLike, num_images: int | None = None
+    ) -> dict[str, float | int | None]:
+        """Measure the images of a folder; those of its sub-folders are not taken.
+
+        Args:
+            folder: The folder.
+            num_images: Take the first so many, by name; None takes all.
+
+        Returns:
+            ``fid``; ``inception_score`` and ``inception_score_std``, mean and standard deviation
+            over 10 splits; ``precision`` and ``recall`` in [0, 1], None where the reference is
+            mean and covariance only; ``num_images`` and ``num_reference``.
+
+        Raises:
+            UserError: There are too few images, or they differ in size from each other or from the
+                reference.
+        """
+        files = find_images(folder)
+        check_number(folder, len(files), num_images)
+        images = ImageFiles(files[:num_images])
+        self.check_size(images.size, folder)
+        features = extract_features(self.networks, images, *self.loading, label=Path(folder).name)
+        return {**self.measure(features), 'num_images': len(images)}
+
+    def measure(self, features: Features) -> dict[str, float | int | None]:
+        """All metrics of features of generated images."""
+        score, deviation = inception_score(features.logits)
+        precision, recall = None, None
+        if self.reference.manifold is not None:
+            precision, recall = precision_recall(
+                features.manifold.to(self.device), self.reference.manifold.to(self.device)
+            )
+        return {
+            'fid': frechet_distance(fit_gaussian(features.pool), self.reference.gaussian),
+            'inception_score': score,
+            'inception_score_std': deviation,
+            'precision': precision,
+            'recall': recall,
+            'num_reference': self.reference.num_images,
+        }
+
+    def check_size(self, size: tuple[int, int], source: object) -> None:
+        """Refuse images whose height and width are not those of the reference."""
+        known = self.reference.size
+        if known not in (None, size):
+            raise UserError(
+                f'{source}: images of {size[0]} x {size[1]} pixels, those of the reference have '
+                f'{known[0]} x {known[1]}: give --reference-size {min(size)}'
+            )
+
+
+def check_number(folder: object, found: int, wanted: int | None) -> None:
+    """Refuse fewer images than are asked for, or than the metrics need."""
+    least = max(SPLITS, NEIGHBOURS + 1)
+    if min(found, wanted or found) < least:
+        raise UserError(
+            f'{folder}: {min(found, wanted or found)} images; the inception score of {SPLITS} '
+            f'splits and the {NEIGHBOURS} neighbours of precision and recall need {least} or more'
+        )
+    if found < (wanted or 0):
+        raise UserError(f'{folder}: {found} images, {wanted} are to be measured; generate the rest')
+
+
+def frechet_distance(first: Gaussian, second: Gaussian) -> float:
+    """Fréchet distance of two Gaussians, FID where they are of Inception's pooled features.
+
+    ``|mean_1 - mean_2|^2 + tr(cov_1 + cov_2 - 2 (cov_1 cov_2)^(1/2))`` (Heusel et al., 2017).
+
+    Raises:
+        UserError: They have different dimensions.
+    """
+    if first.mean.shape != second.mean.shape:
+        raise UserError(
+            f'the reference has statistics of {len(second.mean)} features, the generated images '
+            f'have {len(first.mean)}: name a folder of images as the reference'
+        )
+    statistics = [{'mu': one.mean, 'sigma': one.covariance} for one in (first, second)]
+    metric = torch_fidelity('metric_fid').fid_statistics_to_metric(*statistics, verbose=False)
+    return metric['frechet_inception_distance']
+
+
+def inception_score(logits: Tensor) -> tuple[float, float]:
+    """Mean and deviation over 10 splits of ``exp E KL(p(y|x) || p(y))`` (Salimans et al., 2016).
+
+    Args:
+        logits: (N, classes); they are shuffled with a fixed seed before they are split.
+    """
+    metric = torch_fidelity('metric_isc').isc_features_to_metric(logits, splits=SPLITS)
+    return metric['inception_score_mean'], metric['inception_score_std']
+
+
+def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
+    """Precision and recall of generated images (Kynkäänniemi et al., 2019), neighbourhood 3.
+
+    Args:
+        generated: (N, D) features.
+        real: (M, D) features.
+
+    Returns:
+        The share of generated images that lie within the manifold of real ones, and the share of
+        real images within that of generated ones.
+    """
+    metric = torch_fidelity('metric_prc').prc_features_to_metric(
+        generated, real, prc_neighborhood=NEIGHBOURS, save_cpu_ram=True, verbose=False
+    )
+    return metric['precision'], metric['recall']

@@ -1,0 +1,115 @@
+import json
+
+import pytest
+from generation_images import cube, draw_colours, use_colour_networks
+from tiny_addp import SIZES, tiny_addp
+
+from mmaddp.apis import generation_metrics
+from mmaddp.apis.generation_metrics import evaluate_samplers, sampler_grid, sampler_name
+from mmaddp.diffusion import Sampler
+from mmaddp.evaluation.generation import GenerationMetrics
+from mmaddp.evaluation.generation_table import plot_results
+from mmaddp.utils import UserError
+
+pytest.importorskip('torch_fidelity')
+
+
+TOKENS = SIZES['num_patches']
+SIDE = 16 * int(TOKENS**0.5)
+
+
+@pytest.fixture
+def metrics(tmp_path, monkeypatch):
+    use_colour_networks(monkeypatch)
+    real = draw_colours(tmp_path / 'real', cube((100, 120, 90), (20, 30, 40)), size=(SIDE, SIDE))
+    return GenerationMetrics(real, cache_dir=tmp_path / 'cache', num_workers=0)
+
+
+@pytest.fixture(scope='module')
+def model():
+    return tiny_addp()
+
+
+def evaluate(model, samplers, metrics, folder, **options):
+    options = {'num_images': 12, **options}
+    return evaluate_samplers(model, samplers, metrics, folder, **options)
+
+
+def test_grid_has_every_combination_once():
+    grid = sampler_grid([5, 10, 5], ['linear', 'cosine'], [6.0, 2.0], [6.0], [1.0, 0.9])
+    assert len(grid) == len(set(grid)) == 2 * 2 * 3 * 2
+    assert Sampler(10, 'cosine', 6.0, False, 0.9) in grid
+    assert len({sampler_name(sampler) for sampler in grid}) == len(grid)
+    with pytest.raises(UserError, match="schedule='sine' is none of"):
+        sampler_grid([5], ['sine'], [6.0], [], [1.0])
+
+
+def test_each_sampler_has_its_images_and_figures(model, metrics, tmp_path, monkeypatch):
+    samplers = sampler_grid([1, 2], ['linear'], [6.0], [2.0], [1.0])
+    plots = []
+    monkeypatch.setattr(generation_metrics, 'plot_results', lambda *plot: plots.append(plot))
+    rows = evaluate(model, samplers, metrics, tmp_path / 'out')
+    plot_results(*plots[-1])
+    folders = sorted((tmp_path / 'out/images').iterdir())
+    assert [len([*folder.glob('*.png')]) for folder in folders] == [12] * 4
+    assert [row['settings']['steps'] for row in rows] == [1, 2, 1, 2]
+    for row in rows:
+        assert row['fid'] == pytest.approx(metrics(row['folder'])['fid'])
+    table = (tmp_path / 'out/results.md').read_text()
+    assert '| 2 | linear | 6 t/T | 1 | ' in table
+    assert '| 1 | linear | 2 | 1 | ' in table
+    assert 'note: FIDs of fewer than 2,049 images' in table
+    assert (tmp_path / 'out/results.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_interrupted_comparison_goes_on(model, metrics, tmp_path, monkeypatch):
+    samplers = sampler_grid([1, 2, 4], ['linear'], [6.0], [], [1.0])
+    monkeypatch.setattr(generation_metrics, 'plot_results', lambda *_: None)
+    whole = evaluate(model, samplers[1:2], metrics, tmp_path / 'whole')
+    generate_folder, generated = generation_metrics.generate_folder, []
+
+    def stop_in_the_second(model, sampler, folder, num_images, *rest):
+        generated.append(sampler.steps)
+        if len(generated) == 2:
+            generate_folder(model, sampler, folder, 5, *rest)
+            raise KeyboardInterrupt
+        generate_folder(model, sampler, folder, num_images, *rest)
+
+    monkeypatch.setattr(generation_metrics, 'generate_folder', stop_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, samplers, metrics, tmp_path / 'out')
+    rows = evaluate(model, samplers, metrics, tmp_path / 'out')
+    assert generated == [1, 2, 2, 4]
+    assert rows[1]['fid'] == pytest.approx(whole[0]['fid'], rel=1e-6)
+    further = sampler_grid([2, 3], ['linear'], [6.0], [], [1.0])
+    assert len(evaluate(model, further, metrics, tmp_path / 'out')) == 4
+    assert generated == [1, 2, 2, 4, 3]
+
+
+def test_results_of_another_run_are_kept(model, metrics, tmp_path, monkeypatch):
+    monkeypatch.setattr(generation_metrics, 'plot_results', lambda *_: None)
+    samplers = sampler_grid([1], ['linear'], [6.0], [], [1.0])
+    evaluate(model, samplers, metrics, tmp_path)
+    before = (tmp_path / 'results.json').read_bytes()
+    with pytest.raises(UserError, match=r'results of another seed and num_images; give another'):
+        evaluate(model, samplers, metrics, tmp_path, seed=1, num_images=13)
+    with pytest.raises(UserError, match='results of another weights'):
+        evaluate(tiny_addp(seed=1), samplers, metrics, tmp_path)
+    assert (tmp_path / 'results.json').read_bytes() == before
+    (tmp_path / 'results.json').write_text(json.dumps([]))
+    with pytest.raises(UserError, match='not a results file of this tool'):
+        evaluate(model, samplers, metrics, tmp_path)
+
+
+def test_nothing_is_generated_that_could_not_be_measured(model, metrics, tmp_path):
+    samplers = sampler_grid([1], ['linear'], [6.0], [], [1.0])
+    with pytest.raises(UserError, match='--num-images: 9 images; the inception score'):
+        evaluate(model, samplers, metrics, tmp_path / 'out', num_images=9)
+    too_many = sampler_grid([1, TOKENS + 1], ['linear'], [6.0], [], [1.0])
+    with pytest.raises(UserError, match=f'steps={TOKENS + 1}: more than the {TOKENS} tokens'):
+        evaluate(model, too_many, metrics, tmp_path / 'out')
+    real = draw_colours(tmp_path / 'small', cube((100, 120, 90), (20, 30, 40)))
+    small = GenerationMetrics(real, cache_dir=tmp_path / 'cache')
+    with pytest.raises(UserError, match=rf'have 8 x 8: give --reference-size {SIDE}'):
+        evaluate(model, samplers, small, tmp_path / 'out')
+    assert not (tmp_path / 'out/images').exists()

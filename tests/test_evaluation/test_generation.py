@@ -1,0 +1,328 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from generation_images import (
+    ColourNetworks,
+    corner_deviation,
+    cube,
+    draw_colours,
+    use_colour_networks,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.linalg import sqrtm
+
+from mmaddp.evaluation import generation_features
+from mmaddp.evaluation.generation import (
+    GenerationMetrics,
+    frechet_distance,
+    inception_score,
+    precision_recall,
+)
+from mmaddp.evaluation.generation_features import FeatureNetworks, ImageFiles, find_images
+from mmaddp.evaluation.generation_reference import Gaussian, fit_gaussian
+from mmaddp.utils import UserError
+
+torch_fidelity = pytest.importorskip('torch_fidelity')
+
+
+@pytest.fixture
+def colours(monkeypatch):
+    use_colour_networks(monkeypatch)
+
+
+@pytest.fixture(scope='module')
+def inception_weights(tmp_path_factory):
+    """A file of Inception's layout, its weights random ones that keep features of unit size."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    class Untrained(FeatureExtractorInceptionV3):
+        def load_state_dict(self, state):
+            pass
+
+    folder = tmp_path_factory.mktemp('inception')
+    torch.save({}, folder / 'none.pth')
+    torch.manual_seed(0)
+    network = Untrained('inception', ['2048'], feature_extractor_weights_path=folder / 'none.pth')
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    torch.nn.init.normal_(network.fc.weight)
+    torch.save(network.state_dict(), folder / 'inception.pth')
+    return folder / 'inception.pth'
+
+
+def gaussian(mean, covariance):
+    return Gaussian(np.array(mean, float), np.array(covariance, float))
+
+
+def test_frechet_distance_of_gaussians_with_diagonal_covariance():
+    first = gaussian([0, 1], np.diag([4.0, 9.0]))
+    second = gaussian([3, 1], np.diag([1.0, 1.0]))
+    # |mean_1 - mean_2|^2 + sum of (deviation_1 - deviation_2)^2
+    assert frechet_distance(first, second) == pytest.approx(9 + 1 + 4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 6))
+def test_frechet_distance_is_scipys(seed, dims):
+    rng = np.random.default_rng(seed)
+    first, second = (
+        fit_gaussian(
+            torch.tensor(rng.normal(size=(4 * dims, dims)) @ rng.normal(size=(dims, dims)))
+        )
+        for _ in range(2)
+    )
+    root = sqrtm(first.covariance @ second.covariance).real
+    expected = np.sum((first.mean - second.mean) ** 2) + np.trace(
+        first.covariance + second.covariance - 2 * root
+    )
+    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_inception_score_counts_classes_that_are_told_apart():
+    certain = torch.eye(4).repeat(250, 1) * 1000
+    score, deviation = inception_score(certain)
+    # Splits of 100 have the four classes nearly equally often.
+    assert score == pytest.approx(4, rel=0.03)
+    assert deviation > 0
+    assert inception_score(torch.ones(50, 7)) == (pytest.approx(1), pytest.approx(0))
+
+
+def test_one_of_two_modes_is_precise_and_recalls_half():
+    rng = torch.Generator().manual_seed(0)
+    real = torch.randn(40, 5, generator=rng)
+    real[20:] += 100
+    assert precision_recall(real[:20], real) == (1.0, 0.5)
+    assert precision_recall(real, real[:20]) == (0.5, 1.0)
+    assert precision_recall(real + 1000, real) == (0.0, 0.0)
+
+
+def test_figures_of_folders_follow_from_their_colours(colours, tmp_path):
+    real = draw_colours(tmp_path / 'real/class', cube((100, 100, 100), (20, 30, 40)))
+    images = draw_colours(tmp_path / 'images', cube((110, 100, 95), (10, 30, 50)))
+    draw_colours(images / 'steps', [(0, 0, 0)] * 3)
+    metrics = GenerationMetrics(real.parent, cache_dir=tmp_path / 'cache')
+    result = metrics(images)
+    shifts = [corner_deviation(d) for d in (10, 0, 10)]
+    assert result['fid'] == pytest.approx(100 + 25 + sum(s**2 for s in shifts))
+    assert (result['num_images'], result['num_reference']) == (16, 16)
+    assert metrics(draw_colours(tmp_path / 'black', [(0, 0, 0)] * 12))['inception_score'] == (
+        pytest.approx(1)
+    )
+    same = metrics(real)
+    assert same['fid'] == pytest.approx(0, abs=1e-6)
+    assert (same['precision'], same['recall']) == (1, 1)
+
+
+def test_the_first_images_by_name_are_measured(colours, tmp_path):
+    real = draw_colours(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
+    both = cube((100, 100, 100), (20, 30, 40)) + [(0, 0, 0)] * 9
+    metrics = GenerationMetrics(real, cache_dir=tmp_path / 'cache')
+    images = draw_colours(tmp_path / 'images', both)
+    assert metrics(images, 16)['fid'] == pytest.approx(0, abs=1e-6)
+    assert metrics(images)['fid'] > 100
+
+
+def test_reference_is_computed_once_until_it_changes(colours, tmp_path, monkeypatch):
+    real = draw_colours(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
+    images = draw_colours(tmp_path / 'images', cube((110, 100, 95), (10, 30, 50)))
+    options = {'cache_dir': tmp_path / 'cache'}
+    first = GenerationMetrics(real, **options)
+    again = GenerationMetrics(real, **options)
+    assert (first.networks.calls, again.networks.calls) == (1, 0)
+    assert first(images) == again(images)
+    kept = GenerationMetrics(first.reference.file, cache_dir=tmp_path / 'other')
+    assert kept(images) == first(images)
+    assert not (tmp_path / 'other').exists()
+    assert GenerationMetrics(real, weights='others', **options).networks.calls == 1
+    draw_colours(real / 'more', [(1, 2, 3)])
+    assert GenerationMetrics(real, **options).reference.num_images == 17
+
+
+def test_published_statistics_give_fid_alone(colours, tmp_path):
+    deviations = np.array([corner_deviation(d) for d in (20, 30, 40)])
+    np.savez(tmp_path / 's.npz', mu=np.full(3, 100.0), sigma=np.diag(deviations**2))
+    images = draw_colours(tmp_path / 'images', cube((110, 100, 100), (20, 30, 40)))
+    result = GenerationMetrics(tmp_path / 's.npz', cache_dir=tmp_path)(images)
+    assert result['fid'] == pytest.approx(100)
+    assert result['precision'] is result['recall'] is result['num_reference'] is None
+
+
+def test_reference_is_cut_to_a_square_of_the_size_asked_for(tmp_path):
+    picture = np.zeros((20, 40, 3), np.uint8)
+    picture[:, 10:30] = 255
+    Image.fromarray(picture).save(tmp_path / 'wide.png')
+    images = ImageFiles([tmp_path / 'wide.png'], crop=10)
+    assert images.size == (10, 10)
+    assert images[0][:, :, 1:-1].min() > 240
+
+
+def test_features_are_the_layers_that_torch_fidelity_takes(inception_weights):
+    from torch_fidelity.utils import create_feature_extractor, resolve_feature_layer_for_metric
+
+    chosen = {'feature_extractor': 'inception-v3-compat'}
+    layers = [resolve_feature_layer_for_metric(m, **chosen) for m in ('fid', 'isc', 'prc')]
+    network = create_feature_extractor(
+        'inception-v3-compat',
+        layers[:2],
+        cuda=False,
+        feature_extractor_weights_path=inception_weights,
+        verbose=False,
+    )
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    theirs = dict(zip(layers, network(images)))
+    ours = FeatureNetworks(inception_weights)(images)
+    assert ours.pool.std() > 0.1
+    for feature, layer in zip(ours, layers):
+        torch.testing.assert_close(feature, theirs[layer])
+
+
+def test_figures_are_those_of_torch_fidelity(colours, tmp_path):
+    class Colours(torch_fidelity.FeatureExtractorBase):
+        def __init__(self, name, features_list, **_):
+            super().__init__(name, features_list)
+
+        @staticmethod
+        def get_provided_features_list():
+            return 'colours', 'logits'
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return 'logits' if metric == 'isc' else 'colours'
+
+        def forward(self, images):
+            features = ColourNetworks()(images)
+            both = {'colours': features.pool, 'logits': features.logits}
+            return tuple(both[name] for name in self.features_list)
+
+    torch_fidelity.register_feature_extractor('colours-of-this-test', Colours)
+    rng = np.random.default_rng(0)
+    real = draw_colours(tmp_path / 'real', rng.integers(0, 200, (40, 3)))
+    images = draw_colours(tmp_path / 'images', rng.integers(50, 256, (37, 3)))
+    theirs = torch_fidelity.calculate_metrics(
+        input1=str(images),
+        input2=str(real),
+        isc=True,
+        fid=True,
+        prc=True,
+        feature_extractor='colours-of-this-test',
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    ours = GenerationMetrics(real, cache_dir=tmp_path, num_workers=0)(images)
+    assert ours['fid'] == pytest.approx(theirs['frechet_inception_distance'], rel=1e-4)
+    assert ours['inception_score'] == pytest.approx(theirs['inception_score_mean'], rel=1e-6)
+    assert ours['inception_score_std'] == pytest.approx(theirs['inception_score_std'], rel=1e-6)
+    assert (ours['precision'], ours['recall']) == (theirs['precision'], theirs['recall'])
+    assert ours['precision'] != ours['recall']
+
+
+@pytest.mark.parametrize(
+    ('colour_lists', 'message'),
+    [
+        ({'real': 16, 'images': 9}, r'images: 9 images; the inception score of 10 splits'),
+        ({'real': 3, 'images': 16}, r'real: 3 images; a reference needs 4 or more'),
+        ({'real': 16, 'images': 0}, r'images: it holds no image \(\.png'),
+        ({'real': 0, 'images': 16}, r'real: neither it nor its sub-folders hold image'),
+    ],
+)
+def test_too_few_images(colours, tmp_path, colour_lists, message):
+    folders = {
+        name: draw_colours(tmp_path / name, [(i, i, i) for i in range(count)])
+        for name, count in colour_lists.items()
+    }
+    with pytest.raises(UserError, match=message):
+        GenerationMetrics(folders['real'], cache_dir=tmp_path)(folders['images'])
+
+
+def test_sizes_that_differ(colours, tmp_path):
+    grey = [(i, i, i) for i in range(12)]
+    real = draw_colours(tmp_path / 'real', grey)
+    metrics = GenerationMetrics(real, cache_dir=tmp_path / 'cache')
+    small = draw_colours(tmp_path / 'small', grey, size=(4, 4))
+    with pytest.raises(UserError, match=r'4 x 4 .* have 8 x 8: give --reference-size 4'):
+        metrics(small)
+    cut = GenerationMetrics(real, cache_dir=tmp_path / 'cache', reference_size=4)
+    assert cut(small)['fid'] == pytest.approx(0, abs=1e-6)
+    draw_colours(real, grey[:4], size=(8, 9))
+    with pytest.raises(UserError, match=r'--reference-size cuts those of the reference'):
+        GenerationMetrics(real, cache_dir=tmp_path / 'cache')
+
+
+def test_broken_image_is_named(tmp_path):
+    folder = draw_colours(tmp_path / 'images', [(1, 2, 3)] * 3)
+    (folder / '000001.png').write_bytes((folder / '000000.png').read_bytes()[:40])
+    images = ImageFiles(find_images(folder))
+    with pytest.raises(UserError, match=r'000001\.png: cannot be decoded'):
+        images[1]
+
+
+def test_statistics_that_do_not_fit(colours, inception_weights, tmp_path):
+    real = draw_colours(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
+    first = GenerationMetrics(real, weights='first', cache_dir=tmp_path)
+    with pytest.raises(UserError, match=r'statistics of colours-first, .* are colours-second'):
+        GenerationMetrics(first.reference.file, weights='second', cache_dir=tmp_path)
+    (tmp_path / 'no.npz').write_bytes(b'PK')
+    with pytest.raises(UserError, match=r'no\.npz: no statistics of images'):
+        GenerationMetrics(tmp_path / 'no.npz', cache_dir=tmp_path)
+    np.savez(tmp_path / 'small.npz', mu=np.zeros(2), sigma=np.eye(2))
+    with pytest.raises(UserError, match=r'statistics of 2 features, .* have 3'):
+        GenerationMetrics(tmp_path / 'small.npz', cache_dir=tmp_path)(real)
+
+
+def test_missing_weights_say_what_to_download_and_where_to_put_it(tmp_path, monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError('no network')
+
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', unreachable)
+    with pytest.raises(UserError) as told:
+        FeatureNetworks()
+    message = str(told.value)
+    assert 'no network' in message
+    assert 'https://github.com/toshas/torch-fidelity/releases/' in message
+    assert f'{tmp_path}/hub/checkpoints/weights-inception-2015-12-05-6726825d.pth' in message
+    assert '\n' not in message
+    with pytest.raises(UserError, match=r'absent\.pth: no such file; download https://github'):
+        FeatureNetworks(tmp_path / 'absent.pth')
+
+
+def test_weights_of_another_network(inception_weights, tmp_path):
+    torch.save({'weight': torch.zeros(3)}, tmp_path / 'other.pth')
+    with pytest.raises(UserError, match=r'other\.pth: holds no weights of inception-v3-compat'):
+        FeatureNetworks(tmp_path / 'other.pth')
+
+
+def test_vgg_gives_the_features_of_precision_and_recall(inception_weights, tmp_path, monkeypatch):
+    class TinyVGG(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            layers = [torch.nn.Linear(3, 5), torch.nn.Identity(), torch.nn.Identity()]
+            unused = [torch.nn.Linear(5, 5) for _ in range(3)]
+            self.classifier = torch.nn.Sequential(*layers, torch.nn.Linear(5, 4), *unused)
+
+        def forward(self, images):
+            return self.classifier(images.mean(dim=(2, 3)))
+
+    monkeypatch.setattr('torchvision.models.vgg16', TinyVGG)
+    vgg = TinyVGG()
+    torch.save(vgg.state_dict(), tmp_path / 'vgg.pth')
+    networks = FeatureNetworks(inception_weights, tmp_path / 'vgg.pth')
+    grey = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
+    mean, std = (torch.tensor(v) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    second_layer = vgg.classifier[:4]((128 / 255 - mean) / std).relu()
+    torch.testing.assert_close(networks(grey).manifold[0], second_layer)
+    assert networks(grey).pool.shape == (1, 2048)
+    assert networks.name != FeatureNetworks(inception_weights).name
+
+
+def test_without_torch_fidelity(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torch_fidelity.registry', None)
+    with pytest.raises(UserError, match=r'pip install torch-fidelity==0\.4\.0'):
+        generation_features.torch_fidelity('registry')

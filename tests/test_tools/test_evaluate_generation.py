@@ -1,0 +1,81 @@
+import importlib.util
+import json
+import re
+
+import pytest
+import torch
+from generation_images import cube, draw_colours, use_colour_networks
+from mmengine.config import Config
+from tiny_addp import SIZES, addp, tiny_addp
+
+from mmaddp.utils import UserError
+
+pytest.importorskip('torch_fidelity')
+
+SIDE = 16 * int(SIZES['num_patches'] ** 0.5)
+
+
+@pytest.fixture(scope='module')
+def tool(repository):
+    path = repository / 'tools/evaluate_generation.py'
+    spec = importlib.util.spec_from_file_location('evaluate_generation', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def options(tmp_path, monkeypatch):
+    use_colour_networks(monkeypatch)
+    real = draw_colours(
+        tmp_path / 'real', cube((100, 120, 90), (20, 30, 40)), size=(SIDE + 8, SIDE)
+    )
+    return [
+        *('--reference', str(real), '--cache-dir', str(tmp_path / 'cache')),
+        *('--num-workers', '0', '--device', 'cpu', '--reference-size', str(SIDE)),
+    ]
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A config and a checkpoint that holds all parts."""
+    Config(dict(default_scope='mmaddp', model=addp())).dump(tmp_path / 'tiny.py')
+    model = tiny_addp()
+    torch.save({'state_dict': {**model.state_dict(), **model.frozen_state()}}, tmp_path / 'a.pth')
+    return ['--config', str(tmp_path / 'tiny.py'), '--checkpoint', str(tmp_path / 'a.pth')]
+
+
+def test_folder_of_images(tool, options, tmp_path, capsys):
+    images = draw_colours(tmp_path / 'images', cube((90, 120, 90), (20, 30, 40)), size=(SIDE, SIDE))
+    tool.main([str(images), *options])
+    figures = json.loads((images / 'metrics.json').read_text())
+    assert figures['fid'] == pytest.approx(100)
+    out = capsys.readouterr().out
+    assert re.search(r'^\| 100\.00 \| \d\.\d\d \| ', out, re.MULTILINE)
+    statistics = re.search('^reference: (.*)$', out, re.MULTILINE).group(1)
+    tool.main([str(images), '--reference', statistics, '--out-dir', str(tmp_path / 'other')])
+    assert json.loads((tmp_path / 'other/metrics.json').read_text())['fid'] == figures['fid']
+
+
+def test_settings_side_by_side(tool, options, trained, tmp_path, capsys):
+    settings = ['--steps', '1', '2', '--static', '6', '--num-images', '10']
+    tool.main([*trained, *options, *settings, '--out-dir', str(tmp_path / 'out')])
+    results = json.loads((tmp_path / 'out/results.json').read_text())['samplers']
+    assert [result['settings']['steps'] for result in results.values()] == [1, 2]
+    assert not any(result['settings']['decaying'] for result in results.values())
+    assert '| 2 | linear | 6 | 1 | ' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'name either a folder of images, or --config'),
+        (['images', '--config', 'a.py'], 'name either a folder of images, or --config'),
+        (['--config', 'a.py'], '--config wants --checkpoint FILE and --out-dir DIR too'),
+        (['images', '--batch-size', '0'], '--batch-size 0: must be 1 or more'),
+        (['absent'], 'absent: no such folder of images'),
+    ],
+)
+def test_command_lines_that_mean_nothing(tool, options, arguments, message):
+    with pytest.raises(UserError, match=message):
+        tool.main([*options, *arguments])
