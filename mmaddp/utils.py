@@ -8,11 +8,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 
 class UserError(Exception):
     """Input that the user can mend: the message names the file, the key and the remedy."""
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Refuse an option that does not exist.
+
+    Raises:
+        UserError: ``value`` is none of ``choices``; names them.
+    """
+    if value not in choices:
+        raise UserError(f'{name}={value!r} is none of {", ".join(map(repr, choices))}')
 
 
 def run_tool(main: Callable[[], None]) -> None:

@@ -22,7 +22,14 @@ from .explain import accepted_arguments, find_class, first_line, nearest
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch'}
-_TOP_KEYS = {'custom_imports', 'default_scope', 'find_unused_parameters', 'sync_bn', 'compile'}
+_TOP_KEYS = {
+    'compile',
+    'custom_imports',
+    'default_scope',
+    'find_unused_parameters',
+    'skip_corrupt_images',
+    'sync_bn',
+}
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +48,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what training and testing share: the work folder and the launcher."""
     parser.add_argument('--work-dir', help='where logs and checkpoints go (work_dirs/CONFIG)')
+    add_launcher_arguments(parser)
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what starts several processes."""
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

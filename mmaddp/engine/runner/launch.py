@@ -7,6 +7,8 @@ import subprocess
 from datetime import timedelta
 
 import torch.distributed as torch_dist
+from mmengine.device import get_device
+from mmengine.dist import init_dist
 
 from mmaddp.utils import UserError
 
@@ -21,6 +23,23 @@ _LAUNCHER_VARIABLES = {
 }
 
 
+def join_processes(launcher: str) -> None:
+    """Make a tool's process one of those that the launcher has started.
+
+    Args:
+        launcher: 'pytorch', 'slurm' or 'mpi'; 'none' for a process alone.
+
+    Raises:
+        UserError: The launcher's variables are not in the environment.
+    """
+    if launcher == 'none':
+        return
+    if get_device() == 'cpu':
+        init_cpu_process_group(launcher)
+    else:
+        init_dist(launcher)
+
+
 def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     """Join a gloo process group with what the launcher left in the environment.
 
@@ -33,6 +52,23 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
     Raises:
         UserError: The launcher's variables are not in the environment.
     """
+    read_launcher(launcher)
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_slurm_host() if launcher == 'slurm' else '127.0.0.1'
+    limit = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    torch_dist.init_process_group(backend='gloo', **limit)
+
+
+def read_launcher(launcher: str) -> tuple[int, int]:
+    """Rank and number of processes, also put where torch looks for them.
+
+    Args:
+        launcher: As above.
+
+    Raises:
+        UserError: The launcher's variables are not in the environment.
+    """
     for name, variable in _LAUNCHER_VARIABLES[launcher].items():
         if variable not in os.environ:
             raise UserError(
@@ -40,11 +76,7 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
                 'tools/dist_train.sh, tools/slurm_train.sh or mpirun'
             )
         os.environ[name] = os.environ[variable]
-    os.environ.setdefault('MASTER_PORT', '29500')
-    if 'MASTER_ADDR' not in os.environ:
-        os.environ['MASTER_ADDR'] = _first_slurm_host() if launcher == 'slurm' else '127.0.0.1'
-    limit = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
-    torch_dist.init_process_group(backend='gloo', **limit)
+    return int(os.environ['RANK']), int(os.environ['WORLD_SIZE'])
 
 
 def _first_slurm_host() -> str:

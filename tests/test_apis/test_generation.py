@@ -1,0 +1,147 @@
+"""What a notebook calls: generate, inpaint, reconstruct, extract_features."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_generation import tiny_generator
+
+from mmaddp.apis import extract_features, generate, inpaint, reconstruct
+from mmaddp.apis.sampling import completion_start, read_masks
+from mmaddp.utils import UserError
+
+
+@pytest.fixture(scope='module')
+def model():
+    return tiny_generator()
+
+
+@pytest.fixture(scope='module')
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+
+
+def same(ours, others):
+    """Equal up to the rounding to 8 bits; another token changes far more."""
+    return np.abs(ours.astype(int) - others.astype(int)).max() <= 1
+
+
+def half_mask(rows):
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[:rows] = True
+    return mask
+
+
+@pytest.fixture(scope='module')
+def five(model):
+    return generate(model, 5, steps=4)
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 3])
+def test_batches_change_no_image(model, five, batch_size):
+    assert same(generate(model, 5, steps=4, batch_size=batch_size), five)
+
+
+def test_images_are_a_function_of_their_index(model, five):
+    assert same(generate(model, 2, steps=4, first=3), five[3:])
+    assert not same(five[0], five[1])
+    assert not same(generate(model, 5, steps=4, seed=1), five)
+
+
+def test_generation_leaves_the_mode_and_the_random_state(model):
+    model.train()
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    generate(model, 1, steps=2)
+    assert torch.equal(torch.rand(1), expected)
+    assert model.encoder.training
+    assert not model.tokenizer.training
+    model.eval()
+
+
+def test_views_show_the_reliable_places(model):
+    images, views = generate(model, 2, steps=4, record=True)
+    assert views.shape == (2, 4, 2, 64, 64, 3)
+    assert np.array_equal(views[:, -1, 0], images)
+    assert np.array_equal(views[:, -1, 1], images)
+    for step, left in enumerate((12, 8, 4)):
+        whole, reliable = views[:, step, 0], views[:, step, 1]
+        grey = (reliable == 128).all(-1)
+        assert (reliable[~grey] == whole[~grey]).all()
+        patches = grey.reshape(2, 4, 16, 4, 16).all((2, 4))
+        assert patches.sum((1, 2)).tolist() == [left, left]
+
+
+def test_inpainting_nothing_is_the_reconstruction(model, pictures):
+    nothing = np.zeros((64, 64), dtype=bool)
+    rebuilt = reconstruct(model, pictures)
+    assert same(inpaint(model, pictures, nothing), rebuilt)
+
+
+def test_each_image_may_have_its_own_mask(model, pictures):
+    both = inpaint(model, pictures, [half_mask(32), half_mask(16)], steps=4)
+    alone = inpaint(model, pictures[0], half_mask(32), steps=4)
+    assert same(both[:1], alone)
+
+
+def test_given_pixels_come_back(model, pictures):
+    mask = half_mask(20)
+    done = inpaint(model, pictures, mask, steps=8, keep_pixels=True)
+    assert np.array_equal(done[:, 20:], pictures[:, 20:])
+    assert same(done[:, :20], inpaint(model, pictures, mask, steps=8)[:, :20])
+
+
+def test_masks_of_files_pixels_and_tokens(model, pictures, tmp_path):
+    pixels = np.zeros((64, 64), dtype=np.uint8)
+    pixels[15, 32] = 255
+    pixels[63, 63] = 127
+    Image.fromarray(pixels).save(tmp_path / 'mask.png')
+    tokens = np.zeros((4, 4), dtype=bool)
+    tokens[0, 2] = True
+    for mask in (pixels, tmp_path / 'mask.png', tokens):
+        _, places = completion_start(model, pictures[:1], read_masks(mask, model, 1), 1)
+        assert places.tolist() == [tokens.flatten().tolist()]
+
+
+def test_reconstruction_in_any_shape(model):
+    picture = np.full((32, 80, 3), 200, np.uint8)
+    assert reconstruct(model, [picture, picture], batch_size=1).shape == (2, 32, 80, 3)
+
+
+def test_features_of_a_model_and_of_its_encoder(model, pictures, tmp_path):
+    paths = []
+    for number, picture in enumerate(pictures):
+        paths.append(tmp_path / f'{number}.png')
+        Image.fromarray(picture).save(paths[-1])
+    (maps,) = extract_features(model, paths, batch_size=1)
+    (others,) = extract_features(model.encoder, pictures)
+    assert maps.shape == (2, 16, 4, 4)
+    assert torch.allclose(maps, others, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda m, x: generate(m, 0), 'num_images=0'),
+        (lambda m, x: generate(m, 1, first=-1), 'first=-1'),
+        (lambda m, x: generate(m, 1, steps=4, seed=-1), 'seed=-1'),
+        (lambda m, x: generate(m, 1, steps=4, batch_size=0), 'batch_size=0'),
+        (lambda m, x: generate(m, 1, steps=17), 'steps=17: more than the 16 tokens'),
+        (lambda m, x: inpaint(m, x, half_mask(16), steps=5), 'set steps to 4 or fewer'),
+        (lambda m, x: inpaint(m, x, np.zeros((60, 64), bool)), '60 x 64, but images have 64 x 64'),
+        (lambda m, x: inpaint(m, x, [half_mask(16)] * 3), '3 masks for 2 images'),
+        (lambda m, x: inpaint(m, x[:, :48], half_mask(16)), '48 x 64 pixels, the model takes'),
+        (lambda m, x: reconstruct(m, x[:, :60]), '60 x 64 pixels'),
+        (lambda m, x: reconstruct(m, [x[0], x[1, :48]]), 'image 1: 48 x 64 pixels, the first'),
+        (lambda m, x: reconstruct(m, []), 'no images'),
+        (lambda m, x: reconstruct(m, x / 255), 'array of float64'),
+        (lambda m, x: reconstruct(m, 'absent.png'), 'absent.png: cannot be read'),
+        (lambda m, x: extract_features(m, x[:, :60]), 'multiples of 16'),
+    ],
+)
+def test_bad_input_is_told_in_one_line(model, pictures, call, message):
+    with pytest.raises(UserError) as raised:
+        call(model, pictures)
+    assert message in str(raised.value)
+    assert '\n' not in str(raised.value)

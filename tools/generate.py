@@ -1,0 +1,111 @@
+"""Generate images: python tools/generate.py CONFIG CHECKPOINT --num-images N --out-dir DIR."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.generation_folder import Completion, generate_folder
+from mmaddp.apis.models import load_pretrainer
+from mmaddp.diffusion import Sampler
+from mmaddp.diffusion.sampler import SCHEDULES
+from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.runner.launch import join_processes
+from mmaddp.engine.setup import add_config_arguments, add_launcher_arguments, load_config
+from mmaddp.utils import UserError, run_tool
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Generate images by algorithm 2 of ADDP, or complete one. Images that DIR has '
+        'already are not generated again.'
+    )
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='a pre-training checkpoint or a published file')
+    parser.add_argument('--num-images', type=int, required=True, help='images that DIR has then')
+    parser.add_argument('--out-dir', required=True, metavar='DIR', help='gets 000000.png, …')
+    add_sampler_arguments(parser)
+    parser.add_argument('--seed', type=int, default=0, help='seed of all images (%(default)s)')
+    parser.add_argument(
+        '--batch-size', type=int, default=16, help='images at once in a process (%(default)s)'
+    )
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
+    parser.add_argument(
+        '--grid',
+        type=int,
+        nargs='?',
+        default=0,
+        const=64,
+        metavar='N',
+        help='the first N (%(const)s) as one picture in DIR/grid',
+    )
+    parser.add_argument(
+        '--intermediate', action='store_true', help='the steps of each image in DIR/steps'
+    )
+    completion = parser.add_argument_group('completion of an image')
+    completion.add_argument('--image', help='the image, of the size that the model generates')
+    completion.add_argument('--mask', help='a picture of the same size: white is generated anew')
+    completion.add_argument(
+        '--keep-pixels', action='store_true', help="the image's own pixels where the mask is black"
+    )
+    add_launcher_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def add_sampler_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of the sampler, with its defaults."""
+    default = Sampler()
+    parser.add_argument('--steps', type=int, default=default.steps, help='(%(default)s)')
+    parser.add_argument(
+        '--schedule', choices=[*SCHEDULES], default=default.schedule, help='(%(default)s)'
+    )
+    parser.add_argument(
+        '--temperature',
+        type=float,
+        default=default.temperature,
+        help="weight of the confidences' Gumbel noise (%(default)s)",
+    )
+    parser.add_argument('--static', action='store_true', help='the temperature does not decay')
+    parser.add_argument(
+        '--top-p',
+        type=float,
+        default=default.top_p,
+        help='share of the probability that tokens are drawn from (%(default)s)',
+    )
+
+
+def read_completion(args: argparse.Namespace) -> Completion | None:
+    """The completion that the command line asks for, if any."""
+    if bool(args.image) != bool(args.mask):
+        raise UserError('--image and --mask: a completion needs both')
+    if args.keep_pixels and not args.image:
+        raise UserError('--keep-pixels: only a completion has pixels to keep: give --image, --mask')
+    return Completion(args.image, args.mask, args.keep_pixels) if args.image else None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Generate the images that are not there yet."""
+    args = parse_arguments(arguments)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    with clear_errors():
+        sampler = Sampler(args.steps, args.schedule, args.temperature, not args.static, args.top_p)
+        completion = read_completion(args)
+        join_processes(args.launcher)
+        config = load_config(args.config, args.cfg_options)
+        generate_folder(
+            load_pretrainer(config, args.checkpoint, args.device),
+            sampler,
+            args.out_dir,
+            args.num_images,
+            args.seed,
+            args.batch_size,
+            completion=completion,
+            intermediate=args.intermediate,
+            grid=args.grid,
+        )
+
+
+if __name__ == '__main__':
+    run_tool(main)
