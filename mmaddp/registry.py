@@ -12,6 +12,8 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 
@@ -22,9 +24,11 @@ def _child(parent: Registry, *locations: str) -> Registry:
 MODELS = _child(MMENGINE_MODELS, 'mmaddp.models')
 # The package itself imports as much of these as the libraries that are installed allow.
 DATASETS = _child(MMENGINE_DATASETS, 'mmaddp')
+TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmaddp')
 METRICS = _child(MMENGINE_METRICS, 'mmaddp')
 HOOKS = _child(MMENGINE_HOOKS, 'mmaddp.engine')
 LOOPS = _child(MMENGINE_LOOPS, 'mmaddp.engine')
 RUNNERS = _child(MMENGINE_RUNNERS, 'mmaddp.engine')
+STRATEGIES = _child(MMENGINE_STRATEGIES, 'mmaddp.engine')
 DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmaddp.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmaddp.engine')

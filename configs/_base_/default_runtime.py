@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmaddp.CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     data_check=dict(type='mmaddp.DataCheckHook'),
+    finite_loss=dict(type='mmaddp.FiniteLossHook'),
 )
 
 # Where there is no GPU, several processes talk through gloo whatever stands here.

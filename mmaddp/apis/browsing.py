@@ -47,6 +47,7 @@ def draw_training_pictures(
             'dataset': config.train_dataloader.dataset,
             'seed': seed,
             'source': 'train_dataloader.dataset',
+            'skip_corrupt': bool(config.get('skip_corrupt_images')),
         }
     )
     visualizer = VISUALIZERS.build({'type': _VISUALIZERS[scope], 'name': f'browse_{scope}'})
@@ -56,6 +57,11 @@ def draw_training_pictures(
     paths = []
     for index in track_iter_progress(list(range(min(count, len(dataset))))):
         sample = dataset[index]
+        if sample['inputs'].ndim != 3:
+            raise UserError(
+                'train_dataloader.dataset gives tokens, no pictures: give the config that reads '
+                'the images themselves'
+            )
         name = Path(sample['data_samples'].get('img_path') or str(index)).stem
         paths.append(folder / f'{index:05d}_{name}.png')
         _draw(visualizer, scope, sample, str(paths[-1]))

@@ -54,7 +54,7 @@ def _tell_launcher(message: str) -> None:
 
 def own_words(error: UserError) -> str:
     """The message of an error, without the traceback that a dataloader worker wraps around it."""
-    return str(error).strip().rsplit('UserError: ', 1)[-1]
+    return str(error).strip().rsplit(f'{type(error).__name__}: ', 1)[-1]
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -3,7 +3,7 @@
 from .datasets import GuardedDataset, SeededDataset
 from .loading import guard_evaluation, make_resumable
 from .samplers import PositionedIndex, PositionedSampler, SkippableBatchSampler, skip_batches
-from .seeding import seed_data, seed_everything
+from .seeding import keep_random_state, seed_data, seed_everything
 
 __all__ = [
     'GuardedDataset',
@@ -12,6 +12,7 @@ __all__ = [
     'SeededDataset',
     'SkippableBatchSampler',
     'guard_evaluation',
+    'keep_random_state',
     'make_resumable',
     'seed_data',
     'seed_everything',

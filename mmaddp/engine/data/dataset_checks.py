@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -10,12 +12,33 @@ from typing import Any
 from mmaddp.utils import UserError
 
 _INFOS_LOOKED_AT = 50
+_NO_IMAGES = re.compile(r'Found 0 files.*extensions are: (.*)')
 
 
-def explain_missing_file(error: OSError, source: str) -> str:
-    """One line for a file or folder that a dataset did not find."""
-    what = error.filename or error
-    return f'{what} does not exist: set {source}.data_root, .ann_file and .data_prefix'
+def explain_unreadable(error: OSError, source: str) -> str:
+    """One line for a file or folder that a dataset did not find or could not read."""
+    what = str(error.filename or error).rstrip('/')
+    if isinstance(error, PermissionError):
+        return f'{what} may not be read: give yourself the right to, or set {source}.data_root'
+    fault = 'is no folder' if isinstance(error, NotADirectoryError) else 'does not exist'
+    return f'{what} {fault}: set {source}.data_root, .ann_file and .data_prefix'
+
+
+def explain_no_images(error: RuntimeError, config: dict, source: str) -> str | None:
+    """One line for a folder in which MMPretrain found no image, or None for another error."""
+    found = _NO_IMAGES.match(str(error))
+    if not found:
+        return None
+    prefix = config.get('data_prefix', '')
+    prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
+    folder = os.path.join(config.get('data_root', ''), prefix)
+    extensions = ' '.join(sorted(found.group(1).split(',')))
+    labelled = config.get('with_label', True)
+    where, remedy = ('in the class folders of it', ' or with_label=False') if labelled else ('', '')
+    return (
+        f'{folder}: no image is {where or "in it"} ({extensions}): '
+        f'set {source}.data_root and .data_prefix{remedy}'
+    )
 
 
 def check_dataset(dataset: Any, config: dict, source: str) -> None:
@@ -25,7 +48,7 @@ def check_dataset(dataset: Any, config: dict, source: str) -> None:
         UserError: Its classes are not the annotation file's, no image is left, or masks are to be
             loaded and there are none.
     """
-    for leaf in _leaves(dataset):
+    for leaf in leaves(dataset):
         _check_classes(leaf, source)
     if len(dataset) == 0:
         raise UserError(
@@ -33,17 +56,18 @@ def check_dataset(dataset: Any, config: dict, source: str) -> None:
             'filter_cfg, which drops images without annotations'
         )
     if _loads_masks(config):
-        for leaf in _leaves(dataset):
+        for leaf in leaves(dataset):
             _check_masks(leaf, source)
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
+def leaves(dataset: Any) -> Iterator[Any]:
+    """The datasets that a dataset is wrapped around or made of, or the dataset itself."""
     inner = vars(dataset).get('datasets') or vars(dataset).get('dataset')
     if inner is None:
         yield dataset
     else:
         for part in inner if isinstance(inner, (list, tuple)) else [inner]:
-            yield from _leaves(part)
+            yield from leaves(part)
 
 
 def _check_classes(leaf: Any, source: str) -> None:

@@ -10,9 +10,21 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
-from .dataset_checks import check_dataset, explain_missing_file
+from .dataset_checks import check_dataset, explain_no_images, explain_unreadable
 from .pictures import picture_fault
-from .seeding import seed_data
+from .seeding import derive_seed, seed_data
+
+MOST_CORRUPT_IN_A_ROW = 10
+
+
+class CorruptImageError(UserError):
+    """An image, or its segmentation map, is missing, empty or cannot be decoded.
+
+    Attributes:
+        path: Its file.
+    """
+
+    path = ''
 
 
 @DATASETS.register_module()
@@ -33,11 +45,16 @@ class GuardedDataset:
     def __init__(self, dataset: dict, source: str = 'dataset') -> None:
         try:
             self.dataset = _build(dataset)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UserError(explain_missing_file(error, source)) from error
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise UserError(explain_unreadable(error, source)) from error
         except json.JSONDecodeError as error:
             path = dataset.get('ann_file', source)
             raise UserError(f'{path} is no whole JSON file ({error})') from error
+        except RuntimeError as error:
+            message = explain_no_images(error, dataset, source)
+            if message is None:
+                raise
+            raise UserError(message) from error
         check_dataset(self.dataset, dataset, source)
         self._found_whole: set[int] = set()
 
@@ -76,7 +93,12 @@ class GuardedDataset:
             path = info.get(key)
             fault = picture_fault(path, thorough) if isinstance(path, str) else None
             if fault:
-                raise UserError(f'{path} {fault}: mend the file or take it off the annotations')
+                error = CorruptImageError(
+                    f'{path} {fault}: mend the file, take it out of the data, or skip such files '
+                    'with skip_corrupt_images=True'
+                )
+                error.path = path
+                raise error
 
 
 def _build(config: dict) -> Any:
@@ -104,12 +126,36 @@ class SeededDataset(GuardedDataset):
         dataset: Config of the inner dataset.
         seed: The training's seed.
         source: The config key that ``dataset`` stands at, for the messages.
+        skip_corrupt: Give another image in place of one whose file is corrupt; which one is a
+            function of the position too. The sample's ``corrupt_images`` lists the files.
     """
 
-    def __init__(self, dataset: dict, seed: int, source: str = 'dataset') -> None:
+    def __init__(
+        self, dataset: dict, seed: int, source: str = 'dataset', skip_corrupt: bool = False
+    ) -> None:
         super().__init__(dataset, source)
         self.seed = seed
+        self.skip_corrupt = skip_corrupt
 
     def __getitem__(self, index: int) -> Any:
-        seed_data(self.seed, getattr(index, 'epoch', 0), getattr(index, 'draw', int(index)))
-        return super().__getitem__(index)
+        position = (self.seed, getattr(index, 'epoch', 0), getattr(index, 'draw', int(index)))
+        seed_data(*position)
+        if not self.skip_corrupt:
+            return super().__getitem__(index)
+        corrupt: list[str] = []
+        while len(corrupt) < MOST_CORRUPT_IN_A_ROW:
+            try:
+                sample = super().__getitem__(index)
+            except CorruptImageError as error:
+                corrupt.append(error.path)
+                position = (*position[:3], len(corrupt))
+                index = derive_seed(*position) % len(self)
+                seed_data(*position)
+            else:
+                if corrupt:
+                    sample['data_samples'].set_metainfo({'corrupt_images': corrupt})
+                return sample
+        raise UserError(
+            f'{corrupt[-1]} and {len(corrupt) - 1} images drawn before it are all corrupt: '
+            'too many to skip, look at the data folder'
+        )

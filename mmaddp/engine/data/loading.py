@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
-def make_resumable(dataloader: Any, seed: int) -> Any:
+def make_resumable(dataloader: Any, seed: int, skip_corrupt: bool = False) -> Any:
     """Wrap a training dataloader config: its order and randomness depend on the position alone.
 
-    A dataloader that is built already comes back as it is.
+    Args:
+        dataloader: The config; a dataloader that is built already comes back as it is.
+        seed: The training's seed.
+        skip_corrupt: Whether images whose files are corrupt are replaced by others.
     """
     if not isinstance(dataloader, dict):
         return dataloader
@@ -18,6 +21,7 @@ def make_resumable(dataloader: Any, seed: int) -> Any:
         'dataset': dataloader['dataset'],
         'seed': seed,
         'source': 'train_dataloader.dataset',
+        'skip_corrupt': skip_corrupt,
     }
     wrapped['sampler'] = {
         'type': 'mmaddp.PositionedSampler',

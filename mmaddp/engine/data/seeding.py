@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -29,3 +31,16 @@ def seed_everything(*position: int) -> None:
     """Seed Python, NumPy and torch on every device."""
     seed_data(*position)
     torch.manual_seed(derive_seed(*position))
+
+
+@contextmanager
+def keep_random_state() -> Iterator[None]:
+    """Leave the generators of Python, NumPy and torch as they were, whatever the body draws."""
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

@@ -1,7 +1,19 @@
 """Hooks of the training."""
 
 from .checkpoint_hook import CheckpointHook
+from .corrupt_images_hook import CorruptImagesHook
 from .data_check_hook import DataCheckHook
+from .finite_loss_hook import FiniteLossHook
 from .iteration_seed_hook import IterationSeedHook
+from .loss_by_mask_ratio_hook import LossByMaskRatioHook
+from .pretrain_visualization_hook import PretrainVisualizationHook
 
-__all__ = ['CheckpointHook', 'DataCheckHook', 'IterationSeedHook']
+__all__ = [
+    'CheckpointHook',
+    'CorruptImagesHook',
+    'DataCheckHook',
+    'FiniteLossHook',
+    'IterationSeedHook',
+    'LossByMaskRatioHook',
+    'PretrainVisualizationHook',
+]

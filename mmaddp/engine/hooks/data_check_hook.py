@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
+from mmaddp.engine.data.dataset_checks import leaves
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError
 
@@ -29,8 +30,15 @@ class DataCheckHook(Hook):
     _ignored = -1
 
     def before_train(self, runner: Any) -> None:
-        """Find the model's number of classes."""
+        """Find the model's number of classes, and let the dataset look at the model if it can.
+
+        Raises:
+            UserError: The dataset was made for another model.
+        """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for part in leaves(runner.train_dataloader.dataset):
+            if hasattr(part, 'check_model'):
+                part.check_model(model)
         head = find_head(model)
         if head is not None:
             self._num_classes = head.num_classes

@@ -1,0 +1,201 @@
+"""VQ tokens of random crops of images, computed ahead of the pre-training that reads them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+from safetensors.numpy import save_file
+from torch.utils.data import DataLoader
+
+from mmaddp.datasets.vq_tokens import INDEX, describe_tokenizer, read_index, shard_paths
+from mmaddp.engine.data import PositionedIndex, SeededDataset
+from mmaddp.models.pretrainers.addp import IMAGES_TO_UNIT_RANGE
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError, atomic_write
+
+
+def tokenize_dataset(
+    config: Config,
+    folder: str | Path,
+    crops_per_image: int = 1,
+    seed: int = 0,
+    shard_size: int = 4096,
+    batch_size: int = 32,
+    num_workers: int = 2,
+    rank: int = 0,
+    world_size: int = 1,
+) -> None:
+    """Write the tokens of random crops of all training images.
+
+    Crop k of image i is what the training pipeline gives with the seed (``seed``, k, i). A shard
+    holds ``shard_size`` images: ``ids`` (images, K, N) in the smallest integers, ``paths`` (images,
+    K, bytes), and where the pipeline says so ``crop_boxes`` (images, K, 4) as (x, y, width, height)
+    in pixels and ``flips`` (images, K). Whole shards of an earlier call are kept. Images whose
+    files are corrupt are replaced by others where ``config.skip_corrupt_images`` allows it.
+
+    Args:
+        config: A pre-training config: its ``model.tokenizer`` and ``train_dataloader.dataset``.
+        folder: Gets the shards and an index of the settings.
+        crops_per_image: K.
+        seed: Seed of the crops.
+        shard_size: Images of a shard.
+        batch_size: Crops that the tokenizer sees at once.
+        num_workers: Processes that load images.
+        rank: Which this is of the processes that write to ``folder``; each takes its shards.
+        world_size: How many they are.
+
+    Raises:
+        UserError: A number is too small, the tokenizer has no weights, images are broken or of a
+            size that is no multiple of the tokenizer's stride, or ``folder`` was written with
+            other settings.
+    """
+    for name, value in dict(crops_per_image=crops_per_image, shard_size=shard_size).items():
+        if value < 1:
+            raise UserError(f'{name}={value}: must be 1 or more')
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    folder, dataset, encode = Path(folder), build_images(config, seed), TokenEncoder(config)
+    index = {
+        **describe_tokenizer(encode.tokenizer),
+        'tokens_per_image': encode([dataset[0]]).shape[1],
+        'num_images': len(dataset),
+        'images_sha256': _digest_of_paths(dataset),
+        'pipeline': json.loads(json.dumps(config.train_dataloader.dataset.pipeline, default=str)),
+        'crops_per_image': crops_per_image,
+        'seed': seed,
+        'shard_size': shard_size,
+    }
+    _write_index(folder, index)
+    paths = shard_paths(folder, index)
+    todo = [number for number in range(rank, len(paths), world_size) if not paths[number].is_file()]
+    crops = [_crops_of_shard(index, number) for number in todo]
+    progress = ProgressBar(sum(map(len, crops))) if crops and rank == 0 else None
+    for number, positions in zip(todo, crops):
+        loader = DataLoader(
+            dataset, batch_size, sampler=positions, num_workers=num_workers, collate_fn=list
+        )
+        _write_shard(paths[number], _encoded(loader, encode, progress), crops_per_image)
+
+
+def _encoded(
+    loader: DataLoader, encode: TokenEncoder, progress: ProgressBar | None
+) -> dict[str, np.ndarray]:
+    """The tokens of all crops of a dataloader, and what the crops say of themselves."""
+    parts = []
+    for samples in loader:
+        parts.append({'ids': encode(samples), **_described(samples)})
+        if progress:
+            progress.update(len(samples))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def build_images(config: Config, seed: int) -> SeededDataset:
+    """The images that ``config`` trains on; each says where it was cropped.
+
+    Raises:
+        UserError: The config trains on tokens, or its images are missing.
+    """
+    dataset = copy.deepcopy(config.train_dataloader.dataset)
+    if not dataset.get('pipeline'):
+        raise UserError(
+            f'train_dataloader.dataset is a {dataset["type"]} without a pipeline: give the config '
+            'that trains on the images themselves'
+        )
+    for transform in dataset['pipeline']:
+        kind = transform['type'].rsplit('.', 1)[-1]
+        if kind == 'RandomResizedCrop':
+            transform['type'] = 'mmaddp.RandomResizedCrop'
+        elif kind == 'PackInputs':
+            transform['meta_keys'] = ('img_path', 'crop_box', 'flip')
+    source = 'train_dataloader.dataset'
+    return SeededDataset(dataset, seed, source, bool(config.get('skip_corrupt_images')))
+
+
+class TokenEncoder:
+    """Encodes samples of a training dataset as the pre-training of a config would.
+
+    Args:
+        config: A pre-training config.
+
+    Raises:
+        UserError: It does not say where the tokenizer's weights are.
+    """
+
+    def __init__(self, config: Config) -> None:
+        model = config.model
+        if not model.tokenizer.get('init_cfg'):
+            raise UserError('model.tokenizer has no weights: give --tokenizer FILE')
+        self.tokenizer = MODELS.build(model.tokenizer)
+        self.tokenizer.init_weights()
+        self.tokenizer.to(get_device()).eval()
+        preprocessor = model.get('data_preprocessor') or IMAGES_TO_UNIT_RANGE
+        self.data_preprocessor = MODELS.build(preprocessor).to(get_device())
+
+    @torch.no_grad()
+    def __call__(self, samples: list[dict]) -> np.ndarray:
+        """Token ids (B, N), in the smallest integers that hold them."""
+        inputs = self.data_preprocessor(pseudo_collate(samples))['inputs']
+        ids = self.tokenizer.encode(inputs).cpu().numpy()
+        return ids.astype(np.min_scalar_type(self.tokenizer.num_embeddings - 1))
+
+
+def _digest_of_paths(dataset: SeededDataset) -> str:
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        digest.update(dataset.get_data_info(index)['img_path'].encode() + b'\n')
+    return digest.hexdigest()
+
+
+def _write_index(folder: Path, index: dict[str, Any]) -> None:
+    """Write the settings; those of an earlier call must be the same."""
+    if (folder / INDEX).is_file():
+        earlier = read_index(folder)
+        for key in sorted(index):
+            if index[key] != earlier.get(key):
+                raise UserError(
+                    f'{folder / INDEX}: was written with {key} {earlier.get(key)}, not '
+                    f'{index[key]}: give another --out, or the settings of before to go on'
+                )
+        return
+    with atomic_write(folder / INDEX) as temporary:
+        temporary.write_text(json.dumps(index, indent=2) + '\n')
+
+
+def _crops_of_shard(index: dict[str, Any], number: int) -> list[PositionedIndex]:
+    first = number * index['shard_size']
+    images = range(first, min(first + index['shard_size'], index['num_images']))
+    crops = range(index['crops_per_image'])
+    return [PositionedIndex(i, epoch=k, draw=i) for i in images for k in crops]
+
+
+def _described(samples: list[dict]) -> dict[str, np.ndarray]:
+    """What the samples say of themselves, as arrays."""
+    told = [sample['data_samples'] for sample in samples]
+    described = {'paths': np.array([one.img_path.encode() for one in told])}
+    for name, key, dtype in (('crop_boxes', 'crop_box', np.int32), ('flips', 'flip', bool)):
+        if key in told[0]:
+            described[name] = np.array([one.get(key) for one in told], dtype)
+    return described
+
+
+def _write_shard(path: Path, of_crops: dict[str, np.ndarray], crops_per_image: int) -> None:
+    tensors = {
+        name: values.reshape(-1, crops_per_image, *values.shape[1:])
+        for name, values in of_crops.items()
+    }
+    # Safetensors has no strings: their bytes, filled up with zeros.
+    tensors['paths'] = tensors['paths'][..., None].view(np.uint8)
+    for leftover in path.parent.glob(f'.{path.name}.*.tmp'):
+        leftover.unlink()
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary)

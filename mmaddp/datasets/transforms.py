@@ -1,0 +1,28 @@
+"""Transforms that OpenMMLab's own lack."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmpretrain.datasets import RandomResizedCrop as MMPretrainRandomResizedCrop
+
+from mmaddp.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop(MMPretrainRandomResizedCrop):
+    """MMPretrain's, which also says where it cropped.
+
+    ``results['crop_box']`` is (x, y, width, height) in pixels of the image as it was loaded.
+    """
+
+    def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
+        """Draw the crop: top, left, height and width."""
+        self._last = super().rand_crop_params(img)
+        return self._last
+
+    def transform(self, results: dict) -> dict:
+        """Crop, resize and note the box."""
+        results = super().transform(results)
+        top, left, height, width = self._last
+        results['crop_box'] = (left, top, width, height)
+        return results

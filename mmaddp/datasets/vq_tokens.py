@@ -1,0 +1,124 @@
+"""Images as VQ tokens that were computed ahead, by :mod:`mmaddp.apis.tokenizing`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmaddp.registry import DATASETS
+from mmaddp.utils import UserError
+
+INDEX = 'index.json'
+
+
+@DATASETS.register_module()
+class VQTokenDataset(Dataset):
+    """Token ids of random crops of images; each draw gives one of an image's crops by chance.
+
+    A training step then needs neither the images nor the tokenizer's encoder, but never sees more
+    than these crops of an image.
+
+    A sample is ``inputs``, int64 (N,), and ``data_samples`` with ``img_path`` and ``crop``. They
+    need no preprocessing: take ``collate_fn=dict(type='default_collate')`` for the dataloader and
+    ``data_preprocessor=dict(type='BaseDataPreprocessor')`` for the model.
+
+    Args:
+        data_root: Folder that tokenize_dataset.py wrote.
+
+    Raises:
+        UserError: The folder was not written by it, or not to the end.
+    """
+
+    metainfo: dict = {}
+
+    def __init__(self, data_root: str) -> None:
+        self.folder = Path(data_root)
+        self.index = read_index(self.folder)
+        missing = [path.name for path in shard_paths(self.folder, self.index) if not path.is_file()]
+        if missing:
+            raise UserError(
+                f'{data_root}: {len(missing)} shards are missing ({missing[0]}, ...): run '
+                'tokenize_dataset.py again with the same settings, it goes on where it ended'
+            )
+        self._shards: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return self.index['num_images']
+
+    def __getitem__(self, index: int) -> dict:
+        crop = np.random.randint(self.index['crops_per_image'])
+        number, row = divmod(int(index), self.index['shard_size'])
+        shard = self._shard(number)
+        ids = torch.from_numpy(shard.get_slice('ids')[row, crop].astype(np.int64))
+        path = shard.get_slice('paths')[row, crop].tobytes().rstrip(b'\0').decode()
+        sample = BaseDataElement(metainfo={'img_path': path, 'crop': crop})
+        return {'inputs': ids, 'data_samples': sample}
+
+    def __getstate__(self) -> dict:
+        """Workers open the files for themselves."""
+        return {**self.__dict__, '_shards': {}}
+
+    def check_model(self, model: nn.Module) -> None:
+        """Check that ``model`` takes these tokens, and that they are of its tokenizer.
+
+        Raises:
+            UserError: Codes, weights of the tokenizer or tokens of an image differ; names both.
+        """
+        wanted = {'tokens_per_image': model.num_patches, **describe_tokenizer(model.tokenizer)}
+        for key, value in wanted.items():
+            if value != self.index[key]:
+                raise UserError(
+                    f'{self.folder / INDEX}: its tokens are of another tokenizer or size, with '
+                    f'{key} {self.index[key]}, while the model has {value}: name the same file in '
+                    'model.tokenizer.init_cfg, or run tokenize_dataset.py anew'
+                )
+
+    def _shard(self, number: int) -> Any:
+        if number not in self._shards:
+            path = shard_paths(self.folder, self.index)[number]
+            try:
+                self._shards[number] = safe_open(path, framework='np')
+            except SafetensorError as error:
+                raise UserError(
+                    f'{path} is broken ({error}): remove it and run tokenize_dataset.py again'
+                ) from error
+        return self._shards[number]
+
+
+def describe_tokenizer(tokenizer: nn.Module) -> dict[str, Any]:
+    """What tells one tokenizer from another: its number of codes and the sha256 of its weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tokenizer.state_dict().items()):
+        digest.update(f'{name} {tuple(tensor.shape)}'.encode())
+        digest.update(tensor.cpu().float().contiguous().numpy().tobytes())
+    return {'num_embeddings': tokenizer.num_embeddings, 'tokenizer_sha256': digest.hexdigest()}
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The settings of a folder of tokens.
+
+    Raises:
+        UserError: There is none.
+    """
+    try:
+        return json.loads((folder / INDEX).read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(
+            f'{folder}: no {INDEX} that can be read: write the tokens with '
+            'tools/dataset_converters/tokenize_dataset.py'
+        ) from error
+
+
+def shard_paths(folder: Path, index: dict[str, Any]) -> list[Path]:
+    """The files of all shards, whether they exist or not."""
+    count = -(-index['num_images'] // index['shard_size'])
+    return [folder / f'shard_{number:05d}.safetensors' for number in range(count)]

@@ -1,0 +1,79 @@
+"""Compute the VQ tokens that a pre-training reads: tokenize_dataset.py CONFIG --out DIR.
+
+They are what an mmaddp.VQTokenDataset with data_root=DIR gives. A call that was killed goes on
+where it ended. Several processes share the work:
+torchrun --nproc_per_node 8 tools/dataset_converters/tokenize_dataset.py ... --launcher pytorch
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import torch
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.tokenizing import tokenize_dataset
+from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.runner.launch import read_launcher
+from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.utils import run_tool
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument('--out', required=True, help='folder of the tokens')
+    parser.add_argument('--tokenizer', help="file of the tokenizer, instead of the config's")
+    parser.add_argument('--images', help="folder of images, instead of the config's")
+    parser.add_argument('--crops-per-image', type=int, default=1, help='random crops of an image')
+    parser.add_argument('--seed', type=int, default=0, help='seed of crops and flips')
+    parser.add_argument('--shard-size', type=int, default=4096, help='images of a file')
+    parser.add_argument('--batch-size', type=int, default=32, help='crops encoded at once')
+    parser.add_argument('--num-workers', type=int, default=2, help='processes that load images')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what starts several processes',
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the tokens."""
+    args = parse_arguments(arguments)
+    config = load_config(args.config, args.cfg_options)
+    if args.tokenizer:
+        config.model.tokenizer.init_cfg = dict(type='Pretrained', checkpoint=args.tokenizer)
+    if args.images:
+        pipeline = config.train_dataloader.dataset.get('pipeline')
+        config.train_dataloader.dataset = dict(
+            type='mmpretrain.CustomDataset',
+            data_root=args.images,
+            with_label=False,
+            pipeline=pipeline,
+        )
+    with clear_errors():
+        rank, world_size = (0, 1) if args.launcher == 'none' else read_launcher(args.launcher)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+        tokenize_dataset(
+            config,
+            args.out,
+            args.crops_per_image,
+            args.seed,
+            args.shard_size,
+            args.batch_size,
+            args.num_workers,
+            rank,
+            world_size,
+        )
+    print(f'the tokens of process {rank} are in {args.out}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
