@@ -48,6 +48,7 @@ def pretraining(pictures: Path, work_dir: Path, by_epoch: bool = True, **setting
         optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.05),
         clip_grad=dict(max_norm=3.0),
         constructor='mmaddp.WeightDecayOptimWrapperConstructor',
+        paramwise_cfg=dict(flat_decay_mult=0.0),
     )
     config.custom_hooks = config.custom_hooks[1:]
     config.merge_from_dict(settings)

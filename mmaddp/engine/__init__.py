@@ -1,19 +1,34 @@
 """Training and testing: the runner, its hooks and optimizers, and checks of what users give."""
 
 from .data import GuardedDataset, PositionedSampler, SeededDataset, SkippableBatchSampler
-from .hooks import CheckpointHook, DataCheckHook, IterationSeedHook
+from .hooks import (
+    CheckpointHook,
+    CorruptImagesHook,
+    DataCheckHook,
+    FiniteLossHook,
+    IterationSeedHook,
+    LossByMaskRatioHook,
+    PretrainVisualizationHook,
+)
 from .optimizers import *  # noqa: F403
-from .runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from .runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, ShardedRunner
+from .strategies import FSDPStrategy
 
 __all__ = [
     'CheckpointHook',
+    'CorruptImagesHook',
     'DataCheckHook',
     'EpochBasedTrainLoop',
+    'FSDPStrategy',
+    'FiniteLossHook',
     'GuardedDataset',
     'IterBasedTrainLoop',
     'IterationSeedHook',
+    'LossByMaskRatioHook',
     'PositionedSampler',
+    'PretrainVisualizationHook',
     'Runner',
     'SeededDataset',
+    'ShardedRunner',
     'SkippableBatchSampler',
 ]

@@ -81,12 +81,12 @@ def check_runs_on_cpu(config: Config, trains: bool) -> None:
         UserError: Mixed precision, a CUDA device, or SyncBN in several processes; names the
             option that makes it run.
     """
-    wrapper = config.get('optim_wrapper') or {}
-    if trains and 'Amp' in str(wrapper.get('type')):
-        raise UserError(
-            f'optim_wrapper.type={wrapper["type"]} (mixed precision) needs a GPU and this machine '
-            'has none: give --amp off'
-        )
+    for key, value in _leaves(config.get('optim_wrapper') or {}, 'optim_wrapper'):
+        if trains and key.endswith('.type') and 'Amp' in str(value):
+            raise UserError(
+                f'{key}={value} (mixed precision) needs a GPU and this machine has none: '
+                'give --amp off'
+            )
     if str(config.get('device', 'cpu')).startswith('cuda'):
         raise UserError(
             f'device={config.device} and this machine has no GPU: give --cfg-options device=cpu'

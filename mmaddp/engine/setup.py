@@ -28,6 +28,7 @@ _TOP_KEYS = {
     'default_scope',
     'find_unused_parameters',
     'skip_corrupt_images',
+    'strategy',
     'sync_bn',
 }
 
@@ -108,17 +109,25 @@ def set_amp(config: Config, precision: str) -> None:
         config: The config, changed in place.
         precision: 'fp16', 'bf16', 'off', or 'auto', which takes bf16 where the GPU has it.
     """
-    wrapper = config.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise UserError(f'--amp cannot change optim_wrapper.type={wrapper.type}')
-    for key in ('dtype', 'loss_scale'):
-        wrapper.pop(key, None)
-    if precision == 'off':
-        wrapper.type = 'OptimWrapper'
-        return
     if precision == 'auto':
         has_bf16 = get_device() == 'cuda' and torch.cuda.is_bf16_supported()
         precision = 'bf16' if has_bf16 else 'fp16'
+    if 'optimizer' in config.optim_wrapper:
+        _set_wrapper_amp(config.optim_wrapper, precision, 'optim_wrapper')
+        return
+    for name, wrapper in config.optim_wrapper.items():
+        if isinstance(wrapper, dict):
+            _set_wrapper_amp(wrapper, precision, f'optim_wrapper.{name}')
+
+
+def _set_wrapper_amp(wrapper: Any, precision: str, key: str) -> None:
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UserError(f'--amp cannot change {key}.type={wrapper.type}')
+    for name in ('dtype', 'loss_scale'):
+        wrapper.pop(name, None)
+    if precision == 'off':
+        wrapper.type = 'OptimWrapper'
+        return
     wrapper.type, wrapper.dtype = 'AmpOptimWrapper', AMP_DTYPES[precision]
     # bfloat16 has float32's range: nothing underflows, so there is nothing to scale.
     wrapper.loss_scale = 'dynamic' if precision == 'fp16' else {'enabled': False}

@@ -26,3 +26,9 @@ def load_config():
 def config(request, load_config) -> Config:
     """Every config in turn; not to be changed."""
     return load_config(request.param)
+
+
+@pytest.fixture(scope='session', params=[n for n in NAMES if not n.startswith('pretrain/')])
+def transfer_config(request, load_config) -> Config:
+    """Every config that has a backbone, labels and an evaluation; not to be changed."""
+    return load_config(request.param)

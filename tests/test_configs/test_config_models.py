@@ -63,9 +63,9 @@ def encoder_parameters(backbone: dict) -> int:
     return total
 
 
-def test_model_builds_with_the_expected_parameters(config):
-    model = build(config)
-    backbone = config.model.backbone
+def test_model_builds_with_the_expected_parameters(transfer_config):
+    model = build(transfer_config)
+    backbone = transfer_config.model.backbone
     if backbone.type == 'ResNet':
         # torchvision's count for ResNet-50 with its classifier.
         assert count(model) == 25_557_032

@@ -2,5 +2,6 @@
 
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .runner import Runner
+from .sharded_runner import ShardedRunner
 
-__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'Runner']
+__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'Runner', 'ShardedRunner']

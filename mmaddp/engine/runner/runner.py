@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, is_main_process, master_only
+from mmengine.dist import is_distributed, master_only
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner as MMEngineRunner
@@ -17,19 +15,18 @@ from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
 from mmaddp.checkpoints import read_model_checkpoint
-from mmaddp.engine.data import guard_evaluation, make_resumable
+from mmaddp.engine.data import guard_evaluation
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
 
 from .launch import init_cpu_process_group
-from .resume import check_agreement, read_meta, remove_leftovers, resolve_resume
+from .reproducible import ReproducibleRunner
+from .resume import read_meta
 from .weights import check_local, check_weights
-
-_LOOPS = {True: 'mmaddp.EpochBasedTrainLoop', False: 'mmaddp.IterBasedTrainLoop'}
 
 
 @RUNNERS.register_module()
-class Runner(MMEngineRunner):
+class Runner(ReproducibleRunner, MMEngineRunner):
     """Trains and tests like MMEngine's runner; what differs:
 
     - All randomness is a function of (seed, position in the training), so that a run that was
@@ -38,21 +35,11 @@ class Runner(MMEngineRunner):
     - Without a GPU several processes talk through gloo.
     - ``load_from`` reads any file that :mod:`mmaddp.checkpoints` knows, without executing code
       from it, and refuses one that does not fit.
+    - With ``skip_corrupt_images=True`` in the config, training images whose files are corrupt are
+      replaced by others and counted; without, the first one ends the run.
     - The learning rate scales with the batch that one optimizer step sees, gradient accumulation
       included.
     """
-
-    @classmethod
-    def from_cfg(cls, cfg: Config) -> Runner:
-        """Build from a config; ``resume=True`` finds the newest whole checkpoint first."""
-        runner = super().from_cfg(resolve_resume(cfg))
-        check_agreement(runner._load_from if runner._resume else None)
-        return runner
-
-    @property
-    def base_seed(self) -> int:
-        """The seed that all processes share."""
-        return self.seed - self.rank * bool(self._randomness_cfg.get('diff_rank_seed'))
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up the processes, with gloo where there is no GPU."""
@@ -73,24 +60,6 @@ class Runner(MMEngineRunner):
                 'device_ids': None,
             }
         return super().wrap_model(model_wrapper_cfg, model)
-
-    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
-        """Register the config's hooks and the one that seeds each iteration."""
-        super().register_hooks(default_hooks, custom_hooks)
-        self.register_hook({'type': 'mmaddp.IterationSeedHook'})
-
-    def build_train_loop(self, loop: Any) -> Any:
-        """Build the training loop over data whose order depends on the position alone."""
-        if is_main_process():
-            remove_leftovers(self.work_dir)
-        self._train_dataloader = make_resumable(self._train_dataloader, self.base_seed)
-        if isinstance(loop, dict):
-            loop = copy.deepcopy(loop)
-            if 'by_epoch' in loop:
-                loop['type'] = _LOOPS[loop.pop('by_epoch')]
-            elif loop.get('type') in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
-                loop['type'] = 'mmaddp.' + loop['type']
-        return super().build_train_loop(loop)
 
     def build_val_loop(self, loop: Any) -> Any:
         """Build the validation loop over data whose faults name their file."""
@@ -129,9 +98,9 @@ class Runner(MMEngineRunner):
             # As a config it would be executed, to compare a setting of MMEngine's past.
             checkpoint['meta'].pop('config', None)
             return checkpoint
-        checkpoint = read_model_checkpoint(filename)
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint = read_model_checkpoint(filename, model.state_dict())
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         weights = checkpoint.get('state_dict', checkpoint)
         check_weights(model, weights, filename, complete=not self._is_training)
         _load_checkpoint_to_model(model, checkpoint, strict)

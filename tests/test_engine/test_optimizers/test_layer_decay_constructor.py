@@ -2,7 +2,7 @@ import pytest
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from mmaddp.engine.optimizers.layer_decay_constructor import original_name
+from mmaddp.engine.optimizers.grouping_constructor import original_name
 from mmaddp.models import ADDPViT
 
 TINY = dict(embed_dims=16, num_layers=3, num_heads=2)
@@ -130,7 +130,7 @@ def test_names_that_wrappers_have_lengthened_are_told():
 def test_prints_its_groups(monkeypatch):
     printed = []
     monkeypatch.setattr(
-        'mmaddp.engine.optimizers.layer_decay_constructor.print_log',
+        'mmaddp.engine.optimizers.grouping_constructor.print_log',
         lambda message, logger: printed.append(message),
     )
     build(Detector())

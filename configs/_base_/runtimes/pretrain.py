@@ -1,0 +1,6 @@
+# Pre-training has neither labels nor a validation; MMPretrain's scope lends its pipelines.
+_base_ = '../default_runtime.py'
+
+default_scope = 'mmpretrain'
+
+visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -1,0 +1,14 @@
+_base_ = [
+    '../../_base_/models/addp_vit-b.py',
+    '../../_base_/datasets/imagenet_256_pretrain.py',
+    '../../_base_/schedules/addp_800e.py',
+]
+
+# Section 4.1 has MAGE-Large as token predictor, and the released ViT-L file holds it.
+model = dict(
+    encoder=dict(arch='large'),
+    decoder=dict(embed_dims=1024, num_heads=16),
+    token_predictor=dict(
+        encoder='large', init_cfg=dict(checkpoint='checkpoints/mage-vitl-1600.pth')
+    ),
+)
