@@ -40,6 +40,9 @@ PAPER = {
     'addp_vit-b_target-delta_64xb64-amp-coslr-150e_in1k-256px': [39.41, 18.62, 83.2],
     'addp_vit-b_target-q-delta_64xb64-amp-coslr-150e_in1k-256px': [30.43, 23.4, 83.5],
     'addp_vit-b_target-delta-mask-50_64xb64-amp-coslr-150e_in1k-256px': [166.54, 4.73, 83.4],
+    # MAGE's, as its authors' repository repeats them.
+    'mage_vit-b_64xb64-amp-coslr-1600e_in1k-256px': [11.1, 81.2],
+    'mage_vit-l_64xb64-amp-coslr-1600e_in1k-256px': [9.1, 105.1],
 }
 # ADDP's table 9: ImageNet-A, -R, -Sketch, 1 - mCE on ImageNet-C, and their mean.
 ROBUSTNESS = [35.2, 54.4, 40.9, 57.3, 47.0]

@@ -25,6 +25,8 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
     """Weight of the adversarial loss, lambda of VQGAN's equation 7.
 
     It makes both losses pull equally hard at the last layer of the decoder, whatever their scales.
+    The gradients are those of unscaled losses, for which float16 has too small a range; bfloat16
+    and float32 have not.
 
     Args:
         reconstruction: The reconstruction loss, perceptual loss included.

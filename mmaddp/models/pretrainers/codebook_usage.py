@@ -28,7 +28,7 @@ class CodebookUsage(nn.Module):
         self,
         num_embeddings: int,
         trained: bool = False,
-        decay: float = 0.99,
+        decay: float = 0.9,
         dead_below: float = 0.1,
     ) -> None:
         super().__init__()

@@ -116,7 +116,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
             with wrappers['discriminator'].optim_context(self.discriminator):
                 loss = self.discriminator_loss(images, output.images.detach())
             wrappers['discriminator'].update_params(loss)
-            logged['loss_discriminator'] = loss.detach()
+            logged.update(loss_discriminator=loss, loss=logged['loss'] + loss)
         self.usage.revive(unwrapped(self.tokenizer).codebook, output.features)
         logged['codebook_perplexity'] = self.usage.count(output.ids)
         return logged

@@ -13,7 +13,7 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
 from ..pretrained_part import PretrainedPart
-from .vqgan_layers import NORM_GROUPS, Decoder, Encoder
+from .vqgan_layers import Decoder, Encoder
 
 
 class Autoencoded(NamedTuple):
@@ -37,14 +37,16 @@ class VQGAN(PretrainedPart):
     """MaskGIT's VQGAN as MAGE released it: 16 x 16 pixels a token, 1024 codes.
 
     Args:
-        base_channels: Channels at full resolution, a multiple of 32; the released one has 128.
+        base_channels: Channels at full resolution; the released one has 128.
         embed_dims: E, channels of a code.
         num_embeddings: K, codes of the codebook.
+        norm_groups: Groups of the norms, a divisor of ``base_channels``. With one channel a group
+            a norm takes away the mean of each, so narrower ones than the released want fewer.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the released file, or any
             other of :mod:`mmaddp.checkpoints` that holds a tokenizer.
 
     Raises:
-        ValueError: ``base_channels`` is not a multiple of 32.
+        ValueError: ``base_channels`` is not a multiple of ``norm_groups``.
     """
 
     part, stride = 'tokenizer', 16
@@ -54,14 +56,15 @@ class VQGAN(PretrainedPart):
         base_channels: int = 128,
         embed_dims: int = 256,
         num_embeddings: int = 1024,
+        norm_groups: int = 32,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if base_channels % NORM_GROUPS:
-            raise ValueError(f'base_channels {base_channels} is not a multiple of {NORM_GROUPS}')
+        if base_channels % norm_groups:
+            raise ValueError(f'base_channels {base_channels} is not a multiple of {norm_groups}')
         self.num_embeddings = num_embeddings
-        self.encoder = Encoder(base_channels, embed_dims)
-        self.decoder = Decoder(base_channels, embed_dims)
+        self.encoder = Encoder(base_channels, embed_dims, norm_groups)
+        self.decoder = Decoder(base_channels, embed_dims, norm_groups)
         self.quantize = Codebook(num_embeddings, embed_dims)
 
     @property

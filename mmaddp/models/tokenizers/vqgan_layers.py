@@ -13,26 +13,26 @@ from torch.nn import functional as F
 
 CHANNEL_MULTIPLIERS = (1, 1, 2, 2, 4)
 BLOCKS_PER_LEVEL = 2
-NORM_GROUPS = 32
 
 
 class Encoder(nn.Module):
     """Images (B, 3, H, W) to features (B, E, H/16, W/16).
 
     Args:
-        base_channels: Channels at full resolution, a multiple of 32.
+        base_channels: Channels at full resolution.
         embed_dims: E.
+        groups: Groups of the norms.
     """
 
-    def __init__(self, base_channels: int, embed_dims: int) -> None:
+    def __init__(self, base_channels: int, embed_dims: int, groups: int) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in CHANNEL_MULTIPLIERS]
         self.conv_in = nn.Conv2d(3, base_channels, 3, padding=1, bias=False)
         self.down = nn.ModuleList(
-            Level(before, after) for before, after in zip([base_channels, *widths], widths)
+            Level(before, after, groups) for before, after in zip([base_channels, *widths], widths)
         )
-        self.mid = Middle(widths[-1])
-        self.norm_out = group_norm(widths[-1])
+        self.mid = Middle(widths[-1], groups)
+        self.norm_out = group_norm(widths[-1], groups)
         self.conv_out = nn.Conv2d(widths[-1], embed_dims, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -47,22 +47,25 @@ class Decoder(nn.Module):
     """Embeddings (B, E, h, w) to images (B, 3, 16 h, 16 w).
 
     Args:
-        base_channels: Channels at full resolution, a multiple of 32.
+        base_channels: Channels at full resolution.
         embed_dims: E.
+        groups: Groups of the norms.
     """
 
-    def __init__(self, base_channels: int, embed_dims: int) -> None:
+    def __init__(self, base_channels: int, embed_dims: int, groups: int) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in CHANNEL_MULTIPLIERS]
         self.conv_in = nn.Conv2d(embed_dims, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1])
+        self.mid = Middle(widths[-1], groups)
         # Index 0 is the finest level, as in the encoder.
         self.up = nn.ModuleList(
-            Level(before, after, upsample=index > 0)
+            Level(before, after, groups, upsample=index > 0)
             for index, (after, before) in enumerate(zip(widths, [*widths[1:], widths[-1]]))
         )
-        self.norm_out = group_norm(base_channels)
+        self.norm_out = group_norm(base_channels, groups)
         self.conv_out = nn.Conv2d(base_channels, 3, 3, padding=1)
+        # A training starts from grey, not from black.
+        nn.init.constant_(self.conv_out.bias, 0.5)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Decode to images whose values lie about [0, 1]; they are not clamped."""
@@ -75,10 +78,12 @@ class Decoder(nn.Module):
 class Level(nn.Module):
     """The residual blocks of one resolution, and the way up to the next where there is one."""
 
-    def __init__(self, in_channels: int, out_channels: int, upsample: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, groups: int, upsample: bool = False
+    ) -> None:
         super().__init__()
         self.block = nn.ModuleList(
-            ResidualBlock(out_channels if index else in_channels, out_channels)
+            ResidualBlock(out_channels if index else in_channels, out_channels, groups)
             for index in range(BLOCKS_PER_LEVEL)
         )
         self.upsample = Upsample(out_channels) if upsample else nn.Identity()
@@ -93,10 +98,10 @@ class Level(nn.Module):
 class Middle(nn.Module):
     """Two residual blocks at the coarsest resolution."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.block_1 = ResidualBlock(channels, channels)
-        self.block_2 = ResidualBlock(channels, channels)
+        self.block_1 = ResidualBlock(channels, channels, groups)
+        self.block_2 = ResidualBlock(channels, channels, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
@@ -106,11 +111,11 @@ class Middle(nn.Module):
 class ResidualBlock(nn.Module):
     """Norm, SiLU and convolution twice, beside the identity."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = group_norm(in_channels)
+        self.norm1 = group_norm(in_channels, groups)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = group_norm(out_channels)
+        self.norm2 = group_norm(out_channels, groups)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         if in_channels != out_channels:
             self.nin_shortcut = nn.Conv2d(out_channels, out_channels, 1, bias=False)
@@ -167,6 +172,6 @@ def is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last)
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+def group_norm(channels: int, groups: int) -> nn.GroupNorm:
     """The norm that all layers use."""
-    return nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
