@@ -1,4 +1,4 @@
-"""Train, test and draw a small detector on a COCO-format folder; see tools/quickstart.sh."""
+"""The whole road on a CPU, from images to a detector and a page; see tools/quickstart.sh."""
 
 from __future__ import annotations
 
@@ -10,50 +10,102 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from quickstart_report import METRICS, NUM_SAMPLES, write_report
 
 from mmaddp.utils import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = 'configs/det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py'
+DETECTOR = 'configs/det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py'
 FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
-METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
+
+
+CROPS_OF_64 = 'train_dataloader.dataset.pipeline.1.scale=64'
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of the road.
+
+    Attributes:
+        name: Its folder.
+        config: Its config.
+        iterations: How many of the config's iterations; warm-up and cosine are fitted to them.
+        weights: Variable of the environment by which later configs find its checkpoint, if any.
+        options: Settings that replace those of the config.
+    """
+
+    name: str
+    config: str
+    iterations: int
+    weights: str = ''
+    options: tuple[str, ...] = ()
+
+
+PRETRAINING = (
+    Training(
+        'tokenizer',
+        'configs/pretrain/vqgan/vqgan-tiny_1xb8-1000i_image-folder-128px.py',
+        250,
+        'TOKENIZER',
+        # Convolutions learn from small crops what they use on large images.
+        (CROPS_OF_64, 'train_dataloader.batch_size=12'),
+    ),
+    Training(
+        'token_predictor',
+        'configs/pretrain/mage/mage-tiny_1xb32-1000i_image-folder-128px.py',
+        100,
+        'TOKEN_PREDICTOR',
+        ('train_dataloader.batch_size=16',),
+    ),
+    Training(
+        'addp',
+        'configs/pretrain/addp/addp_vit-tiny_1xb32-1000i_image-folder-128px.py',
+        100,
+        options=('train_dataloader.batch_size=16',),
+    ),
+)
+DETECTION_ITERATIONS = 160
+DETECTORS = ('pre-trained', 'from_scratch')
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog='bash tools/quickstart.sh', description='Train, test and draw a small detector.'
+        prog='bash tools/quickstart.sh',
+        description='Pre-train a small ADDP on images, fine-tune a detector from it and another '
+        'from scratch, and show all of it on one page.',
     )
     parser.add_argument(
         'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; drawn shapes when left out'
     )
-    parser.add_argument(
-        '--max-iters', type=int, help="iterations of four images (the config's 500)"
-    )
+    parser.add_argument('--max-iters', type=int, help='iterations of each training at most')
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs/quickstart')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Prepare the data, train, test, and say what came out and what to do next."""
+    """Prepare the data, train everything, and say what came out and what to do next."""
     args = parse_args()
     started = time.monotonic()
     work_dir = args.work_dir.resolve()
     coco_dir = args.coco_dir.resolve() if args.coco_dir else draw_shapes(work_dir)
     environment = dict(COCO_DIR=str(coco_dir), CLASSES=','.join(read_classes(coco_dir)))
-    options = []
-    if args.max_iters:
-        options = [
-            f'train_cfg.max_iters={args.max_iters}',
-            f'param_scheduler.1.end={args.max_iters}',
-        ]
-    train(work_dir, environment, options)
-    pictures = work_dir / 'pictures'
-    shutil.rmtree(pictures, ignore_errors=True)
-    test(work_dir, environment, pictures)
-    report(work_dir, environment, pictures, time.monotonic() - started)
+    environment['IMAGE_DIR'] = str(coco_dir / 'train')
+    for training in PRETRAINING:
+        train(training, work_dir / training.name, environment, args.max_iters)
+        if training.weights:
+            environment[training.weights] = last_checkpoint(work_dir / training.name)
+    generate_samples(work_dir, environment)
+    backbone = convert(work_dir)
+    for name in DETECTORS:
+        start = backbone if name == 'pre-trained' else None
+        train_detector(work_dir / name, environment, args.max_iters, start)
+    report = write_report(work_dir, environment, PRETRAINING, DETECTORS, time.monotonic() - started)
+    say_what_came_out(work_dir, report, environment, time.monotonic() - started)
 
 
 def draw_shapes(work_dir: Path) -> Path:
@@ -86,16 +138,70 @@ def read_classes(coco_dir: Path) -> list[str]:
     return names
 
 
-def train(work_dir: Path, environment: dict[str, str], options: list[str]) -> None:
-    """Train the small detector from scratch."""
-    arguments = ['tools/train.py', SMALL, '--work-dir', work_dir, '--seed', 0]
-    run(*arguments, *(['--cfg-options', *options] if options else []), **environment)
+def train(
+    training: Training, work_dir: Path, environment: dict[str, str], most: int | None
+) -> None:
+    """Run one training for its iterations, or for ``most`` if that is fewer."""
+    iterations = min(training.iterations, most or training.iterations)
+    options = [
+        f'train_cfg.max_iters={iterations}',
+        f'param_scheduler.0.end={max(1, iterations // 10)}',
+        f'param_scheduler.1.end={iterations}',
+        f'param_scheduler.1.begin={iterations // 10}',
+        f'default_hooks.checkpoint.interval={iterations}',
+        *training.options,
+    ]
+    train_config(training.config, work_dir, environment, options)
 
 
-def test(work_dir: Path, environment: dict[str, str], pictures: Path) -> None:
-    """Evaluate the last checkpoint, and draw its detections."""
-    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    arguments = ['tools/test.py', SMALL, checkpoint, '--work-dir', work_dir]
+def train_config(
+    config: str, work_dir: Path, environment: dict[str, str], options: list[str]
+) -> None:
+    """Train a config with a fixed seed."""
+    arguments = ['tools/train.py', config, '--work-dir', work_dir, '--seed', 0]
+    run(*arguments, '--cfg-options', *options, **environment)
+
+
+def last_checkpoint(work_dir: Path) -> str:
+    """The checkpoint that a training ended with."""
+    return (work_dir / 'last_checkpoint').read_text().strip()
+
+
+def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
+    """Draw images from the pre-trained model."""
+    folder = work_dir / 'samples'
+    shutil.rmtree(folder, ignore_errors=True)
+    addp = PRETRAINING[-1]
+    arguments = [addp.config, last_checkpoint(work_dir / addp.name), '--out-dir', folder]
+    settings = ['--num-images', NUM_SAMPLES, '--steps', 16, '--grid', NUM_SAMPLES]
+    run('tools/generate.py', *arguments, *settings, **environment)
+
+
+def convert(work_dir: Path) -> Path:
+    """Take the encoder out of the pre-training's checkpoint."""
+    backbone = work_dir / 'backbone.pth'
+    source = last_checkpoint(work_dir / PRETRAINING[-1].name)
+    run('tools/model_converters/convert_checkpoint.py', source, backbone, '--force')
+    return backbone
+
+
+def train_detector(
+    work_dir: Path, environment: dict[str, str], most: int | None, backbone: Path | None
+) -> None:
+    """Train the small detector from an encoder, or from scratch; test and draw it."""
+    iterations = min(DETECTION_ITERATIONS, most or DETECTION_ITERATIONS)
+    options = [
+        f'train_cfg.max_iters={iterations}',
+        f'param_scheduler.1.end={iterations}',
+        f'default_hooks.checkpoint.interval={iterations}',
+    ]
+    if backbone is not None:
+        start = 'model.backbone.init_cfg'
+        options += [f'{start}.type=Pretrained', f'{start}.checkpoint={backbone}']
+    train_config(DETECTOR, work_dir, environment, options)
+    pictures = work_dir / 'pictures'
+    shutil.rmtree(pictures, ignore_errors=True)
+    arguments = ['tools/test.py', DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir]
     run(*arguments, '--show-dir', pictures, **environment)
 
 
@@ -107,20 +213,22 @@ def run(*command: object, **environment: str) -> None:
         sys.exit(status)
 
 
-def report(work_dir: Path, environment: dict[str, str], pictures: Path, seconds: float) -> None:
+def say_what_came_out(
+    work_dir: Path, report: Path, environment: dict[str, str], seconds: float
+) -> None:
     """Print the metrics, where everything is, and the command for real training."""
-    metrics = json.loads((work_dir / 'test_metrics.json').read_text())
     print(f'\nDone in {seconds / 60:.1f} minutes.')
-    for name in METRICS:
+    for name in DETECTORS:
+        metrics = json.loads((work_dir / name / 'test_metrics.json').read_text())
         # Where nothing at all was detected, COCO's evaluation gives no figures.
-        print(f'  {name:12} {metrics.get(f"coco/{name}", 0.0):.3f}')
-    log = max(work_dir.glob('*/*.log'), key=lambda path: path.stat().st_mtime)
-    found = sorted(pictures.rglob('*.jpg')) + sorted(pictures.rglob('*.png'))
-    settings = ' '.join(f'{key}={shlex.quote(value)}' for key, value in environment.items())
-    print(f'  pictures     {found[0].parent if found else pictures} ({len(found)} files)')
-    print(f'  log          {log}')
-    print(f'  weights      {(work_dir / "last_checkpoint").read_text().strip()}')
-    print("\nThe same at full size on your GPUs, from the authors' checkpoint in checkpoints/:")
+        figures = [f'{key} {metrics.get(f"coco/{key}", 0.0):.3f}' for key in METRICS]
+        print(f'  {name:12} {"  ".join(figures)}')
+    print(f'  page         {report}')
+    print(f'  samples      {work_dir / "samples"}')
+    print(f'  detections   {work_dir / DETECTORS[0] / "pictures"}')
+    print(f'  encoder      {work_dir / "backbone.pth"}')
+    settings = ' '.join(f'{k}={shlex.quote(environment[k])}' for k in ('COCO_DIR', 'CLASSES'))
+    print("\nA detector of full size on your GPUs, from the authors' checkpoint in checkpoints/:")
     print(f'  {settings} \\\n  bash tools/dist_train.sh {FULL} 8')
 
 

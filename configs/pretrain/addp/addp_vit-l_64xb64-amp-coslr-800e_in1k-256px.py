@@ -9,6 +9,7 @@ model = dict(
     encoder=dict(arch='large'),
     decoder=dict(embed_dims=1024, num_heads=16),
     token_predictor=dict(
-        encoder='large', init_cfg=dict(checkpoint='checkpoints/mage-vitl-1600.pth')
+        encoder='large',
+        init_cfg=dict(checkpoint='{{$TOKEN_PREDICTOR:checkpoints/mage-vitl-1600.pth}}'),
     ),
 )

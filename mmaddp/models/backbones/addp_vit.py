@@ -45,7 +45,8 @@ class ADDPViT(BaseModule):
         window_size: Side in tokens of the attention windows; 0 makes all blocks global.
         global_attn_indexes: The blocks that attend globally when there are windows.
         use_rel_pos: Decomposed relative positions in every block.
-        drop_rate: Dropout behind the embeddings and their norm; pre-training has 0.1.
+        drop_rate: Dropout behind the embeddings and their norm and in all blocks; ADDP pre-trains
+            with 0.1.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
         out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
             the end.
@@ -115,6 +116,7 @@ class ADDPViT(BaseModule):
                     self.embed_dims,
                     arch['num_heads'],
                     arch['mlp_ratio'],
+                    drop_rate=drop_rate,
                     drop_path_rate=rate,
                     window_size=window,
                     rel_pos_size=(side, side) if use_rel_pos else None,

@@ -19,22 +19,31 @@ class Attention(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         num_heads: Heads; must divide C.
+        drop_rate: Dropout of the attention weights and of what the layer gives, in training.
         rel_pos_size: (h, w) of the grid for decomposed relative positions; None leaves them out.
 
     Raises:
-        ValueError: ``num_heads`` does not divide ``embed_dims``.
+        ValueError: ``num_heads`` does not divide ``embed_dims``, or there is dropout together with
+            relative positions.
     """
 
     def __init__(
-        self, embed_dims: int, num_heads: int, rel_pos_size: tuple[int, int] | None = None
+        self,
+        embed_dims: int,
+        num_heads: int,
+        drop_rate: float = 0.0,
+        rel_pos_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        if drop_rate and rel_pos_size is not None:
+            raise ValueError(f'drop_rate {drop_rate}: there is no dropout with relative positions')
         if embed_dims % num_heads:
             raise ValueError(f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}')
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
+        self.drop_rate, self.proj_drop = drop_rate, nn.Dropout(drop_rate)
         self.use_rel_pos = rel_pos_size is not None
         if rel_pos_size is not None:
             h, w = rel_pos_size
@@ -57,8 +66,9 @@ class Attention(nn.Module):
         if self.use_rel_pos:
             x = rel_pos_attention(q, k, v, self.rel_pos_h, self.rel_pos_w, grid)
         else:
-            x = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(x.transpose(1, 2).reshape(batch, length, channels))
+            drop_rate = self.drop_rate if self.training else 0.0
+            x = F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate)
+        return self.proj_drop(self.proj(x.transpose(1, 2).reshape(batch, length, channels)))
 
 
 def rel_pos_attention(

@@ -16,6 +16,7 @@ class Block(nn.Module):
         embed_dims: Channels C of a token.
         num_heads: Attention heads.
         mlp_ratio: Width of the MLP over C.
+        drop_rate: Dropout of attention weights and of both branches' layers, in training.
         drop_path_rate: Probability that a sample skips a branch in training.
         window_size: Side of the attention windows in tokens; 0 attends globally.
         rel_pos_size: (h, w) of the grid for relative positions, the window's where there is one;
@@ -27,6 +28,7 @@ class Block(nn.Module):
         embed_dims: int,
         num_heads: int,
         mlp_ratio: float = 4.0,
+        drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         window_size: int = 0,
         rel_pos_size: tuple[int, int] | None = None,
@@ -34,10 +36,10 @@ class Block(nn.Module):
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.attn = Attention(embed_dims, num_heads, rel_pos_size)
+        self.attn = Attention(embed_dims, num_heads, drop_rate, rel_pos_size)
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio))
+        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop=drop_rate)
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         """Transform (B, N, C); with windows N must be ``grid[0] * grid[1]``."""

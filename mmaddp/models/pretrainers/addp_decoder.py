@@ -25,6 +25,7 @@ class ADDPDecoder(PretrainedPart):
         num_layers: Blocks.
         num_heads: Attention heads.
         mlp_ratio: Width of the MLPs over D.
+        drop_rate: Dropout in all blocks; ADDP pre-trains with 0.1.
         in_channels: C, channels of the encoder's features; D when None.
         num_patches: N, places of an image.
         num_embeddings: K, codes of the tokenizer.
@@ -40,8 +41,9 @@ class ADDPDecoder(PretrainedPart):
         self,
         embed_dims: int = 768,
         num_layers: int = 8,
-        num_heads: int = 12,
+        num_heads: int = 16,
         mlp_ratio: float = 4.0,
+        drop_rate: float = 0.0,
         in_channels: int | None = None,
         num_patches: int = 256,
         num_embeddings: int = 1024,
@@ -63,7 +65,7 @@ class ADDPDecoder(PretrainedPart):
         if token_input:
             self.token_pos_embed = nn.Parameter(torch.zeros(positions))
         self.blocks = nn.ModuleList(
-            Block(embed_dims, num_heads, mlp_ratio) for _ in range(num_layers)
+            Block(embed_dims, num_heads, mlp_ratio, drop_rate) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
         self.head = TokenHead(embed_dims, embed_dims, len(self.vocabulary))

@@ -20,11 +20,11 @@ class MAGE(PretrainedPart):
     Args:
         encoder: 'base', 'large', or a dict of ``embed_dims``, ``num_layers``, ``num_heads`` and
             optionally ``mlp_ratio``.
-        decoder: The same for the decoder; the released models have 8 blocks as wide as the
-            encoder, which None stands for.
+        decoder: The same for the decoder; None stands for that of the released models, 8 blocks as
+            wide as the encoder, with 16 heads in all sizes.
         num_patches: N, places of an image.
         num_embeddings: K, codes of the tokenizer.
-        drop_rate: Dropout of the embeddings, in training.
+        drop_rate: Dropout of the embeddings and in all blocks, in training.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes a released MAGE or ADDP file.
     """
 
@@ -41,15 +41,15 @@ class MAGE(PretrainedPart):
     ) -> None:
         super().__init__(init_cfg)
         encoder = resolve_arch(encoder)
-        decoder = resolve_arch(decoder or dict(encoder, num_layers=8))
+        decoder = resolve_arch(decoder or dict(encoder, num_layers=8, num_heads=16))
         self.num_patches, self.vocabulary = num_patches, Vocabulary(num_embeddings)
         width, decoder_width = encoder['embed_dims'], decoder['embed_dims']
         self.token_embed = TokenEmbedding(len(self.vocabulary), 1 + num_patches, width, drop_rate)
-        self.blocks = blocks(encoder)
+        self.blocks = blocks(encoder, drop_rate)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.decoder_embed = nn.Linear(width, decoder_width)
         self.decoder_pos_embed = nn.Parameter(torch.zeros(1, 1 + num_patches, decoder_width))
-        self.decoder_blocks = blocks(decoder)
+        self.decoder_blocks = blocks(decoder, drop_rate)
         self.decoder_norm = nn.LayerNorm(decoder_width, eps=1e-6)
         self.head = TokenHead(decoder_width, width, len(self.vocabulary))
 
@@ -127,7 +127,7 @@ class TokenEmbedding(nn.Module):
         return self.drop(self.norm(self.word(words) + self.position.weight))
 
 
-def blocks(arch: dict) -> nn.ModuleList:
+def blocks(arch: dict, drop_rate: float) -> nn.ModuleList:
     """Transformer blocks of the given sizes."""
-    sizes = arch['embed_dims'], arch['num_heads'], arch['mlp_ratio']
+    sizes = arch['embed_dims'], arch['num_heads'], arch['mlp_ratio'], drop_rate
     return nn.ModuleList(Block(*sizes) for _ in range(arch['num_layers']))

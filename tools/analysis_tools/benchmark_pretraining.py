@@ -1,0 +1,191 @@
+"""Compare ADDP's training step with the plain formulation of the same numbers.
+
+`plain` is the paper's pseudocode taken at its word: the token predictor twice, one batch after the
+other; attention with its (N, N) weights in memory; convolutions over pixels that are copies of one
+another. `package` is this package's step, with the options that are given. `tokens` has the tokens
+of the images computed ahead. The forms take turns, so that a busy machine slows all of them.
+
+    python tools/analysis_tools/benchmark_pretraining.py --batch-size 2 --out addp.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Callable
+from unittest import mock
+
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmaddp.apis.models import build_pretrainer
+from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.models import ADDP
+from mmaddp.models.tokenizers.vqgan_layers import Upsample
+from mmaddp.utils import atomic_write, run_tool
+
+FORMS = ('plain', 'package', 'tokens')
+STEPS = (*ADDP.timed_steps, 'loss', 'backward', 'optimizer')
+CONFIG = 'configs/pretrain/addp/addp_vit-b_64xb64-amp-coslr-1600e_in1k-256px.py'
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    for action in parser._actions:
+        if action.dest == 'config':
+            action.nargs, action.default = '?', CONFIG
+    parser.add_argument('--batch-size', type=int, default=2, help='images of a batch')
+    parser.add_argument('--runs', type=int, default=3, help='steps of each form that count')
+    parser.add_argument('--warmup', type=int, default=1, help='steps before that do not')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='precision of the step')
+    parser.add_argument('--frozen-dtype', help="the package's frozen parts: bfloat16 or float16")
+    parser.add_argument('--out', help='write the figures to this JSON file too')
+    return parser.parse_args(arguments)
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention with its weights in memory."""
+    weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    return weights.softmax(dim=-1) @ v
+
+
+def plain_upsample(layer: Upsample, x: Tensor) -> Tensor:
+    """Every pixel four times, then the convolution."""
+    return layer.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
+
+
+def plain_predictions(model: ADDP, z_0: Tensor, *masks: Tensor) -> tuple[Tensor, ...]:
+    """The token predictor, pass by pass."""
+    with torch.no_grad():
+        return tuple(model.token_predictor(z_0, mask) for mask in masks)
+
+
+@contextmanager
+def plain_formulation() -> Iterator[None]:
+    """Compute as the pseudocode says."""
+    with ExitStack() as patches:
+        for owner, name, plain in (
+            (F, 'scaled_dot_product_attention', plain_attention),
+            (Upsample, 'forward', plain_upsample),
+            (ADDP, 'predict_tokens', plain_predictions),
+        ):
+            patches.enter_context(mock.patch.object(owner, name, plain))
+        yield
+
+
+class TrainingStep:
+    """A model with its optimizer, and images to take steps on."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        config = load_config(args.config, args.cfg_options)
+        self.args, self.device = args, torch.device(args.device)
+        torch.manual_seed(0)
+        self.model = build_pretrainer(config).to(self.device).train()
+        settings = {key: value for key, value in config.optim_wrapper.items() if key != 'dtype'}
+        self.wrapper = build_optim_wrapper(self.model, {**settings, 'type': 'OptimWrapper'})
+        side = config.model.encoder.img_size
+        self.images = torch.rand(args.batch_size, 3, side, side, device=self.device)
+        self.tokens = self.model.tokenize(self.images)
+
+    def __call__(self, form: str, number: int) -> dict[str, float]:
+        """Seconds of each part of one step, and its loss; equal numbers draw equal masks."""
+        torch.manual_seed(number)
+        self.model.set_frozen_dtype(self.args.frozen_dtype if form != 'plain' else None)
+        dtype = getattr(torch, self.args.amp) if self.args.amp else None
+        inputs = self.tokens if form == 'tokens' else self.images
+        with plain_formulation() if form == 'plain' else nullcontext(), self.timed() as seconds:
+            with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+                loss = self.model(inputs, mode='loss')['loss']
+            self.mark('loss')
+            self.wrapper.backward(loss)
+            self.mark('backward')
+            self.wrapper.step()
+            self.wrapper.zero_grad()
+            self.mark('optimizer')
+        return {**seconds, 'loss_value': loss.item()}
+
+    @contextmanager
+    def timed(self) -> Iterator[dict[str, float]]:
+        """Have the steps of algorithm 1 tell when they end."""
+        self.seconds: dict[str, float] = {}
+        self.last = self.now()
+        with mock.patch.multiple(self.model, create=True, **self.timed_methods()):
+            yield self.seconds
+
+    def timed_methods(self) -> dict:
+        """The model's ``timed_steps``, each followed by a mark."""
+
+        def timed(name: str) -> Callable:
+            def method(*args: Tensor) -> object:
+                result = getattr(ADDP, name)(self.model, *args)
+                self.mark(name)
+                return result
+
+            return method
+
+        return {name: timed(name) for name in ADDP.timed_steps}
+
+    def now(self) -> float:
+        """The time, when the device is done."""
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def mark(self, name: str) -> None:
+        """End the part called ``name``."""
+        now = self.now()
+        self.seconds[name], self.last = now - self.last, now
+
+
+def compare(args: argparse.Namespace) -> dict:
+    """Median seconds of each part, images a second, and the losses of equal masks."""
+    step = TrainingStep(args)
+    runs: dict[str, list] = {form: [] for form in FORMS}
+    for number in range(args.warmup + args.runs):
+        for form in FORMS:
+            result = step(form, number)
+            if number >= args.warmup:
+                runs[form].append(result)
+    figures = {}
+    for form, results in runs.items():
+        medians = {name: statistics.median(r[name] for r in results) for name in STEPS}
+        total = statistics.median(sum(r[name] for name in STEPS) for r in results)
+        figures[form] = dict(
+            seconds=medians,
+            total_s=total,
+            images_per_second=args.batch_size / total,
+            losses=[r['loss_value'] for r in results],
+        )
+    return figures
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write the figures if asked."""
+    args = parse_args(arguments)
+    with clear_errors():
+        figures = compare(args)
+    for form in FORMS:
+        speedup = figures[form]['images_per_second'] / figures['plain']['images_per_second']
+        figures[form]['over_plain'] = speedup
+        parts = '  '.join(f'{k} {v:.2f}' for k, v in figures[form]['seconds'].items())
+        speed = figures[form]['images_per_second']
+        print(f'{form:8} {speed:.3f} images/s  x{speedup:.2f}  {parts}')
+    if args.out:
+        with atomic_write(args.out) as temporary:
+            temporary.write_text(json.dumps({**vars(args), **figures}, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)
