@@ -14,6 +14,9 @@ from mmaddp.registry import MODELS
 
 ARCH = dict(embed_dims=16, num_layers=2, num_heads=2)
 SIZES = dict(num_patches=16, num_embeddings=32)
+# A training refuses frozen parts that nothing fills: these are random and say so.
+RANDOM_TOKENIZER = dict(type='Xavier', layer='Conv2d', distribution='uniform')
+RANDOM_PREDICTOR = dict(type='Xavier', layer='Linear', distribution='uniform')
 
 
 def addp(img_size: int = 64, **settings: Any) -> dict:
@@ -24,8 +27,20 @@ def addp(img_size: int = 64, **settings: Any) -> dict:
             type='mmaddp.ADDP',
             encoder=dict(type='mmaddp.ADDPViT', arch=ARCH, img_size=img_size, drop_rate=0.1),
             decoder=dict(type='mmaddp.ADDPDecoder', **ARCH, **sizes),
-            tokenizer=dict(type='mmaddp.VQGAN', base_channels=32, embed_dims=16, num_embeddings=32),
-            token_predictor=dict(type='mmaddp.MAGE', encoder=ARCH, decoder=ARCH, **sizes),
+            tokenizer=dict(
+                type='mmaddp.VQGAN',
+                base_channels=32,
+                embed_dims=16,
+                num_embeddings=32,
+                init_cfg=RANDOM_TOKENIZER,
+            ),
+            token_predictor=dict(
+                type='mmaddp.MAGE',
+                encoder=ARCH,
+                decoder=ARCH,
+                **sizes,
+                init_cfg=RANDOM_PREDICTOR,
+            ),
         ),
         **settings,
     )

@@ -22,7 +22,6 @@ DETECTOR = 'configs/det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.p
 FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
 
-
 CROPS_OF_64 = 'train_dataloader.dataset.pipeline.1.scale=64'
 
 
@@ -33,6 +32,7 @@ class Training:
     Attributes:
         name: Its folder.
         config: Its config.
+        batch_size: Images of a step, or all of them where the folder has fewer.
         iterations: How many of the config's iterations; warm-up and cosine are fitted to them.
         weights: Variable of the environment by which later configs find its checkpoint, if any.
         options: Settings that replace those of the config.
@@ -40,6 +40,7 @@ class Training:
 
     name: str
     config: str
+    batch_size: int
     iterations: int
     weights: str = ''
     options: tuple[str, ...] = ()
@@ -49,26 +50,28 @@ PRETRAINING = (
     Training(
         'tokenizer',
         'configs/pretrain/vqgan/vqgan-tiny_1xb8-1000i_image-folder-128px.py',
+        12,
         250,
         'TOKENIZER',
         # Convolutions learn from small crops what they use on large images.
-        (CROPS_OF_64, 'train_dataloader.batch_size=12'),
+        (CROPS_OF_64,),
     ),
     Training(
         'token_predictor',
         'configs/pretrain/mage/mage-tiny_1xb32-1000i_image-folder-128px.py',
+        16,
         100,
         'TOKEN_PREDICTOR',
-        ('train_dataloader.batch_size=16',),
     ),
     Training(
         'addp',
         'configs/pretrain/addp/addp_vit-tiny_1xb32-1000i_image-folder-128px.py',
+        16,
         100,
-        options=('train_dataloader.batch_size=16',),
     ),
 )
 DETECTION_ITERATIONS = 160
+LOGGED_EVERY = 20
 DETECTORS = ('pre-trained', 'from_scratch')
 
 
@@ -144,22 +147,38 @@ def train(
     """Run one training for its iterations, or for ``most`` if that is fewer."""
     iterations = min(training.iterations, most or training.iterations)
     options = [
-        f'train_cfg.max_iters={iterations}',
         f'param_scheduler.0.end={max(1, iterations // 10)}',
         f'param_scheduler.1.end={iterations}',
         f'param_scheduler.1.begin={iterations // 10}',
-        f'default_hooks.checkpoint.interval={iterations}',
+        # The last batch of an epoch is dropped when it is not full: one must be.
+        f'train_dataloader.batch_size={min(training.batch_size, count_images(environment))}',
         *training.options,
     ]
-    train_config(training.config, work_dir, environment, options)
+    train_config(training.config, iterations, work_dir, environment, options)
+
+
+def count_images(environment: dict[str, str]) -> int:
+    """Number of images that a pre-training finds; 1 for none, which it has a message for."""
+    from mmpretrain.datasets import CustomDataset
+
+    try:
+        return len(CustomDataset(data_root=environment['IMAGE_DIR'], with_label=False))
+    except (RuntimeError, OSError):
+        return 1
 
 
 def train_config(
-    config: str, work_dir: Path, environment: dict[str, str], options: list[str]
+    config: str, iterations: int, work_dir: Path, environment: dict[str, str], options: list[str]
 ) -> None:
-    """Train a config with a fixed seed."""
+    """Train a config for so many iterations with a fixed seed."""
     arguments = ['tools/train.py', config, '--work-dir', work_dir, '--seed', 0]
-    run(*arguments, '--cfg-options', *options, **environment)
+    length = [
+        f'train_cfg.max_iters={iterations}',
+        f'default_hooks.checkpoint.interval={iterations}',
+        # However few they are, the page has a curve of them.
+        f'default_hooks.logger.interval={min(LOGGED_EVERY, iterations)}',
+    ]
+    run(*arguments, '--cfg-options', *length, *options, **environment)
 
 
 def last_checkpoint(work_dir: Path) -> str:
@@ -190,15 +209,11 @@ def train_detector(
 ) -> None:
     """Train the small detector from an encoder, or from scratch; test and draw it."""
     iterations = min(DETECTION_ITERATIONS, most or DETECTION_ITERATIONS)
-    options = [
-        f'train_cfg.max_iters={iterations}',
-        f'param_scheduler.1.end={iterations}',
-        f'default_hooks.checkpoint.interval={iterations}',
-    ]
+    options = [f'param_scheduler.1.end={iterations}']
     if backbone is not None:
         start = 'model.backbone.init_cfg'
         options += [f'{start}.type=Pretrained', f'{start}.checkpoint={backbone}']
-    train_config(DETECTOR, work_dir, environment, options)
+    train_config(DETECTOR, iterations, work_dir, environment, options)
     pictures = work_dir / 'pictures'
     shutil.rmtree(pictures, ignore_errors=True)
     arguments = ['tools/test.py', DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ from mmaddp.apis import load_pretrainer, reconstruct
 from mmaddp.apis.curves import draw_curves, read_scalars
 from mmaddp.apis.html_report import HtmlReport
 from mmaddp.apis.pictures import read_image, tile, write_png
+from mmaddp.utils import UserError
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 SHOWN_IMAGES = 8
 NUM_SAMPLES = 16
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 def write_report(
@@ -44,10 +46,10 @@ def write_report(
     for training in pretraining:
         curves = {training.name: read_scalars(work_dir / training.name)}
         page.picture(draw_curves(curves, ['loss']), f'Loss of the {training.name}')
-    page.picture(
-        draw_reconstructions(work_dir, environment, pretraining[-1]),
-        'Above: images that were not trained on. Below: what the tokenizer makes of their tokens',
-    )
+    reconstructions = draw_reconstructions(work_dir, environment, pretraining[-1])
+    if reconstructions is not None:
+        caption = 'Above: images that were not trained on. Below: what is left in their tokens'
+        page.picture(reconstructions, caption)
     grid = work_dir / f'samples/grid/first-{NUM_SAMPLES}.png'
     page.picture(grid, 'Images that ADDP generated from nothing')
     page.heading('Detection')
@@ -68,19 +70,33 @@ def metrics_row(work_dir: Path, name: str) -> list[str]:
     return [name, *(f'{metrics.get(f"coco/{key}", 0.0):.3f}' for key in METRICS)]
 
 
-def draw_reconstructions(work_dir: Path, environment: dict[str, str], addp: Any) -> Path:
-    """Validation images, and below each what is left of it after the tokenizer."""
+def draw_reconstructions(work_dir: Path, environment: dict[str, str], addp: Any) -> Path | None:
+    """Validation images, and below each what is left of it after the tokenizer.
+
+    Returns:
+        The picture's path; None where no validation image can be read.
+    """
     os.environ.update(environment)
     checkpoint = (work_dir / addp.name / 'last_checkpoint').read_text().strip()
     model = load_pretrainer(addp.config, checkpoint)
     side = model.cfg.model.encoder.img_size
-    folder = Path(environment['COCO_DIR']) / 'val'
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    images = np.stack([central_square(path, side) for path in files[:SHOWN_IMAGES]])
+    squares = validation_squares(Path(environment['COCO_DIR']), side)
+    shown = list(islice(squares, SHOWN_IMAGES))
+    if not shown:
+        return None
+    images = np.stack(shown)
     pictures = np.concatenate([images, reconstruct(model, images)])
     path = work_dir / 'reconstructions.png'
     write_png(path, tile(pictures, columns=len(images)))
     return path
+
+
+def validation_squares(coco_dir: Path, side: int) -> Iterator[np.ndarray]:
+    """The middles of the validation images that can be read, (side, side, 3) uint8 RGB."""
+    annotations = json.loads((coco_dir / 'annotations/instances_val.json').read_text())
+    for image in annotations['images']:
+        with suppress(UserError):
+            yield central_square(coco_dir / 'val' / image['file_name'], side)
 
 
 def central_square(path: Path, side: int) -> np.ndarray:

@@ -110,7 +110,8 @@ def _training_step(config: Config, model: nn.Module) -> Step:
 
     def step(batch: dict, mark: Mark) -> None:
         model.train()
-        _time_methods(model, mark)
+        for name, method in timed_methods(model, mark).items():
+            setattr(model, name, method)
         with wrapper.optim_context(model):
             data = model.data_preprocessor(batch, True)
             losses, _ = model.parse_losses(model(**data, mode='loss'))
@@ -124,17 +125,28 @@ def _training_step(config: Config, model: nn.Module) -> Step:
     return step
 
 
-def _time_methods(model: nn.Module, mark: Mark) -> None:
-    """Have each method of ``timed_steps`` end a phase of that name."""
-    for name in getattr(model, 'timed_steps', ()):
+def timed_methods(model: nn.Module, mark: Mark) -> dict[str, Callable]:
+    """The methods of ``timed_steps``, each of which ends a phase of its name.
+
+    Args:
+        model: The model; one without ``timed_steps`` has none.
+        mark: Called with the name when the method is done.
+
+    Returns:
+        What is to stand in for the model's own methods, by name.
+    """
+
+    def timed(name: str) -> Callable:
         method = getattr(type(model), name)
 
-        def timed(*args: Any, method: Callable = method, name: str = name, **kwargs: Any) -> Any:
+        def run(*args: Any, **kwargs: Any) -> Any:
             result = method(model, *args, **kwargs)
             mark(name)
             return result
 
-        setattr(model, name, timed)
+        return run
+
+    return {name: timed(name) for name in getattr(model, 'timed_steps', ())}
 
 
 def _inference_step(model: nn.Module) -> Step:

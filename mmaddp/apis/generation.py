@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from mmaddp.diffusion import Sampler
 from mmaddp.models import ADDP
+from mmaddp.models.inspection import evaluating
 from mmaddp.models.pretrainers.addp import IMAGENET_MEAN, IMAGENET_STD
 from mmaddp.utils import UserError
 
-from .models import evaluating
 from .pictures import Images, read_images, to_pictures
 from .sampling import batches_of, blank, completion_start, image_side, in_order, read_masks, sample
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmaddp.checkpoints import convert_checkpoint, read_checkpoint
 from mmaddp.checkpoints.convert import unwrap
@@ -129,14 +127,3 @@ def load_weights(model: ADDP, weights: dict[str, Tensor], path: str) -> None:
         if held:
             check_weights(model.get_submodule(part), held, path, complete=True)
             model.get_submodule(part).load_state_dict(held)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Set a model to evaluation mode, and back to what it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

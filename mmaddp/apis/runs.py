@@ -33,7 +33,7 @@ def train(config: Config, resume: str | None = None) -> Any:
     Raises:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
-    with clear_errors():
+    with clear_errors(config):
         if resume == 'auto':
             resume = find_newest(config.work_dir)
             if resume is None:
@@ -55,7 +55,7 @@ def test(config: Config) -> dict[str, float]:
     Raises:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
-    with clear_errors():
+    with clear_errors(config):
         preflight(config, 'test')
         metrics = RUNNERS.build(config).test()
     metrics = {name: _plain(value) for name, value in metrics.items()}

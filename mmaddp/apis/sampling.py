@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise, Sampler, Step
 from mmaddp.models import ADDP
+from mmaddp.models.inspection import evaluating, grey_out
 from mmaddp.utils import UserError
 
-from .models import evaluating
 from .pictures import as_list, read_image, to_pictures, to_tensor
-
-GREY = 0.5
 
 
 class Batch(NamedTuple):
@@ -88,11 +86,7 @@ def in_order(batches: Iterator[Batch]) -> Any:
 
 def view(step: Step) -> np.ndarray:
     """x_t, and x_t with unreliable places in grey (figure 8): (B, 2, H, W, 3) uint8."""
-    grid = (math.isqrt(step.m_t.shape[1]),) * 2
-    masked = step.m_t.float().unflatten(1, grid)[:, None]
-    masked = nn.functional.interpolate(masked, step.x_t.shape[-2:]).bool()
-    reliable = step.x_t.masked_fill(masked, GREY)
-    return to_pictures(torch.stack([step.x_t, reliable], dim=1))
+    return to_pictures(torch.stack([step.x_t, grey_out(step.x_t, step.m_t)], dim=1))
 
 
 def blank(model: ADDP, num_images: int) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from mmaddp.utils import UserError
+
 TOTAL_STEPS = 100
 MAX_STEPS_APART = 5
 
@@ -21,8 +23,12 @@ class MaskSchedule:
     Args:
         mean: Mean of the normal distribution before truncation.
         std: Its standard deviation.
-        min_ratio: Smallest ratio.
-        fixed_ratio: Always this ratio, table 6's last row; the others are then without effect.
+        min_ratio: Smallest ratio, in (0, 1) and at most the largest of the cosine's.
+        fixed_ratio: Always this ratio, in (0, 1], table 6's last row; the others are then without
+            effect.
+
+    Raises:
+        UserError: A ratio is out of its range, in which case nothing would be masked.
     """
 
     def __init__(
@@ -33,11 +39,18 @@ class MaskSchedule:
         fixed_ratio: float | None = None,
     ) -> None:
         if fixed_ratio is not None:
+            if not 0 < fixed_ratio <= 1:
+                raise UserError(f'mask_schedule.fixed_ratio={fixed_ratio}: must be in (0, 1]')
             self.ratios = torch.tensor([fixed_ratio], device='cpu')
             self.probabilities = torch.ones(1, dtype=torch.float64, device='cpu')
             return
         steps = torch.arange(TOTAL_STEPS, 0, -1, dtype=torch.float64, device='cpu')
         ratios = torch.cos(math.pi / 2 * steps / TOTAL_STEPS)
+        if not 0 < min_ratio <= ratios[-1]:
+            raise UserError(
+                f'mask_schedule.min_ratio={min_ratio}: must be above 0 and at most '
+                f'{ratios[-1]:.4f}, the largest ratio of the schedule'
+            )
         ratios = ratios[ratios >= min_ratio]
         density = torch.exp(-0.5 * ((ratios - mean) / std) ** 2)
         self.ratios = ratios.float()

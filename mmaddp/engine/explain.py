@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, Callable
 
 from mmengine import registry as mmengine_registry
+from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from mmaddp.utils import UserError
@@ -32,12 +33,16 @@ _NO_CUDA = ('Found no NVIDIA driver', 'Torch not compiled with CUDA', 'No CUDA G
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn errors that a config or a file causes into :class:`UserError`; others pass."""
+def clear_errors(config: Config | None = None) -> Iterator[None]:
+    """Turn errors that a config or a file causes into :class:`UserError`; others pass.
+
+    Args:
+        config: The config that is run, where the remedy may name its keys.
+    """
     try:
         yield
     except Exception as error:
-        message = own_words(error) if isinstance(error, UserError) else explain(error)
+        message = own_words(error) if isinstance(error, UserError) else explain(error, config)
         if message is None:
             raise
         _tell_launcher(message)
@@ -63,7 +68,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return close[0] if close else None
 
 
-def explain(error: Exception) -> str | None:
+def explain(error: Exception, config: Config | None = None) -> str | None:
     """One line for an error whose cause is a config or a file, or None for any other."""
     text = str(error.args[0]) if error.args else str(error)
     for explanation in (
@@ -72,13 +77,12 @@ def explain(error: Exception) -> str | None:
         _missing_key,
         _wrong_value,
         _no_gpu,
-        _out_of_memory,
         _lost_peer,
     ):
         message = explanation(error, text)
         if message:
             return message
-    return None
+    return _out_of_memory(text, (config or {}).get('model') or {})
 
 
 def accepted_arguments(function: Callable) -> tuple[set[str], bool]:
@@ -193,13 +197,20 @@ def _no_gpu(error: Exception, text: str) -> str | None:
     )
 
 
-def _out_of_memory(error: Exception, text: str) -> str | None:
+def _out_of_memory(text: str, model: dict) -> str | None:
     if 'out of memory' not in text.lower():
         return None
+    recomputing = [part for part in ('backbone', 'encoder') if _can_recompute(model.get(part))]
     return (
         f'{text.splitlines()[0]} To need less, give --cfg-options train_dataloader.batch_size=N '
-        'with optim_wrapper.accumulative_counts=M, or model.backbone.with_cp=True'
+        'with optim_wrapper.accumulative_counts=M'
+        + ''.join(f', or model.{part}.with_cp=True' for part in recomputing)
     )
+
+
+def _can_recompute(part: Any) -> bool:
+    target = find_class(part['type']) if isinstance(part, dict) and 'type' in part else None
+    return target is not None and 'with_cp' in accepted_arguments(target)[0]
 
 
 def _lost_peer(error: Exception, text: str) -> str | None:

@@ -15,6 +15,7 @@ from mmaddp.utils import UserError
 from .runner.weights import check_local
 
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}
+_ONE_OPTIMIZER = 'MMDistributedDataParallel'
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
 
 
@@ -37,10 +38,28 @@ def preflight(config: Config, stage: str) -> None:
     if config.get('load_from'):
         check_local(config.load_from)
         _check_exists(config.load_from, 'checkpoint')
+    if config.get('launcher', 'none') != 'none' and stage == 'train':
+        _check_wrapper(config)
     if get_device() == 'cpu':
         check_runs_on_cpu(config, trains=stage == 'train')
     elif config.get('launcher', 'none') != 'none' and torch.cuda.is_available():
         _check_gpu_count()
+
+
+def _check_wrapper(config: Config) -> None:
+    """Refuse several optimizers under a wrapper that knows of one."""
+    wrapper = (config.get('model_wrapper_cfg') or {}).get('type', _ONE_OPTIMIZER)
+    parts = [key for key, value in (config.get('optim_wrapper') or {}).items() if _is_part(value)]
+    if parts and wrapper == _ONE_OPTIMIZER and not config.get('strategy'):
+        raise UserError(
+            f'optim_wrapper has the parts {", ".join(parts)}, which several processes train with '
+            "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel'): give "
+            '--cfg-options model_wrapper_cfg.type=MMSeparateDistributedDataParallel'
+        )
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, dict) and 'optimizer' in value
 
 
 def _datasets(config: Any, source: str) -> Iterator[tuple[str, dict]]:

@@ -2,6 +2,7 @@ import base64
 import re
 
 import numpy as np
+
 from mmaddp.apis.curves import draw_curves
 from mmaddp.apis.html_report import HtmlReport
 from mmaddp.apis.pictures import write_png

@@ -164,3 +164,17 @@ def vitdet_shapes(cascade: bool = False, classes: int = 3, out: int = 16, fc: in
 
 def on_meta(shapes: dict) -> dict:
     return {name: torch.empty(shape, device='meta') for name, shape in shapes.items()}
+
+
+def whole(model):
+    """What a pre-training is made of, its frozen parts included."""
+    return {**model.state_dict(), **model.frozen_state()}
+
+
+def equal(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def bare(state, part):
+    prefix = f'{part}.'
+    return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmaddp.diffusion import MaskSchedule, masks_from_noise
+from mmaddp.utils import UserError
 
 SCHEDULE = MaskSchedule()
 
@@ -57,6 +58,20 @@ def test_the_fixed_ratio_masks_half():
     schedule = MaskSchedule(fixed_ratio=0.5)
     assert schedule.sample() == (0, 0)
     assert schedule.num_masked(0, 256) == 128
+
+
+def test_ratios_that_mask_nothing_are_refused():
+    for settings, told in (
+        (dict(fixed_ratio=0), r'fixed_ratio=0: must be in \(0, 1\]'),
+        (dict(fixed_ratio=1.5), 'fixed_ratio=1.5'),
+        (dict(fixed_ratio=-0.5), 'fixed_ratio=-0.5'),
+        (dict(min_ratio=0), 'min_ratio=0: must be above 0 and at most 0.9999'),
+        (dict(min_ratio=1), 'min_ratio=1'),
+    ):
+        with pytest.raises(UserError, match=f'mask_schedule.{told}'):
+            MaskSchedule(**settings)
+    assert MaskSchedule(fixed_ratio=1).num_masked(0, 256) == 256
+    assert MaskSchedule(min_ratio=0.9998).sample() == (0, 0)
 
 
 @given(

@@ -434,6 +434,22 @@ class _Touch:
         return os.mknod, (str(self.path),)
 
 
+@pytest.mark.parametrize(
+    ('model', 'part'),
+    [
+        (dict(backbone=dict(type='mmaddp.ADDPViT')), 'backbone'),
+        (dict(encoder=dict(type='mmaddp.ADDPViT')), 'encoder'),
+        (dict(token_predictor=dict(type='mmaddp.MAGE')), None),
+    ],
+)
+def test_out_of_memory_names_the_part_that_can_recompute(model, part):
+    config = Config(dict(model=model))
+    with pytest.raises(UserError, match=r'^CUDA out of memory\. ') as error, clear_errors(config):
+        raise torch.cuda.OutOfMemoryError('CUDA out of memory.\nMore of it.')
+    found = re.findall(r'model\.(\w+)\.with_cp=True', one_line(error))
+    assert found == ([part] if part else [])
+
+
 def test_a_workers_error_is_told_in_its_own_words():
     wrapped = UserError(
         'Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call '

@@ -4,13 +4,21 @@ import json
 import signal
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_addp import addp, pretraining
+from mmengine.optim import OptimWrapper
+from tiny_addp import addp, pretraining, tiny_addp
+from tiny_faults import train_to_the_error
 from tiny_processes import in_processes, wrap_parts_that_differ
 from tiny_runs import last_checkpoint, run_training, write_pictures
+from torch.distributed.fsdp import FullyShardedDataParallel
+
+from mmaddp.checkpoints import convert_checkpoint
+from mmaddp.engine import CheckpointHook, FSDPStrategy
+from mmaddp.utils import UserError
 
 # A learning rate, a decay and a norm at which an error in any of the three would show.
 OPTIMIZER = {
@@ -84,6 +92,108 @@ def test_a_sharded_run_that_was_killed_goes_on(tmp_path, pictures, work_dirs):
     )
     for name, tensor in whole.items():
         assert torch.equal(resumed[name], tensor), name
+
+
+def start_from(path: Path, pictures: Path, work_dir: Path) -> Config:
+    """A sharded training by two processes of one step, at a learning rate of zero."""
+    config = config_of(pictures, work_dir, 2, **SHARDED, load_from=str(path))
+    config.train_cfg.max_iters, config.optim_wrapper.optimizer.lr = 1, 0.0
+    for part in ('tokenizer', 'token_predictor'):
+        del config.model[part]['init_cfg']
+    return config
+
+
+def test_a_sharded_run_starts_from_the_authors_file(tmp_path, pictures):
+    model = tiny_addp(seed=2, img_size=32)
+    ours = {**model.state_dict(), **model.frozen_state()}
+    path = tmp_path / 'addp.pth'
+    torch.save({'model': convert_checkpoint(ours, target='official')}, path)
+    assert in_processes(2, run_training, start_from(path, pictures, tmp_path / 'run')) == [0, 0]
+    end = last_checkpoint(tmp_path / 'run')['state_dict']
+    assert end.keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(end[name], tensor), name
+
+
+@pytest.mark.parametrize(
+    ('prefix', 'message'),
+    [
+        ('teacher.', 'none of its'),
+        # Without the frozen parts, which stay random.
+        ('', 'model.tokenizer.init_cfg is not set'),
+    ],
+)
+def test_a_sharded_run_refuses_what_does_not_fill_it(tmp_path, pictures, prefix, message):
+    path = tmp_path / 'other.pth'
+    state = tiny_addp(seed=2, img_size=32).state_dict()
+    torch.save({'state_dict': {prefix + name: tensor for name, tensor in state.items()}}, path)
+    config = start_from(path, pictures, tmp_path / 'run')
+    assert in_processes(2, train_to_the_error, config, str(tmp_path / 'errors')) == [0, 0]
+    told = [(tmp_path / f'errors{rank}').read_text() for rank in (0, 1)]
+    assert told[0] == told[1]
+    assert message in told[0]
+
+
+def accumulating(counts: int, done: int) -> mock.Mock:
+    """A sharded runner of 3 epochs of 4 iterations, ``done`` of them behind it."""
+    wrapper = OptimWrapper(
+        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1), accumulative_counts=counts
+    )
+    wrapper.initialize_count_status(torch.nn.Identity(), done, 12)
+    model = mock.Mock(spec=FullyShardedDataParallel)
+    settings = dict(max_iters=12, iter=done - 1, train_dataloader=range(4))
+    return mock.Mock(model=model, optim_wrapper=wrapper, **settings)
+
+
+@pytest.mark.parametrize(
+    ('counts', 'settings', 'refused'),
+    [
+        (2, dict(by_epoch=False, interval=3), 'every 3 iterations'),
+        (3, dict(by_epoch=False, interval=3), None),
+        (2, dict(by_epoch=True, interval=1), None),
+        (3, dict(by_epoch=True, interval=1), 'every 1 epochs of 4 iterations'),
+        # The last checkpoint comes after a step.
+        (5, dict(by_epoch=True, interval=3), None),
+        (2, dict(by_epoch=False, interval=4, save_begin=3), 'every 4 iterations'),
+    ],
+)
+def test_a_sharded_run_whose_checkpoints_would_part_a_step_does_not_start(
+    tmp_path, counts, settings, refused
+):
+    runner = accumulating(counts, done=0)
+    runner.work_dir = str(tmp_path)
+    runner.message_hub.runtime_info = {}
+    hook = CheckpointHook(**settings)
+    if refused is None:
+        hook.before_train(runner)
+        return
+    with pytest.raises(UserError, match=f'{refused}.*accumulative_counts={counts} '):
+        hook.before_train(runner)
+
+
+def test_a_sharded_run_saves_nothing_inside_a_step():
+    """No process waits for another: nothing has been sent yet."""
+    hook, runner = CheckpointHook(by_epoch=False, interval=3), accumulating(2, done=3)
+    with (
+        mock.patch('mmaddp.engine.hooks.checkpoint_hook.all_reduce') as sent,
+        pytest.raises(UserError, match='accumulative_counts=2 iterations'),
+    ):
+        hook._save_checkpoint_with_step(runner, 3, {})
+    sent.assert_not_called()
+    runner.save_checkpoint.assert_not_called()
+
+
+@pytest.mark.parametrize(('counts', 'factor'), [(1, 1 / 16), (16, 1)])
+def test_a_sharded_runs_learning_rate_scales_with_an_optimizer_step(tmp_path, counts, factor):
+    strategy = FSDPStrategy.__new__(FSDPStrategy)
+    strategy._auto_scale_lr = {'enable': True, 'base_batch_size': 64}
+    strategy.dispatch_kwargs = {'train_micro_batch_size_per_gpu': 2}
+    strategy._world_size = 2
+    strategy.logger = mock.Mock()
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    strategy.optim_wrapper = OptimWrapper(optimizer, accumulative_counts=counts)
+    strategy._scale_lr()
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.5 * factor)
 
 
 def test_frozen_parts_are_not_broadcast():

@@ -88,7 +88,12 @@ def test_a_run_starts_from_the_authors_file(tmp_path):
     settings = {'optim_wrapper.optimizer.lr': 0.0, 'load_from': str(official)}
     config = pretraining(pictures, tmp_path / 'run', by_epoch=False, **settings)
     config.param_scheduler = None
+    for part in ('tokenizer', 'token_predictor'):
+        del config.model[part]['init_cfg']
     run_training(config)
     end = last_checkpoint(tmp_path / 'run')['state_dict']
     assert end.keys() == model.state_dict().keys()
     assert all(torch.equal(end[name], value) for name, value in model.state_dict().items())
+    # Its checkpoints lack the frozen parts, which would be random from here on.
+    with pytest.raises(UserError, match=r'^model\.tokenizer\.init_cfg is not set .* to resume'):
+        run_training(config, resume=True)

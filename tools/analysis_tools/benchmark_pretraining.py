@@ -2,8 +2,9 @@
 
 `plain` is the paper's pseudocode taken at its word: the token predictor twice, one batch after the
 other; attention with its (N, N) weights in memory; convolutions over pixels that are copies of one
-another. `package` is this package's step, with the options that are given. `tokens` has the tokens
-of the images computed ahead. The forms take turns, so that a busy machine slows all of them.
+another. It is written here, to have something to compare with, and is not the authors' code.
+`package` is this package's step, with the options that are given. `tokens` has the tokens of the
+images computed ahead. The forms take turns, so that a busy machine slows all of them.
 
     python tools/analysis_tools/benchmark_pretraining.py --batch-size 2 --out addp.json
 """
@@ -16,7 +17,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Callable
 from unittest import mock
 
 import torch
@@ -24,6 +24,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmaddp.apis.benchmark import timed_methods
 from mmaddp.apis.models import build_pretrainer
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.setup import add_config_arguments, load_config
@@ -55,10 +56,10 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
     """Attention with its weights in memory."""
     weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    return weights.softmax(dim=-1) @ v
+    return F.dropout(weights.softmax(dim=-1), dropout_p) @ v
 
 
 def plain_upsample(layer: Upsample, x: Tensor) -> Tensor:
@@ -66,8 +67,11 @@ def plain_upsample(layer: Upsample, x: Tensor) -> Tensor:
     return layer.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
 
 
-def plain_predictions(model: ADDP, z_0: Tensor, *masks: Tensor) -> tuple[Tensor, ...]:
+def plain_predictions(
+    model: ADDP, z_0: Tensor, mask_t: Tensor, mask_other: Tensor
+) -> tuple[Tensor, ...]:
     """The token predictor, pass by pass."""
+    masks = model.prediction_masks(mask_t, mask_other)
     with torch.no_grad():
         return tuple(model.token_predictor(z_0, mask) for mask in masks)
 
@@ -121,21 +125,8 @@ class TrainingStep:
         """Have the steps of algorithm 1 tell when they end."""
         self.seconds: dict[str, float] = {}
         self.last = self.now()
-        with mock.patch.multiple(self.model, create=True, **self.timed_methods()):
+        with mock.patch.multiple(self.model, create=True, **timed_methods(self.model, self.mark)):
             yield self.seconds
-
-    def timed_methods(self) -> dict:
-        """The model's ``timed_steps``, each followed by a mark."""
-
-        def timed(name: str) -> Callable:
-            def method(*args: Tensor) -> object:
-                result = getattr(ADDP, name)(self.model, *args)
-                self.mark(name)
-                return result
-
-            return method
-
-        return {name: timed(name) for name in ADDP.timed_steps}
 
     def now(self) -> float:
         """The time, when the device is done."""
@@ -150,7 +141,11 @@ class TrainingStep:
 
 
 def compare(args: argparse.Namespace) -> dict:
-    """Median seconds of each part, images a second, and the losses of equal masks."""
+    """Median seconds of each part, images a second, and the losses of equal masks.
+
+    Each step changes the weights for the form that comes next, and dropout is drawn by each form in
+    its own way: the losses are the same with a learning rate of zero and no dropout alone.
+    """
     step = TrainingStep(args)
     runs: dict[str, list] = {form: [] for form in FORMS}
     for number in range(args.warmup + args.runs):

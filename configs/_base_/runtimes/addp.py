@@ -1,12 +1,8 @@
-# ADDP's pre-training as it is watched: the loss by mask ratio in the log, reconstructions,
-# predictions and samples in work_dir/visualizations, all of it in TensorBoard too.
+# ADDP's pre-training as it is watched: the loss by mask ratio in the log; reconstructions,
+# predictions and samples in work_dir/visualizations.
 _base_ = './pretrain.py'
 
 custom_hooks = [
     dict(type='mmaddp.LossByMaskRatioHook'),
     dict(type='mmaddp.PretrainVisualizationHook', interval=1000),
 ]
-visualizer = dict(
-    type='UniversalVisualizer',
-    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
-)

@@ -1,35 +1,7 @@
-# MAGE's released command: base learning rate 1.5e-4 times 4096 / 256, 40 of 1600 epochs of warm-up,
-# gradients clipped at 3.0; no weight decay on norms, biases and other one-dimensional parameters.
-_base_ = '../runtimes/pretrain.py'
+# MAGE's released command: ADDP's, with a base learning rate of 1.5e-4 times 4096 / 256.
+_base_ = './addp_1600e.py'
 
-optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    dtype='float16',
-    optimizer=dict(type='AdamW', lr=2.4e-3, betas=(0.9, 0.95), weight_decay=0.05),
-    clip_grad=dict(max_norm=3.0),
-    constructor='mmaddp.WeightDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(flat_decay_mult=0.0),
-)
-
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=40,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.0,
-        by_epoch=True,
-        begin=40,
-        end=1600,
-        convert_to_iter_based=True,
-    ),
-]
-
-train_cfg = dict(by_epoch=True, max_epochs=1600)
+optim_wrapper = dict(optimizer=dict(lr=2.4e-3))
 default_hooks = dict(checkpoint=dict(interval=10))
-auto_scale_lr = dict(base_batch_size=4096)
+# ADDP's pictures are of ADDP alone.
+custom_hooks = [dict(type='mmaddp.LossByMaskRatioHook')]

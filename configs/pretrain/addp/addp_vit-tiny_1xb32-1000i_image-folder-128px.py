@@ -4,7 +4,7 @@
 _base_ = [
     '../../_base_/models/addp_vit-b.py',
     '../../_base_/datasets/image-folder_128_pretrain.py',
-    '../../_base_/runtimes/addp.py',
+    '../../_base_/schedules/pretrain-tiny_1000i.py',
 ]
 
 model = dict(
@@ -26,20 +26,7 @@ model = dict(
     ),
 )
 
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05),
-    clip_grad=dict(max_norm=3.0),
-    constructor='mmaddp.WeightDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(flat_decay_mult=0.0),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=50, end=1000),
+custom_hooks = [
+    dict(type='mmaddp.LossByMaskRatioHook'),
+    dict(type='mmaddp.PretrainVisualizationHook', interval=250),
 ]
-train_cfg = dict(by_epoch=False, max_iters=1000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))
-custom_hooks = _base_.custom_hooks
-custom_hooks[1].interval = 250
-log_processor = dict(by_epoch=False)
-auto_scale_lr = dict(base_batch_size=32)

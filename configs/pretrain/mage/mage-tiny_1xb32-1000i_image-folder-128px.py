@@ -2,7 +2,7 @@
 # TOKENIZER=…. Sizes, learning rate and length are no paper's; the objective is MAGE's.
 _base_ = [
     '../../_base_/datasets/image-folder_128_pretrain.py',
-    '../../_base_/runtimes/pretrain.py',
+    '../../_base_/schedules/pretrain-tiny_1000i.py',
 ]
 
 model = dict(
@@ -26,18 +26,4 @@ model = dict(
     label_smoothing=0.1,
 )
 
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05),
-    clip_grad=dict(max_norm=3.0),
-    constructor='mmaddp.WeightDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(flat_decay_mult=0.0),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=50, end=1000),
-]
-train_cfg = dict(by_epoch=False, max_iters=1000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))
-log_processor = dict(by_epoch=False)
-auto_scale_lr = dict(base_batch_size=32)
+custom_hooks = [dict(type='mmaddp.LossByMaskRatioHook')]

@@ -1,22 +1,5 @@
 _base_ = [
+    '../../_base_/models/mage_vit-b.py',
     '../../_base_/datasets/imagenet_256_pretrain.py',
     '../../_base_/schedules/mage_1600e.py',
 ]
-
-model = dict(
-    type='mmaddp.MAGETrainer',
-    tokenizer=dict(
-        type='mmaddp.VQGAN',
-        init_cfg=dict(
-            type='Pretrained', checkpoint='{{$TOKENIZER:checkpoints/vqgan_jax_strongaug.ckpt}}'
-        ),
-    ),
-    token_predictor=dict(
-        type='mmaddp.MAGE',
-        encoder='base',
-        # The released decoder has 16 heads here too.
-        decoder=dict(embed_dims=768, num_layers=8, num_heads=16),
-        drop_rate=0.1,
-    ),
-    label_smoothing=0.1,
-)

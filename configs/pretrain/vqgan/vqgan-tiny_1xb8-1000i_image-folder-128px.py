@@ -2,7 +2,7 @@
 # and quantisation losses alone. No number is a paper's.
 _base_ = [
     '../../_base_/datasets/image-folder_128_pretrain.py',
-    '../../_base_/runtimes/pretrain.py',
+    '../../_base_/schedules/pretrain-tiny_1000i.py',
 ]
 
 model = dict(
@@ -16,15 +16,9 @@ model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
 train_dataloader = dict(batch_size=8)
 
 optim_wrapper = dict(
+    _delete_=True,
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)),
     clip_grad=dict(max_norm=1.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=50, end=1000),
-]
-train_cfg = dict(by_epoch=False, max_iters=1000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))
-log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=8)

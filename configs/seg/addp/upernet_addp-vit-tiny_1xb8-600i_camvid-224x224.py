@@ -28,7 +28,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05),
     constructor='mmaddp.LayerDecayOptimWrapperConstructor',
-    # Nothing is pre-trained, so nothing has to be kept.
+    # From scratch, unless model.backbone.init_cfg names an encoder: all layers learn alike.
     paramwise_cfg=dict(layer_decay_rate=1.0),
     clip_grad=dict(max_norm=1.0),
 )

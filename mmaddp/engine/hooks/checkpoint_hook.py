@@ -14,9 +14,10 @@ from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmaddp.registry import HOOKS
-from mmaddp.utils import atomic_write
+from mmaddp.utils import UserError, atomic_write
 
 
 @HOOKS.register_module()
@@ -25,10 +26,26 @@ class CheckpointHook(MMEngineCheckpointHook):
 
     In the middle of a cycle of gradient accumulation the gradients so far are saved too. With
     several processes each has its own, which one file cannot hold: they are averaged first, as the
-    step at the cycle's end would.
+    step at the cycle's end would. A sharded model's cannot be saved: its checkpoints must come at
+    the end of a cycle.
     """
 
     _averaged_at = -1
+
+    def before_train(self, runner: Any) -> None:
+        """Prepare the work folder.
+
+        Raises:
+            UserError: The model is sharded and a checkpoint would come in the middle of a cycle.
+        """
+        super().before_train(runner)
+        if not _is_sharded(runner) or self.interval <= 0:
+            return
+        length = len(runner.train_dataloader) if self.by_epoch else 1
+        saves = range(self.save_begin * length, runner.max_iters, self.interval * length)
+        counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        if any(save % counts for save in saves):
+            raise self._in_middle_of_cycle(runner)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Take up the gradients of an unfinished cycle."""
@@ -104,9 +121,22 @@ class CheckpointHook(MMEngineCheckpointHook):
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
 
+    def _in_middle_of_cycle(self, runner: Any) -> UserError:
+        every = f'every {self.interval} {"epochs" if self.by_epoch else "iterations"}'
+        if self.by_epoch:
+            every += f' of {len(runner.train_dataloader)} iterations'
+        return UserError(
+            'a sharded training cannot save gradients in the middle of their accumulation: let '
+            f'default_hooks.checkpoint.interval ({every}), and what else saves, come at multiples '
+            f'of optim_wrapper.accumulative_counts={runner.optim_wrapper._accumulative_counts} '
+            'iterations'
+        )
+
     def _average_gradients(self, runner: Any) -> None:
         if not _in_cycle(runner) or self._averaged_at == runner.iter:
             return
+        if _is_sharded(runner):
+            raise self._in_middle_of_cycle(runner)
         self._averaged_at = runner.iter
         parameters = [p for p in _bare(runner.model).parameters() if p.requires_grad]
         # A branch that no sample of this process needed has no gradient here, but may elsewhere.
@@ -140,6 +170,10 @@ def _values(owner: Any, name: str) -> list[str]:
 
 def _bare(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
+
+
+def _is_sharded(runner: Any) -> bool:
+    return isinstance(runner.model, FullyShardedDataParallel)
 
 
 def _in_cycle(runner: Any) -> bool:

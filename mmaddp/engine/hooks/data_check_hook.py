@@ -1,4 +1,4 @@
-"""Labels that no class of the model stands for, found before they reach the loss."""
+"""Frozen parts without weights and labels without a class, found before they reach the loss."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _HEADS = ('decode_head', 'bbox_head', 'head')
 class DataCheckHook(Hook):
     """Check the labels of each training batch against the model's ``num_classes``.
 
+    Before the first one, a pre-training must have the weights of its frozen parts.
+
     A label out of range is a wrong loss or, on a GPU, an assertion in a kernel that names nothing.
     Semantic maps, classes of boxes and image labels are looked at; they are on the CPU still.
     """
@@ -33,9 +35,11 @@ class DataCheckHook(Hook):
         """Find the model's number of classes, and let the dataset look at the model if it can.
 
         Raises:
-            UserError: The dataset was made for another model.
+            UserError: Nothing has filled a frozen part, or the dataset was made for another model.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if hasattr(model, 'check_filled'):
+            model.check_filled()
         for part in leaves(runner.train_dataloader.dataset):
             if hasattr(part, 'check_model'):
                 part.check_model(model)

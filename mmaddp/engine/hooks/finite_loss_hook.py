@@ -10,7 +10,9 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from torch import nn
 
+from mmaddp.engine.optimizers.grouping_constructor import original_name
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError, atomic_write
 
@@ -33,6 +35,7 @@ class FiniteLossHook(Hook):
     """
 
     priority = 'VERY_HIGH'
+    _iteration = 0
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -43,10 +46,9 @@ class FiniteLossHook(Hook):
             UserError: It is not finite; names the iteration and the batch's files. All of them
                 are listed in ``work_dir``.
         """
+        self._iteration = runner.iter + 1
         fault = _fault(outputs or {})
-        faulty = torch.tensor(int(fault is not None))
-        all_reduce(faulty)
-        if not faulty:
+        if not _in_any_process(fault):
             return
         own = (fault, paths_of(data_batch)) if fault else None
         faults = [one for one in all_gather_object(own) if one]
@@ -59,23 +61,37 @@ class FiniteLossHook(Hook):
             f'the batch was {shown}: {_REMEDY}'
         )
 
-    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+    def before_checkpoint(self, runner: Any) -> None:
         """Look at the weights: a gradient may overflow where the loss is still finite.
 
+        All processes look at their own, each at its shards where the model is sharded.
+
         Raises:
-            UserError: A weight is not finite; nothing is written.
+            UserError: A weight is not finite, in any of the processes; nothing is written.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        # Buffers may hold infinities on purpose, such as masks of attention.
-        buffers = {name for name, _ in model.named_buffers()}
-        for name, value in checkpoint['state_dict'].items():
-            if name in buffers or not torch.is_tensor(value) or torch.isfinite(value).all():
-                continue
-            raise UserError(
-                f'iteration {checkpoint["meta"]["iter"]}: the weight {name} is not finite, so '
-                'this checkpoint is not written: set optim_wrapper.clip_grad.max_norm or lower '
-                'optim_wrapper.optimizer.lr; then go on from the last one with --resume'
-            )
+        own = _weight_not_finite(model)
+        if not _in_any_process(own):
+            return
+        name = next(one for one in all_gather_object(own) if one)
+        raise UserError(
+            f'iteration {self._iteration}: the weight {name} is not finite, so this checkpoint '
+            'is not written: set optim_wrapper.clip_grad.max_norm or lower '
+            'optim_wrapper.optimizer.lr; then go on from the last one with --resume'
+        )
+
+
+def _in_any_process(fault: str | None) -> bool:
+    found = torch.tensor(int(fault is not None))
+    all_reduce(found)
+    return bool(found)
+
+
+def _weight_not_finite(model: nn.Module) -> str | None:
+    """The first parameter; buffers may hold infinities on purpose, such as masks of attention."""
+    names = (name for name, p in model.named_parameters() if not torch.isfinite(p).all())
+    name = next(names, None)
+    return name and original_name(name)
 
 
 def _fault(outputs: dict) -> str | None:

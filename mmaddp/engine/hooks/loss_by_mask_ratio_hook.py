@@ -18,8 +18,8 @@ class LossByMaskRatioHook(Hook):
     """Log the loss in bins of the mask ratio, such as ``loss_by_ratio/0.5-0.6``.
 
     The loss of one iteration says little, for more masked tokens are harder to predict and each
-    batch draws its own ratio (figure 12). What is logged is MMEngine's mean of the last values of
-    each bin; batches of all processes count. The values are part of the checkpoint.
+    batch draws its own ratio (figure 12). What is logged is MMEngine's mean of the last iterations
+    of each bin; batches of all processes count. The values are part of the checkpoint.
     """
 
     priority = 'VERY_HIGH'
@@ -31,8 +31,14 @@ class LossByMaskRatioHook(Hook):
         if not outputs or 'mask_ratio' not in outputs:
             return
         own = torch.stack([torch.as_tensor(outputs[key]).float() for key in ('mask_ratio', 'loss')])
+        bins: dict[str, list[float]] = {}
         for ratio, loss in (each.tolist() for each in all_gather(own.detach())):
-            runner.message_hub.update_scalar(f'train/loss_by_ratio/{bin_of(ratio)}', loss)
+            bins.setdefault(bin_of(ratio), []).append(loss)
+        for name, losses in bins.items():
+            # MMEngine divides the sum of a window's values by the sum of their counts.
+            runner.message_hub.update_scalar(
+                f'train/loss_by_ratio/{name}', sum(losses), count=len(losses)
+            )
 
 
 def bin_of(ratio: float) -> str:

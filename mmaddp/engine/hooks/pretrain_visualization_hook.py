@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,11 @@ from torchvision.utils import make_grid
 from mmaddp.diffusion import masks_from_noise
 from mmaddp.diffusion.sampler import ImageNoise, Sampler
 from mmaddp.engine.data import PositionedIndex, keep_random_state
+from mmaddp.models.inspection import evaluating, grey_out
 from mmaddp.registry import HOOKS
 from mmaddp.utils import atomic_write
 
 FOLDER = 'visualizations'
-GREY = 0.5
 
 
 @HOOKS.register_module()
@@ -79,7 +77,7 @@ class PretrainVisualizationHook(Hook):
     def draw(self, runner: Any) -> None:
         """Draw both grids."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        with keep_random_state(), evaluation_mode(model), torch.no_grad():
+        with keep_random_state(), evaluating(model), torch.no_grad():
             inputs = self._inputs(model, runner.train_dataloader.dataset)
             views = views_of_prediction(model, inputs, *self._masks(model, inputs))
             rows = torch.stack(views, dim=1).flatten(0, 1)
@@ -147,19 +145,5 @@ def views_of_prediction(
     decode, embed = model.tokenizer.decode, model.tokenizer.embed
     reconstruction = decode(embed(z_0))
     predicted = decode(embed(torch.where(mask_t, likeliest, z_0)))
-    stride = model.tokenizer.stride
-    hidden = mask_t.view(-1, 1, x_t.shape[-2] // stride, x_t.shape[-1] // stride)
-    hidden = hidden.repeat_interleave(stride, 2).repeat_interleave(stride, 3)
-    seen = reconstruction.masked_fill(hidden, GREY)
+    seen = grey_out(reconstruction, mask_t)
     return [*([inputs] if inputs.is_floating_point() else []), reconstruction, seen, x_t, predicted]
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Have a model in evaluation mode, and then again as it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -12,6 +12,9 @@ from mmengine.dist import init_dist
 
 from mmaddp.utils import UserError
 
+# The main process measures a whole folder of images alone while the others wait.
+_HOURS_OF_WAITING = 24
+
 _LAUNCHER_VARIABLES = {
     'pytorch': {'RANK': 'RANK', 'WORLD_SIZE': 'WORLD_SIZE', 'LOCAL_RANK': 'LOCAL_RANK'},
     'slurm': {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'},
@@ -26,6 +29,8 @@ _LAUNCHER_VARIABLES = {
 def join_processes(launcher: str) -> None:
     """Make a tool's process one of those that the launcher has started.
 
+    They may wait for each other for hours, unlike those of a training.
+
     Args:
         launcher: 'pytorch', 'slurm' or 'mpi'; 'none' for a process alone.
 
@@ -34,10 +39,11 @@ def join_processes(launcher: str) -> None:
     """
     if launcher == 'none':
         return
+    timeout = _HOURS_OF_WAITING * 3600
     if get_device() == 'cpu':
-        init_cpu_process_group(launcher)
+        init_cpu_process_group(launcher, timeout)
     else:
-        init_dist(launcher)
+        init_dist(launcher, timeout=timeout)
 
 
 def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.optim import OptimWrapper
+from torch import nn
 
+from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.engine.data import make_resumable
 
 from .resume import check_agreement, remove_leftovers, resolve_resume
+from .weights import check_local, check_weights
 
 _LOOPS = {True: 'mmaddp.EpochBasedTrainLoop', False: 'mmaddp.IterBasedTrainLoop'}
 
@@ -33,6 +39,28 @@ class ReproducibleRunner:
     @property
     def _skips_corrupt_images(self) -> bool:
         return bool(self.cfg.get('skip_corrupt_images'))
+
+    def read_fitting(
+        self, filename: str, model: nn.Module, tensors: Mapping[str, torch.Tensor]
+    ) -> dict[str, Any]:
+        """Read the file of ``load_from``, of any known layout, without executing code from it.
+
+        Args:
+            filename: The file.
+            model: The model that is to be filled, not wrapped.
+            tensors: What the whole model's ``state_dict()`` has; only names and shapes are looked
+                at.
+
+        Raises:
+            UserError: The file is elsewhere, missing, truncated, of another model or of another
+                size, or holds what could run code.
+        """
+        check_local(filename)
+        checkpoint = read_model_checkpoint(filename, tensors)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        trains = isinstance(self.optim_wrapper, OptimWrapper)
+        check_weights(model, checkpoint['state_dict'], filename, not trains, tensors)
+        return checkpoint
 
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks and those that belong to the runner's own ways."""

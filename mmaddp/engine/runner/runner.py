@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
-from mmengine.dist import is_distributed, master_only
+from mmengine.dist import is_distributed, is_main_process
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
-from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.engine.data import guard_evaluation
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
@@ -22,7 +20,8 @@ from mmaddp.utils import atomic_write
 from .launch import init_cpu_process_group
 from .reproducible import ReproducibleRunner
 from .resume import read_meta
-from .weights import check_local, check_weights
+from .step_size import base_of_batches
+from .weights import check_local
 
 
 @RUNNERS.register_module()
@@ -73,13 +72,7 @@ class Runner(ReproducibleRunner, MMEngineRunner):
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate by the images of one optimizer step over ``base_batch_size``."""
-        if auto_scale_lr and auto_scale_lr.get('enable'):
-            accumulated = getattr(optim_wrapper, '_accumulative_counts', 1)
-            if accumulated > 1:
-                self.logger.info(f'One optimizer step sees {accumulated} batches.')
-            base = auto_scale_lr['base_batch_size'] / accumulated
-            auto_scale_lr = {**auto_scale_lr, 'base_batch_size': base}
-        super().scale_lr(optim_wrapper, auto_scale_lr)
+        super().scale_lr(optim_wrapper, base_of_batches(auto_scale_lr, optim_wrapper))
 
     def load_checkpoint(
         self, filename: str, map_location: Any = 'cpu', strict: bool = False, **kwargs: Any
@@ -99,22 +92,20 @@ class Runner(ReproducibleRunner, MMEngineRunner):
             checkpoint['meta'].pop('config', None)
             return checkpoint
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        checkpoint = read_model_checkpoint(filename, model.state_dict())
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        weights = checkpoint.get('state_dict', checkpoint)
-        check_weights(model, weights, filename, complete=not self._is_training)
+        checkpoint = self.read_fitting(filename, model, model.state_dict())
         _load_checkpoint_to_model(model, checkpoint, strict)
         self._has_loaded = True
         self.logger.info(f'Loaded the weights of {filename}')
         return checkpoint
 
-    @property
-    def _is_training(self) -> bool:
-        return isinstance(self.optim_wrapper, OptimWrapper)
-
-    @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Write a checkpoint: a reader finds the whole of it or nothing."""
+        """Write a checkpoint: a reader finds the whole of it or nothing.
+
+        Hooks that have a method ``before_checkpoint`` may refuse it in all processes.
+        """
+        self.call_hook('before_checkpoint')
+        if not is_main_process():
+            return
         if '://' in str(out_dir):
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return

@@ -26,7 +26,11 @@ def check_local(path: object) -> None:
 
 
 def check_weights(
-    model: nn.Module, weights: Mapping[str, torch.Tensor], path: str, complete: bool
+    model: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    path: str,
+    complete: bool,
+    tensors: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Check names and shapes of ``weights`` against the model's.
 
@@ -37,6 +41,7 @@ def check_weights(
         complete: Whether names must be the same on both sides, as for testing. Otherwise a new
             head may stay as it was initialised, and a head for other classes may differ in shape.
             A frozen part may be absent from the file as a whole in either case.
+        tensors: The model's tensors by name where ``state_dict()`` does not give the whole ones.
 
     Raises:
         UserError: Nothing fits, most shapes differ (a checkpoint of another size), a frozen part
@@ -44,10 +49,10 @@ def check_weights(
             over or differs.
     """
     while isinstance(model, BaseTTAModel):
-        model = model.module
+        model, tensors = model.module, None
     frozen = _frozen_tensors(model, weights)
     _refuse_unlike_frozen(frozen, weights, path)
-    wanted = {**model.state_dict(), **frozen}
+    wanted = {**(model.state_dict() if tensors is None else tensors), **frozen}
     shared = wanted.keys() & weights.keys()
     if not shared:
         raise UserError(

@@ -15,6 +15,7 @@ from torch.distributed.fsdp.api import FullOptimStateDictConfig
 from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 
 from mmaddp.engine.runner.launch import init_cpu_process_group
+from mmaddp.engine.runner.step_size import base_of_batches
 from mmaddp.models.layers import Block
 from mmaddp.registry import STRATEGIES
 
@@ -46,6 +47,12 @@ class FSDPStrategy(MMEngineFSDPStrategy):
             init_cpu_process_group(launcher, kwargs.get('timeout'))
         super()._setup_distributed(launcher, backend, **kwargs)
 
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model and note its tensors, whose shapes no shard has."""
+        model = super().build_model(model)
+        self.whole_tensors = {n: t.to('meta') for n, t in model.state_dict().items()}
+        return model
+
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         os.environ.setdefault('LOCAL_RANK', '0')
         on_cpu = get_device() == 'cpu'
@@ -76,6 +83,10 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         if wrapper.clip_grad_kwargs and wrapper.grad_name == 'grad_norm':
             wrapper.clip_func = _clip_over_shards(model)
         return wrapper
+
+    def _scale_lr(self) -> None:
+        self._auto_scale_lr = base_of_batches(self._auto_scale_lr, self.optim_wrapper)
+        super()._scale_lr()
 
 
 def _clip_over_shards(model: FullyShardedDataParallel) -> Any:

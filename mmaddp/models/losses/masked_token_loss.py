@@ -12,10 +12,10 @@ def masked_token_loss(
     """Cross entropy on masked places alone, MAGE's equation 1.
 
     Args:
-        logits: (B, N, K), scores of the codes.
+        logits: (B, N, V), scores of the vocabulary.
         ids: (B, N), the tokens.
         mask: (B, N) bool, True at the places that count.
-        label_smoothing: Share of the target that is spread over all K codes.
+        label_smoothing: Share of the target that is spread over all V words.
 
     Returns:
         The mean over all masked places of the batch.

@@ -16,6 +16,7 @@ from mmaddp.utils import UserError, check_choice
 
 from ..layers import Block
 from ..tokenizers.vqgan_layers import Decoder, Encoder
+from .addp_checks import check_parts, check_width
 from .addp_decoder import embed_reliable
 from .frozen import IMAGES_TO_UNIT_RANGE, FrozenTokenizer
 
@@ -54,6 +55,7 @@ class ADDP(FrozenTokenizer, BaseModel):
             compute what one would; else each draws its own, as the authors do.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for tokenizer and token predictor; None
             for what the optimizer wrapper runs the rest in.
+        channels_last: Keep the channels of the tokenizer's convolutions side by side in memory.
         compile: ``dict()`` compiles transformer blocks and the tokenizer's two networks as they are
             first run; its items are arguments of ``torch.compile``. None leaves them.
         data_preprocessor: Must give images in [0, 1], RGB.
@@ -80,6 +82,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         label_smoothing: float = 0.1,
         shared_ratio: bool = False,
         frozen_dtype: str | None = None,
+        channels_last: bool = False,
         compile: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -99,12 +102,15 @@ class ADDP(FrozenTokenizer, BaseModel):
         self.neck = MODELS.build(neck) if neck else None
         self.tokenizer = MODELS.build(tokenizer)
         self.token_predictor = MODELS.build(token_predictor) if token_predictor else None
-        decoder = dict(token_input=token_input != 'none', **decoder)
-        self.decoder = MODELS.build(decoder)
+        if 'token_input' in decoder:
+            raise UserError('model.decoder.token_input: set model.token_input instead')
+        self.decoder = MODELS.build(dict(decoder, token_input=token_input != 'none'))
         if token_input == 'encoder+decoder':
             positions = torch.zeros_like(self.decoder.token_pos_embed)
             self.encoder_token_pos_embed = nn.Parameter(positions.normal_(std=0.02))
         check_parts(self)
+        if channels_last:
+            self.tokenizer.to(memory_format=torch.channels_last)
         if compile is not None:
             compile_networks(self, **compile)
         for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
@@ -142,7 +148,8 @@ class ADDP(FrozenTokenizer, BaseModel):
         """m_t, and m_t+1 (or m_t-1, see ``condition``), which nest (lines 2 and 3)."""
         rank, processes = get_dist_info() if self.shared_ratio else (0, 1)
         direction = 1 if self.condition == 'z_t+1' else -1
-        indices = torch.tensor(self.mask_schedule.sample(direction), device=device)
+        # On the CPU: reading it back from a GPU would wait for the tokenizer there.
+        indices = torch.tensor(self.mask_schedule.sample(direction))
         noise = torch.rand(batch * processes, tokens).to(device)
         if processes > 1:
             broadcast(indices)
@@ -161,14 +168,20 @@ class ADDP(FrozenTokenizer, BaseModel):
     ) -> tuple[Tensor, Tensor]:
         """The distributions of the target z_bar_t-1 and of z_bar_t, (B, N, K) each (line 7).
 
-        Both passes of the token predictor are one batch.
+        Both passes of the token predictor are one batch. The target 'delta' needs only the second,
+        which then stands for both.
         """
         if self.token_predictor is None:
             raise UserError('this model has no token_predictor, which pre-training needs')
-        first, second = (mask_t, mask_other) if self.condition == 'z_t+1' else (mask_other, mask_t)
+        masks = self.prediction_masks(mask_t, mask_other)[self.target_kind == 'delta' :]
         with self.frozen_precision(z_0.device):
-            probs = self.token_predictor(torch.cat([z_0, z_0]), torch.cat([first, second]))
-        return probs.chunk(2)
+            probs = self.token_predictor(z_0.repeat(len(masks), 1), torch.cat(masks))
+        chunks = probs.chunk(len(masks))
+        return chunks[0], chunks[-1]
+
+    def prediction_masks(self, mask_t: Tensor, mask_other: Tensor) -> tuple[Tensor, Tensor]:
+        """What is hidden where z_bar_t-1 is predicted, and where z_bar_t is (table 3)."""
+        return (mask_t, mask_other) if self.condition == 'z_t+1' else (mask_other, mask_t)
 
     @torch.no_grad()
     def synthesize(self, z_t: Tensor, mask_t: Tensor, probs_t: Tensor) -> Tensor:
@@ -211,11 +224,13 @@ class ADDP(FrozenTokenizer, BaseModel):
         maps = self.encoder(images)
         maps = self.neck(maps) if self.neck is not None else maps
         grid = tuple(side // self.tokenizer.stride for side in images.shape[-2:])
-        if maps[-1].shape[-2:] != grid:
+        if maps[-1].ndim != 4 or maps[-1].shape[-2:] != grid:
             raise UserError(
-                f'the encoder gives maps of {tuple(maps[-1].shape[-2:])}, the tokens are a grid of '
-                f'{grid}: set out_indices to a map of stride 16, or a neck that brings it there'
+                f'the encoder gives {tuple(maps[-1].shape)}, not maps (B, C, *{grid}): set '
+                "out_indices to a map of stride 16, out_type='featmap' for a ViT of MMPretrain, or "
+                'a neck that brings it there'
             )
+        check_width(self.decoder, maps[-1].shape[1])
         return maps[-1].flatten(2).transpose(1, 2)
 
     def decode(self, e_t: Tensor | None, z_t: Tensor, mask_t: Tensor) -> Tensor:
@@ -264,34 +279,3 @@ def compile_networks(model: nn.Module, **options: Any) -> None:
     for module in model.modules():
         if isinstance(module, (Block, Encoder, Decoder)):
             module.compile(**options)
-
-
-def check_parts(model: ADDP) -> None:
-    """Refuse parts whose sizes do not fit each other.
-
-    Raises:
-        UserError: Codes or places differ, or the encoder cannot take tokens; names the options.
-    """
-    codes = {'tokenizer': model.tokenizer.num_embeddings}
-    codes['decoder'] = model.decoder.vocabulary.num_codes
-    places = {'decoder': model.decoder.num_patches}
-    if model.token_predictor is not None:
-        codes['token_predictor'] = model.token_predictor.vocabulary.num_codes
-        places['token_predictor'] = model.token_predictor.num_patches
-    for option, sizes in (('num_embeddings', codes), ('num_patches', places)):
-        if len(set(sizes.values())) > 1:
-            told = ', '.join(f'{part} has {size}' for part, size in sizes.items())
-            raise UserError(f'{option} must be the same in all parts of model: {told}')
-    if model.token_input == 'encoder+decoder':
-        takes_tokens = hasattr(model.encoder, 'forward_tokens')
-        if not takes_tokens or model.encoder.embed_dims != model.decoder.embed_dims:
-            raise UserError(
-                "token_input='encoder+decoder' wants a plain ViT as wide as the decoder: set "
-                'decoder.embed_dims to that of the encoder'
-            )
-    width = getattr(model.neck or model.encoder, 'embed_dims', None)
-    if isinstance(width, int) and width != model.decoder.embed.in_features:
-        raise UserError(
-            f'the encoder gives {width} channels, the decoder takes '
-            f'{model.decoder.embed.in_features}: set decoder.in_channels={width}'
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,8 @@ class FrozenParts(nn.Module):
 
     They get no gradient, are no part of ``state_dict()``, nor of what DistributedDataParallel
     averages or broadcasts. They are filled by their own ``init_cfg``, or by a file that holds them:
-    ``load_state_dict`` takes their tensors, all or none of each part's.
+    ``load_state_dict`` takes their tensors, all or none of each part's. ``loaded_parts`` are those
+    that it has filled.
     """
 
     frozen_parts: tuple[str, ...] = ()
@@ -30,11 +32,12 @@ class FrozenParts(nn.Module):
     def freeze(self, *names: str) -> None:
         """Freeze the children of these names; called once, when they exist."""
         self.frozen_parts = names
+        self.loaded_parts: set[str] = set()
         for name in names:
             self.get_submodule(name).requires_grad_(False)
         self._ddp_params_and_buffers_to_ignore = list(self.frozen_state())
         self._register_state_dict_hook(_without_frozen)
-        self.register_load_state_dict_post_hook(_forgive_whole_parts)
+        self.register_load_state_dict_post_hook(_note_whole_parts)
         self.train(self.training)
 
     def frozen_state(self) -> dict[str, Any]:
@@ -71,6 +74,25 @@ class FrozenTokenizer(FrozenParts):
         check_choice('frozen_dtype', name, (None, *DTYPES))
         self.frozen_dtype = name and DTYPES[name]
 
+    def check_filled(self) -> None:
+        """Refuse to train on a frozen part whose weights are the random ones it was built with.
+
+        An ``init_cfg`` that has run counts as filled, whatever its type: who wants a random part
+        says so.
+
+        Raises:
+            UserError: Neither its ``init_cfg`` nor a file has filled a part; names the key.
+        """
+        for name in self.frozen_parts:
+            part = self.get_submodule(name)
+            initialised = getattr(part, 'init_cfg', None) and part.is_init
+            if not initialised and name not in self.loaded_parts:
+                raise UserError(
+                    f'model.{name}.init_cfg is not set and no file that was loaded holds the '
+                    f'{name}, which would stay random: set model.{name}.init_cfg='
+                    "dict(type='Pretrained', checkpoint=…), also to resume"
+                )
+
     @torch.no_grad()
     def tokenize(self, inputs: Tensor) -> Tensor:
         """z_0 = VQ-Encoder(x_0) (algorithm 1, line 5); token ids pass as they are.
@@ -82,16 +104,16 @@ class FrozenTokenizer(FrozenParts):
             (B, N), int64.
 
         Raises:
-            UserError: The images have another number of tokens than the model.
+            UserError: The images are not the square of the model's tokens.
         """
         if not inputs.is_floating_point():
             return inputs.long()
         height, width = inputs.shape[-2:]
-        tokens = height * width // self.tokenizer.stride**2
-        if tokens != self.num_patches:
+        side = math.isqrt(self.num_patches) * self.tokenizer.stride
+        if (height, width) != (side, side):
             raise UserError(
-                f'images of {height} x {width} pixels are {tokens} tokens, the model has '
-                f'num_patches={self.num_patches}: crop them to its size in the pipeline'
+                f'images of {height} x {width} pixels, the model has num_patches='
+                f'{self.num_patches}, {side} x {side} pixels: crop them to that in the pipeline'
             )
         with self.frozen_precision(inputs.device):
             return self.tokenizer.encode(inputs)
@@ -112,10 +134,15 @@ def _without_frozen(module: FrozenParts, state: dict, prefix: str, metadata: dic
         state.pop(prefix + name, None)
 
 
-def _forgive_whole_parts(module: FrozenParts, incompatible: Any) -> None:
-    """A frozen part of which a file has nothing is not missing."""
+def _note_whole_parts(module: FrozenParts, incompatible: Any) -> None:
+    """A frozen part that a file has nothing of is not missing; one that it has whole is filled."""
+    # Sharding puts its name in front of what it misses.
+    absent = {name: name.replace('_fsdp_wrapped_module.', '') for name in incompatible.missing_keys}
     for part in module.frozen_parts:
         names = {f'{part}.{name}' for name in module.get_submodule(part).state_dict()}
-        if names <= set(incompatible.missing_keys):
-            kept = [name for name in incompatible.missing_keys if name not in names]
+        missing = names & set(absent.values())
+        if not missing:
+            module.loaded_parts.add(part)
+        elif missing == names:
+            kept = [name for name in incompatible.missing_keys if absent[name] not in names]
             incompatible.missing_keys[:] = kept

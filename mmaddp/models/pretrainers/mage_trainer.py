@@ -25,15 +25,17 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         token_predictor: :class:`mmaddp.models.MAGE`, which learns.
         mean: Mean of the normal distribution of mask ratios before it is truncated.
         std: Its standard deviation.
-        min_ratio: Smallest mask ratio; so many of the masked tokens are dropped from the encoder.
-        label_smoothing: Share of the target that is spread over all codes.
+        min_ratio: Smallest mask ratio, in (0, 1); so many of the masked tokens are dropped from the
+            encoder.
+        label_smoothing: Share of the target that is spread over all V words, as the authors do.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for what the
             optimizer wrapper runs the rest in.
         data_preprocessor: Must give images in [0, 1], RGB.
         init_cfg: As for any module of MMEngine.
 
     Raises:
-        UserError: The parts have different numbers of codes, or an option does not exist.
+        UserError: The parts have different numbers of codes, or an option does not exist or
+            is out of its range.
     """
 
     def __init__(
@@ -49,6 +51,8 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor or IMAGES_TO_UNIT_RANGE, init_cfg)
+        if not 0 < min_ratio < 1:
+            raise UserError(f'model.min_ratio={min_ratio}: must be in (0, 1)')
         self.mean, self.std, self.min_ratio = mean, std, min_ratio
         self.label_smoothing = label_smoothing
         self.set_frozen_dtype(frozen_dtype)
@@ -81,8 +85,7 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
             raise ValueError(f"mode '{mode}' is not 'loss'")
         ids = self.tokenize(inputs)
         mask, dropped = self.sample_masks(*ids.shape, ids.device)
-        codes = self.token_predictor.vocabulary.num_codes
-        logits = self.token_predictor.logits(ids, mask, dropped)[..., :codes]
+        logits = self.token_predictor.logits(ids, mask, dropped)
         loss = masked_token_loss(logits, ids, mask, self.label_smoothing)
         return dict(loss=loss, mask_ratio=mask[0].float().mean())
 

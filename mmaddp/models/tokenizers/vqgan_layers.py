@@ -37,7 +37,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Encode images of values in [0, 1]; H and W are multiples of 16."""
-        x = self.conv_in(in_fast_layout(images))
+        x = self.conv_in(images)
         for index, level in enumerate(self.down):
             x = level(F.avg_pool2d(x, 2) if index else x)
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
@@ -69,7 +69,7 @@ class Decoder(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Decode to images whose values lie about [0, 1]; they are not clamped."""
-        x = self.mid(self.conv_in(in_fast_layout(embeddings)))
+        x = self.mid(self.conv_in(embeddings))
         for level in reversed(self.up):
             x = level(x)
         return self.conv_out(F.silu(self.norm_out(x)))
@@ -160,11 +160,6 @@ class Upsample(nn.Module):
                 rows, columns = slice(row, row + height), slice(column, column + width)
                 output[:, :, row::2, column::2] = places[:, row, column, :, rows, columns]
         return output
-
-
-def in_fast_layout(x: Tensor) -> Tensor:
-    """Channels side by side on a GPU, whose convolutions are made for it; on a CPU they are not."""
-    return x.contiguous(memory_format=torch.channels_last) if x.is_cuda else x
 
 
 def is_channels_last(x: Tensor) -> bool:

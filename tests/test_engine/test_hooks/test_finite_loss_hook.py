@@ -64,20 +64,23 @@ def test_buffers_may_be_infinite():
             self.register_buffer('mask', torch.tensor([-torch.inf]))
 
     class Runner:
-        model = Masked()
+        model = torch.nn.ModuleDict({'block': Masked()})
 
-    FiniteLossHook().before_save_checkpoint(Runner, {'state_dict': Runner.model.state_dict()})
+    FiniteLossHook().before_checkpoint(Runner)
 
 
-def test_all_processes_end_with_the_files_of_the_one(tmp_path, pictures):
-    """The first process, which saves, had a finite loss of its own."""
-    config = poisoned(pictures, tmp_path / 'run', rank=1)
+@pytest.mark.parametrize(
+    ('after', 'message'), [(False, 'loss is nan'), (True, 'the weight decoder.')]
+)
+def test_all_processes_end_with_the_fault_of_the_one(tmp_path, pictures, after, message):
+    """The first process, which saves, had a finite loss and finite weights of its own."""
+    config = poisoned(pictures, tmp_path / 'run', rank=1, after=after)
     config.train_dataloader.batch_size = 2
     config.launcher = 'pytorch'
     assert in_processes(2, train_to_the_error, config, str(tmp_path / 'errors')) == [0, 0]
     told = [(tmp_path / f'errors{rank}').read_text() for rank in (0, 1)]
     assert told[0] == told[1]
-    assert told[0].startswith('iteration 6: loss is nan')
+    assert told[0].startswith(f'iteration 6: {message}')
     assert_nothing_saved_after_the_first(tmp_path / 'run')
 
 

@@ -42,6 +42,8 @@ def test_all_processes_count():
     assert gather.call_args.args[0].tolist() == pytest.approx([0.55, 2.0])
     means = {name: history.mean() for name, history in hub.log_scalars.items()}
     assert means == {'train/loss_by_ratio/0.5-0.6': 3.0, 'train/loss_by_ratio/0.9-1.0': 3.0}
+    # One value an iteration, so that a window of the log is as long as for one process.
+    assert all(len(history.data[0]) == 1 for history in hub.log_scalars.values())
 
 
 def test_logged_through_a_resumption(tmp_path):

@@ -236,7 +236,7 @@ def test_any_backbone_of_stride_16_can_be_the_encoder():
     model = MODELS.build(addp(encoder=resnet, decoder=decoder))
     assert torch.isfinite(model(IMAGES, mode='loss')['loss'])
     too_coarse = addp(encoder=dict(resnet, out_indices=(3,)), decoder=dict(decoder))
-    with pytest.raises(UserError, match=r'maps of \(2, 2\), the tokens are a grid of \(4, 4\)'):
+    with pytest.raises(UserError, match=r'gives \(2, 512, 2, 2\), not maps \(B, C, \*\(4, 4\)\)'):
         MODELS.build(too_coarse)(IMAGES, mode='loss')
 
 
@@ -264,9 +264,12 @@ def test_parts_that_do_not_fit_are_refused(settings, message):
         MODELS.build(addp(**settings))
 
 
-def test_images_of_another_size_are_refused():
-    with pytest.raises(UserError, match=r'96 x 64 pixels are 24 tokens, .* num_patches=16'):
-        tiny_addp()(torch.rand(1, 3, 96, 64), mode='loss')
+@pytest.mark.parametrize('size', [(96, 64), (128, 32), (72, 64)])
+def test_images_of_another_size_are_refused(size):
+    """Also those with as many tokens: places are those of a square."""
+    told = r'images of {} x {} pixels, the model has num_patches=16, 64 x 64 pixels'.format(*size)
+    with pytest.raises(UserError, match=told):
+        tiny_addp()(torch.rand(1, 3, *size), mode='loss')
 
 
 def test_rows_of_different_counts_are_refused():
@@ -274,3 +277,50 @@ def test_rows_of_different_counts_are_refused():
     mask[0] = True
     with pytest.raises(ValueError, match='equally many places'):
         tiny_addp().decode(None, random_ids(), mask)
+
+
+def test_the_channels_of_an_encoder_s_maps_are_checked():
+    """The stem of a hierarchical backbone is narrower than its maps."""
+    swin = dict(
+        type='mmpretrain.SwinTransformer',
+        arch=dict(embed_dims=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1]),
+        img_size=64,
+        window_size=4,
+        pad_small_map=True,
+        out_indices=(2,),
+    )
+    decoder = dict(type='mmaddp.ADDPDecoder', **ARCH, **SIZES, in_channels=64)
+    model = MODELS.build(addp(encoder=swin, decoder=decoder))
+    assert torch.isfinite(model(IMAGES, mode='loss')['loss'])
+    wrong = MODELS.build(addp(encoder=swin, decoder=dict(decoder, in_channels=16)))
+    with pytest.raises(UserError, match='gives 64 channels, the decoder takes 16'):
+        wrong(IMAGES, mode='loss')
+
+
+def test_a_target_of_tokens_alone_needs_one_prediction():
+    model = tiny_addp(target='delta')
+    batches = []
+    model.token_predictor.register_forward_hook(lambda _, args, __: batches.append(len(args[0])))
+    model(IMAGES, mode='loss')
+    tiny_addp_with_q = tiny_addp()
+    tiny_addp_with_q.token_predictor.register_forward_hook(
+        lambda _, args, __: batches.append(len(args[0]))
+    )
+    tiny_addp_with_q(IMAGES, mode='loss')
+    assert batches == [2, 4]
+
+
+def test_channels_side_by_side_give_the_same_loss():
+    losses = []
+    for channels_last in (False, True):
+        model = tiny_addp(channels_last=channels_last)
+        given_masks(model)
+        losses.append(model(IMAGES, mode='loss')['loss'])
+    torch.testing.assert_close(*losses)
+    assert model.tokenizer.encoder.mid.block_1.conv1.weight.stride(1) == 1
+
+
+def test_where_tokens_go_is_said_once():
+    decoder = dict(type='mmaddp.ADDPDecoder', **ARCH, **SIZES, token_input=False)
+    with pytest.raises(UserError, match=r'set model.token_input instead'):
+        MODELS.build(addp(decoder=decoder))

@@ -12,6 +12,7 @@ from tiny_runs import in_child, last_checkpoint, run_training, write_pictures
 from tiny_scratch import adversarial_training, vqgan_trainer
 
 from mmaddp.engine.optimizers import PartsOptimWrapperConstructor
+from mmaddp.engine.preflight import preflight
 from mmaddp.utils import UserError
 
 PICTURES = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
@@ -82,10 +83,12 @@ def test_training_lowers_the_loss_with_one_optimizer():
 
 
 def test_the_codebook_does_not_collapse():
-    """16 tokens of noise find more than one code."""
-    model = build()
+    """All 8 tokens are nearest to one code; the others come back once they have been dead."""
+    model = build(codebook_usage=dict(trained=True, decay=0.5))
+    model.tokenizer.codebook.data[1:] += 100
     optimizer = OptimWrapper(torch.optim.Adam(model.tokenizer.parameters(), lr=1e-3))
     logged = [model.train_step(DATA, optimizer) for _ in range(10)]
+    assert logged[0]['codebook_perplexity'] == 1
     assert logged[-1]['codebook_perplexity'] > 2
 
 
@@ -126,6 +129,17 @@ def test_a_model_with_two_parts_wants_two_optimizers():
         model.train_step(DATA, optimizer)
     with pytest.raises(UserError, match='MMSeparateDistributedDataParallel'):
         model(torch.rand(1, 3, 32, 32), mode='loss')
+
+
+def test_two_parts_are_not_trained_under_the_wrapper_for_one(tmp_path):
+    config = adversarial_training(tmp_path, tmp_path / 'run', launcher='pytorch')
+    preflight(config, 'train')
+    config.model_wrapper_cfg = None
+    with pytest.raises(UserError, match=r'^optim_wrapper has the parts tokenizer, discriminator'):
+        preflight(config, 'train')
+    preflight(config, 'test')
+    config.launcher = 'none'
+    preflight(config, 'train')
 
 
 @pytest.fixture(scope='module')

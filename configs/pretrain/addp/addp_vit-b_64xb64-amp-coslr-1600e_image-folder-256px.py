@@ -1,0 +1,7 @@
+# The same on one's own images: IMAGE_DIR=…, TOKENIZER=… and TOKEN_PREDICTOR=… of ../vqgan and
+# ../mage.
+_base_ = [
+    '../../_base_/models/addp_vit-b.py',
+    '../../_base_/datasets/image-folder_256_pretrain.py',
+    '../../_base_/schedules/addp_1600e.py',
+]

@@ -1,0 +1,37 @@
+"""Looking at a model between two trainings, or in the middle of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+GREY = 0.5
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Have a model in evaluation mode, and then again as it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def grey_out(images: Tensor, mask: Tensor) -> Tensor:
+    """Paint masked places grey, as figure 8 shows unreliable tokens.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1], of a square of tokens.
+        mask: (B, N) bool, True at the places to paint.
+
+    Returns:
+        (B, 3, H, W).
+    """
+    side = math.isqrt(mask.shape[1])
+    grid = mask.float().view(-1, 1, side, side)
+    return images.masked_fill(nn.functional.interpolate(grid, images.shape[-2:]).bool(), GREY)
