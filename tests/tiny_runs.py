@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS, HOOKS
 from PIL import Image
 
 CLASSES = ('blue', 'green', 'red')
+RUNS = itertools.count()
 # Children are forked from a server that has imported everything once.
 CHILDREN = multiprocessing.get_context('forkserver')
 CHILDREN.set_forkserver_preload(['mmaddp', 'mmpretrain.models', 'mmpretrain.datasets'])
@@ -176,6 +178,8 @@ def run_training(config: Config, resume: bool = False) -> None:
     from mmaddp.apis.runs import train
 
     torch.set_num_threads(1)
+    # Runs of one second share a logger, and so its output, unless their names differ.
+    config.experiment_name = f'run{next(RUNS)}'
     train(config, 'auto' if resume else None)
 
 

@@ -51,7 +51,7 @@ PRETRAINING = (
         'tokenizer',
         'configs/pretrain/vqgan/vqgan-tiny_1xb8-1000i_image-folder-128px.py',
         12,
-        250,
+        200,
         'TOKENIZER',
         # Convolutions learn from small crops what they use on large images.
         (CROPS_OF_64,),
@@ -60,17 +60,17 @@ PRETRAINING = (
         'token_predictor',
         'configs/pretrain/mage/mage-tiny_1xb32-1000i_image-folder-128px.py',
         16,
-        100,
+        60,
         'TOKEN_PREDICTOR',
     ),
     Training(
         'addp',
         'configs/pretrain/addp/addp_vit-tiny_1xb32-1000i_image-folder-128px.py',
         16,
-        100,
+        60,
     ),
 )
-DETECTION_ITERATIONS = 160
+DETECTION_ITERATIONS = 140
 LOGGED_EVERY = 20
 DETECTORS = ('pre-trained', 'from_scratch')
 
