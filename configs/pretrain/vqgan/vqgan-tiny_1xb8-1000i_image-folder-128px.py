@@ -10,6 +10,7 @@ model = dict(
     tokenizer=dict(
         type='mmaddp.VQGAN', base_channels=16, embed_dims=64, num_embeddings=256, norm_groups=4
     ),
+    quantize_from=100,
 )
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
 

@@ -16,7 +16,7 @@ from mmaddp.utils import UserError, check_choice
 
 from ..layers import Block
 from ..tokenizers.vqgan_layers import Decoder, Encoder
-from .addp_checks import check_parts, check_width
+from .addp_checks import check_compile_options, check_parts, check_width
 from .addp_decoder import embed_reliable
 from .frozen import IMAGES_TO_UNIT_RANGE, FrozenTokenizer
 
@@ -112,6 +112,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         if channels_last:
             self.tokenizer.to(memory_format=torch.channels_last)
         if compile is not None:
+            check_compile_options(compile)
             compile_networks(self, **compile)
         for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)

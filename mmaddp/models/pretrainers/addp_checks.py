@@ -39,6 +39,15 @@ def check_parts(model: ADDP) -> None:
         check_width(model.decoder, model.encoder.embed_dims)
 
 
+def check_compile_options(options: object) -> None:
+    """Refuse what is not a dict of ``torch.compile``'s arguments."""
+    if not isinstance(options, dict):
+        raise UserError(
+            f"compile={options!r}: must be a dict of torch.compile's arguments: set "
+            "model.compile.mode='default'"
+        )
+
+
 def check_width(decoder: nn.Module, width: int) -> None:
     """Refuse features of another number of channels than the decoder takes."""
     if width != decoder.embed.in_features:

@@ -38,6 +38,10 @@ class VQGANTrainer(FrozenParts, BaseModel):
     Args:
         tokenizer: :class:`mmaddp.models.VQGAN`; with an ``init_cfg`` it is trained further.
         commitment: Weight beta of the commitment loss.
+        quantize_from: Iterations that train encoder and decoder alone first, without quantisation.
+            Early features drift as a whole, faster than codes follow; what the decoder then gets
+            says nothing of the image, and commitment draws all features to one point. The first
+            quantised batch puts the codes where the features have come to.
         perceptual: ``dict(weights=PATH)`` adds :class:`mmaddp.models.losses.PerceptualLoss`.
         perceptual_weight: Weight of it beside the reconstruction loss.
         discriminator: :class:`mmaddp.models.PatchDiscriminator`; None for no adversarial loss.
@@ -52,6 +56,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
         self,
         tokenizer: dict,
         commitment: float = 0.25,
+        quantize_from: int = 0,
         perceptual: dict | None = None,
         perceptual_weight: float = 1.0,
         discriminator: dict | None = None,
@@ -63,7 +68,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
     ) -> None:
         super().__init__(data_preprocessor or IMAGES_TO_UNIT_RANGE, init_cfg)
         self.commitment, self.perceptual_weight = commitment, perceptual_weight
-        self.adversarial_weight = adversarial_weight
+        self.quantize_from, self.adversarial_weight = quantize_from, adversarial_weight
         self.adversarial_start = adversarial_start
         self.tokenizer = MODELS.build(tokenizer)
         self.usage = CodebookUsage(
@@ -108,7 +113,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
         wrappers = self.check_wrappers(optim_wrapper)
         with wrappers['tokenizer'].optim_context(self.tokenizer):
             images = self.data_preprocessor(data, True)['inputs']
-            output = self.tokenizer(images)
+            output = self.tokenizer(images, self.is_quantized())
             losses = self.tokenizer_losses(images, output)
         loss, logged = self.parse_losses(losses)
         wrappers['tokenizer'].update_params(loss)
@@ -117,8 +122,9 @@ class VQGANTrainer(FrozenParts, BaseModel):
                 loss = self.discriminator_loss(images, output.images.detach())
             wrappers['discriminator'].update_params(loss)
             logged.update(loss_discriminator=loss, loss=logged['loss'] + loss)
-        self.usage.revive(unwrapped(self.tokenizer).codebook, output.features)
-        logged['codebook_perplexity'] = self.usage.count(output.ids)
+        if self.is_quantized():
+            self.usage.revive(unwrapped(self.tokenizer).codebook, output.features)
+            logged['codebook_perplexity'] = self.usage.count(output.ids)
         return logged
 
     def tokenizer_losses(self, images: Tensor, output: Autoencoded) -> dict[str, Tensor]:
@@ -129,9 +135,10 @@ class VQGANTrainer(FrozenParts, BaseModel):
             losses['loss_perceptual'] = self.perceptual_weight * perceptual
         if self.is_adversarial():
             losses.update(self.adversarial_loss(output.images, sum(losses.values())))
-        losses['loss_codebook'], losses['loss_commitment'] = quantization_losses(
-            output.features, output.codes, self.commitment
-        )
+        codebook, commitment = quantization_losses(output.features, output.codes, self.commitment)
+        # Zero, not absent: gradients of several processes are averaged for every parameter.
+        weight = float(self.is_quantized())
+        losses.update(loss_codebook=weight * codebook, loss_commitment=weight * commitment)
         return losses
 
     def adversarial_loss(self, decoded: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
@@ -151,8 +158,11 @@ class VQGANTrainer(FrozenParts, BaseModel):
 
     def is_adversarial(self) -> bool:
         """Whether there is a discriminator and its time has come."""
-        iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        return self.discriminator is not None and iteration >= self.adversarial_start
+        return self.discriminator is not None and iteration() >= self.adversarial_start
+
+    def is_quantized(self) -> bool:
+        """Whether codes are decoded by now."""
+        return iteration() >= self.quantize_from
 
     def check_wrappers(self, optim_wrapper: OptimWrapper) -> Mapping[str, OptimWrapper]:
         """The optimizer wrapper of each part by name."""
@@ -166,6 +176,11 @@ class VQGANTrainer(FrozenParts, BaseModel):
                 "constructor='mmaddp.PartsOptimWrapperConstructor' and one wrapper for each"
             )
         return optim_wrapper.optim_wrappers
+
+
+def iteration() -> int:
+    """The iteration of the training that runs, 0 where none does."""
+    return MessageHub.get_current_instance().get_info('iter', 0)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
 from ..pretrained_part import PretrainedPart
-from .vqgan_layers import Decoder, Encoder
+from .vqgan_layers import Decoder, Encoder, draw_convolutions
 
 
 class Autoencoded(NamedTuple):
@@ -66,17 +66,19 @@ class VQGAN(PretrainedPart):
         self.encoder = Encoder(base_channels, embed_dims, norm_groups)
         self.decoder = Decoder(base_channels, embed_dims, norm_groups)
         self.quantize = Codebook(num_embeddings, embed_dims)
+        draw_convolutions(self)
 
     @property
     def codebook(self) -> Tensor:
         """The codes, (K, E)."""
         return self.quantize.embedding.weight
 
-    def forward(self, images: Tensor) -> Autoencoded:
+    def forward(self, images: Tensor, quantized: bool = True) -> Autoencoded:
         """Reconstruct images for training: gradients pass straight through the quantisation.
 
         Args:
             images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
+            quantized: Decode the codes; the features themselves otherwise.
 
         Raises:
             UserError: H or W is not a multiple of 16.
@@ -85,7 +87,8 @@ class VQGAN(PretrainedPart):
         ids = self.quantize(features)
         codes = self.embed(ids)
         grid = tuple(side // self.stride for side in images.shape[-2:])
-        decoded = self.decode(features + (codes - features).detach(), grid)
+        passed = features + (codes - features).detach() if quantized else features
+        decoded = self.decode(passed, grid)
         return Autoencoded(decoded, features, codes, ids)
 
     def encode(self, images: Tensor) -> Tensor:

@@ -162,6 +162,24 @@ class Upsample(nn.Module):
         return output
 
 
+def draw_convolutions(module: nn.Module) -> None:
+    """Draw the weights that a training starts from: all signals pass, residual branches wait.
+
+    Convolutions keep the variance of what they are given. Blocks that have the identity beside
+    their branch start as that identity, so that colours find their way through from the first
+    steps on; the others have nothing but their branch.
+
+    Args:
+        module: Changed in place; biases and norms stay as they are.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity='linear')
+    for layer in module.modules():
+        if isinstance(layer, ResidualBlock) and not hasattr(layer, 'nin_shortcut'):
+            nn.init.zeros_(layer.conv2.weight)
+
+
 def is_channels_last(x: Tensor) -> bool:
     """Whether channels lie side by side in memory."""
     return x.is_contiguous(memory_format=torch.channels_last)

@@ -57,6 +57,31 @@ def test_gradients_pass_the_quantisation_as_if_it_were_not_there():
     torch.testing.assert_close(output.features.grad, codes.grad)
 
 
+def test_without_quantisation_the_codebook_waits_and_then_starts_on_features(at_iteration):
+    model = build(quantize_from=5, adversarial=True)
+    wrapper = wrappers(model)
+    before = weights(model.tokenizer)
+    at_iteration(4)
+    logged = model.train_step(DATA, wrapper)
+    assert logged['loss_codebook'] == logged['loss_commitment'] == 0
+    assert 'codebook_perplexity' not in logged
+    moved = changed(model.tokenizer, before)
+    assert 'encoder.conv_in.weight' in moved
+    assert 'quantize.embedding.weight' not in moved
+    at_iteration(5)
+    logged = model.train_step(DATA, wrapper)
+    assert logged['loss_commitment'] > 0
+    assert 'quantize.embedding.weight' in changed(model.tokenizer, before)
+
+
+def test_a_new_tokenizer_passes_all_that_the_first_layer_sees():
+    """No block that has an identity beside it changes anything yet."""
+    tokenizer = build().tokenizer
+    x = torch.rand(1, len(tokenizer.encoder.conv_in.weight), 8, 8)
+    assert torch.equal(tokenizer.encoder.down[0](x), x)
+    assert tokenizer.encoder(torch.rand(4, 3, 32, 32)).std() > 0.1
+
+
 def test_the_codebook_learns_by_its_own_loss_alone():
     model = build()
     images = torch.rand(2, 3, 32, 32)
