@@ -45,6 +45,7 @@ def test_the_loss_of_a_step_with_given_masks_is_the_reference_s(shared, referenc
 
 def test_gradients_reach_encoder_and_decoder_only():
     model = tiny_addp().train()
+    given_masks(model)
     model(IMAGES, mode='loss')['loss'].backward()
     with_gradient = {
         name for name, parameter in model.named_parameters() if parameter.grad is not None
