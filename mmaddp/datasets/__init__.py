@@ -1,12 +1,17 @@
+from mmaddp.datasets.dataset_parts import DatasetParts
 from mmaddp.datasets.imagenet_variants import ImageNetVariant, imagenet_wnids, variant_wnids
 from mmaddp.datasets.robustness_parts import RobustnessPart, find_parts
-from mmaddp.datasets.transforms import RandomResizedCrop
+from mmaddp.datasets.torchvision_dataset import TorchvisionDataset
+from mmaddp.datasets.transforms import LoadImage, RandomResizedCrop
 from mmaddp.datasets.vq_tokens import VQTokenDataset
 
 __all__ = [
+    'DatasetParts',
     'ImageNetVariant',
+    'LoadImage',
     'RandomResizedCrop',
     'RobustnessPart',
+    'TorchvisionDataset',
     'VQTokenDataset',
     'find_parts',
     'imagenet_wnids',

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmpretrain.datasets import RandomResizedCrop as MMPretrainRandomResizedCrop
 
 from mmaddp.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImage(LoadImageFromFile):
+    """MMCV's loading, which leaves alone an image that the data set has given itself."""
+
+    def transform(self, results: dict) -> dict:
+        """Read ``results['img_path']`` unless ``results['img']`` is there."""
+        return results if 'img' in results else super().transform(results)
 
 
 @TRANSFORMS.register_module()

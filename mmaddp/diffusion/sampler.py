@@ -166,6 +166,14 @@ class ImageNoise:
         values = [generator.random(like.shape[1]) for generator in self.generators]
         return torch.from_numpy(np.stack(values)).to(like.device)
 
+    def normal(self, like: Tensor) -> Tensor:
+        """Independent standard normal values of the shape, type and device of ``like`` (B, ...)."""
+        shape = like.shape[1:]
+        values = [
+            generator.standard_normal(shape, dtype=np.float32) for generator in self.generators
+        ]
+        return torch.from_numpy(np.stack(values)).to(like)
+
 
 def equal_count(m_t: Tensor) -> int:
     """The number of masked places, which all rows of (B, N) must share."""

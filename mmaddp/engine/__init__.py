@@ -8,6 +8,7 @@ from .hooks import (
     FiniteLossHook,
     IterationSeedHook,
     LossByMaskRatioHook,
+    PatchVisualizationHook,
     PretrainVisualizationHook,
 )
 from .optimizers import *  # noqa: F403
@@ -25,6 +26,7 @@ __all__ = [
     'IterBasedTrainLoop',
     'IterationSeedHook',
     'LossByMaskRatioHook',
+    'PatchVisualizationHook',
     'PositionedSampler',
     'PretrainVisualizationHook',
     'Runner',

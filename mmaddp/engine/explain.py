@@ -28,7 +28,7 @@ _UNKNOWN_KEY = re.compile(
 _MISSING_KEY = re.compile(r'(?:(\w+)\.)?__init__\(\) missing \d+ required .*arguments?: (.*)')
 _CLASS_IN_FILE = re.compile(r'class `(\w+)` in ([\w/.]+)\.py')
 _BUILDERS = ('build_from_cfg', 'build_optim_wrapper')
-_OWN = ('mmaddp.models.', 'mmaddp.engine.optimizers.')
+_OWN = ('mmaddp.models.', 'mmaddp.diffusion.', 'mmaddp.engine.optimizers.')
 _NO_CUDA = ('Found no NVIDIA driver', 'Torch not compiled with CUDA', 'No CUDA GPUs are available')
 
 

@@ -5,6 +5,7 @@ from mmaddp.evaluation.corruption_error import (
     CorruptionErrors,
     corruption_errors,
 )
+from mmaddp.evaluation.depth_accuracy import DepthAccuracy
 from mmaddp.evaluation.robustness_summary import format_table, summarise
 from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
 
@@ -13,6 +14,7 @@ __all__ = [
     'CORRUPTIONS',
     'SEVERITIES',
     'CorruptionErrors',
+    'DepthAccuracy',
     'SubsetAccuracy',
     'corruption_errors',
     'format_table',

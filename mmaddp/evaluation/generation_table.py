@@ -18,20 +18,21 @@ COLUMNS = {
     'images': ('num_images', 'd'),
     'reference': ('num_reference', 'd'),
 }
-NUMERIC = ('steps', 'temperature', 'top_p')
+NUMERIC = ('steps', 'temperature', 'top_p', 'eta')
 # The covariance of fewer features than Inception's 2,048 dimensions is singular.
 FEW_IMAGES = 2049
 
 
 def format_settings(settings: Mapping) -> dict[str, str]:
     """How a sampler's settings are written; a decaying temperature is ``6 t/T`` (table 11)."""
-    decay = ' t/T' if settings['decaying'] else ''
-    return {
-        'steps': str(settings['steps']),
-        'schedule': settings['schedule'],
-        'temperature': f'{settings["temperature"]:g}{decay}',
-        'top-p': f'{settings["top_p"]:g}',
+    written = {
+        name.replace('_', '-'): f'{value:g}' if isinstance(value, float) else str(value)
+        for name, value in settings.items()
+        if name != 'decaying'
     }
+    if settings.get('decaying'):
+        written['temperature'] += ' t/T'
+    return written
 
 
 def markdown_table(results: Sequence[Mapping]) -> str:
@@ -75,8 +76,9 @@ def plot_results(results: Sequence[Mapping], path: str | os.PathLike) -> None:
         results: Metrics with ``settings``; the other settings give a line each.
         path: A .png, .svg or .pdf.
     """
-    values = {key: {result['settings'][key] for result in results} for key in NUMERIC}
-    over = max(NUMERIC, key=lambda key: len(values[key]))
+    numeric = [key for key in NUMERIC if key in results[0]['settings']]
+    values = {key: {result['settings'][key] for result in results} for key in numeric}
+    over = max(numeric, key=lambda key: len(values[key]))
     figure = Figure(figsize=(10, 3.5), layout='constrained')
     axes = figure.subplots(1, 2)
     for axis, title in zip(axes, ('FID', 'IS')):
@@ -99,7 +101,7 @@ def lines_over(over: str, results: Sequence[Mapping]) -> dict[str, list[Mapping]
     for result in results:
         written = format_settings(result['settings'])
         written.pop(over.replace('_', '-'))
-        if over == 'temperature':
+        if over == 'temperature' and 'decaying' in result['settings']:
             written['temperature'] = 'decaying' if result['settings']['decaying'] else 'static'
         label = ', '.join(f'{key} {value}' for key, value in written.items())
         lines.setdefault(label, []).append(result)

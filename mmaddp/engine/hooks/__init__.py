@@ -6,6 +6,7 @@ from .data_check_hook import DataCheckHook
 from .finite_loss_hook import FiniteLossHook
 from .iteration_seed_hook import IterationSeedHook
 from .loss_by_mask_ratio_hook import LossByMaskRatioHook
+from .patch_visualization_hook import PatchVisualizationHook
 from .pretrain_visualization_hook import PretrainVisualizationHook
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     'FiniteLossHook',
     'IterationSeedHook',
     'LossByMaskRatioHook',
+    'PatchVisualizationHook',
     'PretrainVisualizationHook',
 ]

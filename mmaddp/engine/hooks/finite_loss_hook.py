@@ -25,6 +25,10 @@ _REMEDY = (
 )
 
 
+class NotFiniteError(UserError):
+    """A training diverged: its loss or its weights are no longer finite."""
+
+
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
     """Stop at the first loss that is not finite, and keep such weights out of checkpoints.
@@ -43,7 +47,7 @@ class FiniteLossHook(Hook):
         """Look at the loss of the iteration.
 
         Raises:
-            UserError: It is not finite; names the iteration and the batch's files. All of them
+            NotFiniteError: It is not finite; names the iteration and the batch's files. All of them
                 are listed in ``work_dir``.
         """
         self._iteration = runner.iter + 1
@@ -56,7 +60,7 @@ class FiniteLossHook(Hook):
         shown = ', '.join(paths[:_PATHS_SHOWN]) or 'files without known paths'
         if len(paths) > _PATHS_SHOWN:
             shown += f' and {len(paths) - _PATHS_SHOWN} more, listed in {_list(runner, paths)}'
-        raise UserError(
+        raise NotFiniteError(
             f'iteration {runner.iter + 1}: {faults[0][0]}, so nothing of it is saved; '
             f'the batch was {shown}: {_REMEDY}'
         )
@@ -67,14 +71,14 @@ class FiniteLossHook(Hook):
         All processes look at their own, each at its shards where the model is sharded.
 
         Raises:
-            UserError: A weight is not finite, in any of the processes; nothing is written.
+            NotFiniteError: A weight is not finite, in any of the processes; nothing is written.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         own = _weight_not_finite(model)
         if not _in_any_process(own):
             return
         name = next(one for one in all_gather_object(own) if one)
-        raise UserError(
+        raise NotFiniteError(
             f'iteration {self._iteration}: the weight {name} is not finite, so this checkpoint '
             'is not written: set optim_wrapper.clip_grad.max_norm or lower '
             'optim_wrapper.optimizer.lr; then go on from the last one with --resume'

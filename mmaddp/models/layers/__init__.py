@@ -1,9 +1,12 @@
 from .attention import Attention, rel_pos_attention
 from .block import Block
 from .initialization import draw_weights
+from .kv_cache import KVCache
 from .norm import LN2d
-from .patch_embed import PatchEmbed
-from .positions import interpolate_pos_embed, interpolate_rel_pos
+from .patch_embed import PatchEmbed, patch_statistics, patchify, unpatchify
+from .patch_order import patch_order
+from .positions import interpolate_pos_embed, interpolate_rel_pos, sincos_pos_embed
+from .rotary import patch_coordinates, raster_coordinates, rotary_angles, rotate
 from .token_head import TokenHead
 from .vocabulary import Vocabulary
 from .windows import window_partition, window_unpartition
@@ -11,6 +14,7 @@ from .windows import window_partition, window_unpartition
 __all__ = [
     'Attention',
     'Block',
+    'KVCache',
     'LN2d',
     'PatchEmbed',
     'TokenHead',
@@ -18,7 +22,16 @@ __all__ = [
     'draw_weights',
     'interpolate_pos_embed',
     'interpolate_rel_pos',
+    'patch_coordinates',
+    'patch_order',
+    'patch_statistics',
+    'patchify',
+    'raster_coordinates',
     'rel_pos_attention',
+    'rotary_angles',
+    'rotate',
+    'sincos_pos_embed',
+    'unpatchify',
     'window_partition',
     'window_unpartition',
 ]

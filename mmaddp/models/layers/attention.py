@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from .kv_cache import KVCache
 from .positions import rel_pos_key_channels, rel_pos_query_channels
+from .rotary import turn
 
 # Fused half-precision kernels want channels in multiples of eight.
 CHANNEL_MULTIPLE = 8
@@ -21,6 +23,7 @@ class Attention(nn.Module):
         num_heads: Heads; must divide C.
         drop_rate: Dropout of the attention weights and of what the layer gives, in training.
         rel_pos_size: (h, w) of the grid for decomposed relative positions; None leaves them out.
+        two_stream: Have a second projection to queries, for a query stream (DARL's appendix A.5).
 
     Raises:
         ValueError: ``num_heads`` does not divide ``embed_dims``, or there is dropout together with
@@ -33,6 +36,7 @@ class Attention(nn.Module):
         num_heads: int,
         drop_rate: float = 0.0,
         rel_pos_size: tuple[int, int] | None = None,
+        two_stream: bool = False,
     ) -> None:
         super().__init__()
         if drop_rate and rel_pos_size is not None:
@@ -43,6 +47,8 @@ class Attention(nn.Module):
         self.head_dims = embed_dims // num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
+        if two_stream:
+            self.query = nn.Linear(embed_dims, embed_dims)
         self.drop_rate, self.proj_drop = drop_rate, nn.Dropout(drop_rate)
         self.use_rel_pos = rel_pos_size is not None
         if rel_pos_size is not None:
@@ -50,25 +56,125 @@ class Attention(nn.Module):
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * h - 1, self.head_dims))
             self.rel_pos_w = nn.Parameter(torch.zeros(2 * w - 1, self.head_dims))
 
-    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        grid: tuple[int, int],
+        phases: Tensor | None = None,
+        causal: bool = False,
+        cache: KVCache | None = None,
+        num_queries: int = 0,
+    ) -> Tensor:
         """Attend within each sequence.
 
         Args:
-            x: (B, N, C).
+            x: (B, N, C), the content; behind it, where there is a query stream, its M tokens.
             grid: (h, w) of the tokens, h * w = N where relative positions are used.
+            phases: (N [+ M], D / 2) or (B, N [+ M], D / 2) complex, by which rotary positions turn
+                the D channels of each head; None turns none.
+            causal: Let content see itself and what stands before it.
+            cache: Holds the earlier content's keys and values, and takes this one's.
+            num_queries: M. No token sees a query; the last sees all content, the one before it all
+                but the last, and so on.
 
         Returns:
-            (B, N, C).
+            As ``x``.
+
+        Raises:
+            ValueError: Relative positions together with causality or rotation, or a cache or
+                queries under a full mask.
         """
-        batch, length, channels = x.shape
-        qkv = self.qkv(x).reshape(batch, length, 3, self.num_heads, self.head_dims)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        self.check(phases, causal, cache, num_queries)
+        if num_queries:
+            return self.merge_heads(self.two_streams(x, num_queries, phases, cache))
+        q, k, v = self.project(x, phases)
         if self.use_rel_pos:
-            x = rel_pos_attention(q, k, v, self.rel_pos_h, self.rel_pos_w, grid)
+            return self.merge_heads(
+                rel_pos_attention(q, k, v, self.rel_pos_h, self.rel_pos_w, grid)
+            )
+        if cache is not None:
+            k, v = cache.append(k, v)
+        attend = causal_attention if causal else F.scaled_dot_product_attention
+        return self.merge_heads(attend(q, k, v, dropout_p=self.dropout_p))
+
+    @property
+    def dropout_p(self) -> float:
+        """Dropout of the attention weights in the present mode."""
+        return self.drop_rate if self.training else 0.0
+
+    def check(
+        self, phases: Tensor | None, causal: bool, cache: KVCache | None, num_queries: int
+    ) -> None:
+        """Refuse what has no meaning together."""
+        if self.use_rel_pos and (causal or phases is not None):
+            raise ValueError(
+                'relative positions are neither causal nor rotary: set use_rel_pos=False'
+            )
+        if not causal and (cache is not None or num_queries):
+            raise ValueError(
+                'under a full mask earlier tokens see later ones, so no key-value cache and no '
+                'query stream can stand for them: set causal=True'
+            )
+
+    def two_streams(
+        self, x: Tensor, num_queries: int, phases: Tensor | None, cache: KVCache | None
+    ) -> Tensor:
+        """Causal attention of content and query stream to the content (DARL's appendix A.5).
+
+        The queries have a projection of their own. Arguments are those of :meth:`forward`.
+
+        Returns:
+            (B, heads, N + M, D).
+        """
+        sizes = [x.shape[1] - num_queries, num_queries]
+        content, queries = x.split(sizes, dim=1)
+        content_phases, query_phases = (
+            (None, None) if phases is None else phases.split(sizes, dim=-2)
+        )
+        q, k, v = self.project(content, content_phases)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        asked = self.query(queries).unflatten(-1, (self.num_heads, self.head_dims))
+        if query_phases is not None:
+            asked = turn(asked, query_phases[..., None, :])
+        streams = q, asked.transpose(1, 2)
+        return torch.cat([causal_attention(s, k, v, self.dropout_p) for s in streams], dim=2)
+
+    def project(self, x: Tensor, phases: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, heads, N, D) of (B, N, C), the first two turned."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dims))
+        if phases is None:
+            q, k, v = qkv.unbind(2)
         else:
-            drop_rate = self.drop_rate if self.training else 0.0
-            x = F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate)
-        return self.proj_drop(self.proj(x.transpose(1, 2).reshape(batch, length, channels)))
+            # One product turns both.
+            qk, v = qkv.split([2, 1], dim=2)
+            q, k = turn(qk, phases[..., None, None, :]).unbind(2)
+            v = v.squeeze(2)
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+    def merge_heads(self, x: Tensor) -> Tensor:
+        """What the layer gives, of the heads' outputs: (B, heads, N, D) -> (B, N, C)."""
+        return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
+    """Attention where no query sees keys behind its own place, by the fused kernel.
+
+    Args:
+        q: (B, heads, M, D), for the last M places of the sequence.
+        k: (B, heads, N, D), for all N places, and ``v`` alike.
+        dropout_p: Dropout of the weights.
+
+    Returns:
+        (B, heads, M, D).
+    """
+    earlier = k.shape[2] - q.shape[2]
+    if q.shape[2] == 1:
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p)
+    # The kernel takes the first query for the first place, so places without one get one.
+    q = F.pad(q, (0, 0, earlier, 0)) if earlier else q
+    attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, is_causal=True)
+    return attended[:, :, earlier:]
 
 
 def rel_pos_attention(

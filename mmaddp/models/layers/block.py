@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
@@ -21,6 +23,7 @@ class Block(nn.Module):
         window_size: Side of the attention windows in tokens; 0 attends globally.
         rel_pos_size: (h, w) of the grid for relative positions, the window's where there is one;
             None leaves them out.
+        two_stream: Have the projection of a query stream.
     """
 
     def __init__(
@@ -32,24 +35,34 @@ class Block(nn.Module):
         drop_path_rate: float = 0.0,
         window_size: int = 0,
         rel_pos_size: tuple[int, int] | None = None,
+        two_stream: bool = False,
     ) -> None:
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.attn = Attention(embed_dims, num_heads, drop_rate, rel_pos_size)
+        self.attn = Attention(embed_dims, num_heads, drop_rate, rel_pos_size, two_stream)
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop=drop_rate)
 
-    def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Transform (B, N, C); with windows N must be ``grid[0] * grid[1]``."""
-        x = x + self.drop_path(self.attend(self.norm1(x), grid))
+    def forward(self, x: Tensor, grid: tuple[int, int], **options: Any) -> Tensor:
+        """Transform a sequence.
+
+        Args:
+            x: (B, N, C), with windows of N = ``grid[0] * grid[1]``.
+            grid: (h, w).
+            **options: What else :meth:`Attention.forward` takes; with windows, for one of them.
+
+        Returns:
+            As ``x``.
+        """
+        x = x + self.drop_path(self.attend(self.norm1(x), grid, **options))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
-    def attend(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    def attend(self, x: Tensor, grid: tuple[int, int], **options: Any) -> Tensor:
         """Attention over the whole grid or within its windows: (B, N, C) -> (B, N, C)."""
         if not self.window_size:
-            return self.attn(x, grid)
+            return self.attn(x, grid, **options)
         windows = window_partition(x.unflatten(1, grid), self.window_size)
-        windows = self.attn(windows, (self.window_size, self.window_size))
+        windows = self.attn(windows, (self.window_size, self.window_size), **options)
         return window_unpartition(windows, self.window_size, grid).flatten(1, 2)

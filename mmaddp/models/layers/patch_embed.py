@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mmaddp.utils import UserError
+
+# What MAE adds to the variance of a patch, so that an even one can be normalised.
+VARIANCE_EPSILON = 1e-6
 
 
 class PatchEmbed(nn.Module):
@@ -34,3 +40,48 @@ class PatchEmbed(nn.Module):
         images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
         patches = self.proj(images)
         return patches.flatten(2).transpose(1, 2), (patches.shape[2], patches.shape[3])
+
+
+def patchify(images: Tensor, patch_size: int) -> Tensor:
+    """The pixels of each patch.
+
+    Args:
+        images: (B, C, H, W).
+        patch_size: Side of a patch in pixels.
+
+    Returns:
+        (B, N, P): N = H/patch_size * W/patch_size patches in raster order, each with its
+        P = patch_size * patch_size * C values by row, column and channel.
+
+    Raises:
+        UserError: No whole number of patches fills the images.
+    """
+    height, width = images.shape[-2:]
+    if height % patch_size or width % patch_size or not height or not width:
+        raise UserError(
+            f'images of {height} x {width} pixels: no whole number of patches of {patch_size} x '
+            f'{patch_size} fills them; resize or crop them in the pipeline'
+        )
+    patches = images.unflatten(3, (-1, patch_size)).unflatten(2, (-1, patch_size))
+    return patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+
+
+def unpatchify(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
+    """Undo :func:`patchify`.
+
+    Args:
+        patches: (B, h * w, P).
+        grid: (h, w).
+        patch_size: Side of a patch in pixels.
+
+    Returns:
+        (B, C, h * patch_size, w * patch_size).
+    """
+    pixels = patches.unflatten(2, (patch_size, patch_size, -1)).unflatten(1, grid)
+    return pixels.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+
+
+def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation that MAE normalises each patch by: (..., P) -> (..., 1) each."""
+    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+    return mean, (variance + VARIANCE_EPSILON).sqrt()

@@ -1,4 +1,4 @@
-"""Positions of tokens on a grid: learned absolute ones, and ViTDet's decomposed relative ones."""
+"""Positions of tokens on a grid: absolute ones, and ViTDet's decomposed relative ones."""
 
 from __future__ import annotations
 
@@ -40,6 +40,29 @@ def interpolate_pos_embed(
             'hi,wj,ijc->hwc', rows, columns, patches.unflatten(1, (size, size))[0]
         )
     return torch.cat([prefix, patches.flatten(0, 1)[None]], dim=1)
+
+
+def sincos_pos_embed(coordinates: Tensor, embed_dims: int, base: float = 1e4) -> Tensor:
+    """Sines and cosines of coordinates, the absolute positions of MAE.
+
+    Args:
+        coordinates: (N, 2), x and y from 0 on, in patches.
+        embed_dims: Channels C.
+        base: The longest wavelength over 2 pi, in patches.
+
+    Returns:
+        (N, C) float32: sin x, cos x, sin y, cos y of C / 4 frequencies each.
+
+    Raises:
+        ValueError: C does not divide into the four parts.
+    """
+    if embed_dims % 4:
+        raise ValueError(
+            f'sine-cosine positions of {embed_dims} channels: set embed_dims to a multiple of 4'
+        )
+    exponents = torch.arange(embed_dims // 4, device=coordinates.device) / (embed_dims // 4)
+    angles = coordinates[..., None] * base**-exponents
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
 @lru_cache(maxsize=64)

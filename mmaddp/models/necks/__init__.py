@@ -1,5 +1,5 @@
 from .pixel_shuffle import PixelShuffleNeck
-from .pooling import PoolNormNeck
+from .pooling import LastTokenNeck, PoolNormNeck
 from .simple_feature_pyramid import SimpleFeaturePyramid
 
-__all__ = ['PixelShuffleNeck', 'PoolNormNeck', 'SimpleFeaturePyramid']
+__all__ = ['LastTokenNeck', 'PixelShuffleNeck', 'PoolNormNeck', 'SimpleFeaturePyramid']

@@ -29,3 +29,16 @@ class PoolNormNeck(BaseModule):
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor]:
         """(…, (B, C, h, w)) -> ((B, C),)."""
         return (self.norm(features[-1].mean((2, 3))),)
+
+
+@MODELS.register_module()
+class LastTokenNeck(BaseModule):
+    """The last patch's output as the vector of an image: DARL's read-out (section 4).
+
+    The last patch of every fixed order is the bottom right one. Under a causal mask it is the one
+    output that has seen the whole image; in pre-training its patch is never an input.
+    """
+
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor]:
+        """(…, (B, C, h, w)) -> ((B, C),)."""
+        return (features[-1][..., -1, -1],)

@@ -1,4 +1,4 @@
-"""ViTDet's simple feature pyramid: all levels from a plain encoder's last map."""
+"""ViTDet's simple feature pyramid, from a plain encoder's last map or from several depths."""
 
 from __future__ import annotations
 
@@ -15,21 +15,26 @@ from ..layers import LN2d
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """Pyramid of strides 4, 8, 16, 32 and 64 from one stride-16 map (Li et al., 2022).
+    """Pyramid of strides 4, 8, 16, 32 and 64 from maps of stride 16 (Li et al., 2022).
 
-    Each level resizes the map by transposed convolutions or max pooling, and projects it by a
-    1 x 1 and a 3 x 3 convolution, each followed by a LayerNorm. Levels beyond the scale factors
-    subsample the one before.
+    ViTDet takes the last map alone, which suits encoders with a bottleneck behind them. DARL's
+    have none and hold their best features in the middle (its section 4.3, appendix B.1): a level
+    may take the map of another depth. Each level resizes its map by transposed convolutions or
+    max pooling, and projects it by a 1 x 1 and a 3 x 3 convolution, each followed by a LayerNorm.
+    Levels beyond the scale factors subsample the one before.
 
     Args:
         in_channels: Channels of the encoder's map.
         out_channels: Channels of every level.
         num_outs: Number of levels, at least as many as scale factors.
         scale_factors: Size of each level over the map's, of 4, 2, 1 and 0.5.
+        in_indices: For each scale factor the encoder's map that it resizes, counted in the order
+            in which the encoder gives them; None is the last map for all.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: A scale factor that is none of the four, or fewer levels than scale factors.
+        ValueError: A scale factor that is none of the four, fewer levels than scale factors, or
+            another number of ``in_indices``.
     """
 
     def __init__(
@@ -38,19 +43,26 @@ class SimpleFeaturePyramid(BaseModule):
         out_channels: int,
         num_outs: int = 5,
         scale_factors: Sequence[float] = (4.0, 2.0, 1.0, 0.5),
+        in_indices: Sequence[int] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if num_outs < len(scale_factors):
             raise ValueError(f'num_outs {num_outs} is less than the {len(scale_factors)} scales')
+        self.in_indices = tuple(in_indices or len(scale_factors) * (-1,))
+        if len(self.in_indices) != len(scale_factors):
+            raise ValueError(
+                f'in_indices {self.in_indices} names {len(self.in_indices)} maps for '
+                f'{len(scale_factors)} scales'
+            )
         self.num_extra_levels = num_outs - len(scale_factors)
         self.levels = nn.ModuleList(
             PyramidLevel(in_channels, out_channels, scale) for scale in scale_factors
         )
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """(…, (B, C, h, w)) -> the levels (B, out_channels, s * h, s * w), finest first."""
-        levels = [level(features[-1]) for level in self.levels]
+        """Maps (B, C, h, w) -> the levels (B, out_channels, s * h, s * w), finest first."""
+        levels = [level(features[i]) for level, i in zip(self.levels, self.in_indices)]
         for _ in range(self.num_extra_levels):
             levels.append(F.max_pool2d(levels[-1], kernel_size=1, stride=2))
         return tuple(levels)

@@ -1,6 +1,16 @@
 from .addp import ADDP
 from .addp_decoder import ADDPDecoder
+from .darl import DARL
 from .mage_trainer import MAGETrainer
+from .patch_decoders import MLPPatchDecoder, TransformerPatchDecoder
 from .vqgan_trainer import VQGANTrainer
 
-__all__ = ['ADDP', 'ADDPDecoder', 'MAGETrainer', 'VQGANTrainer']
+__all__ = [
+    'ADDP',
+    'DARL',
+    'ADDPDecoder',
+    'MAGETrainer',
+    'MLPPatchDecoder',
+    'TransformerPatchDecoder',
+    'VQGANTrainer',
+]

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
 
-from ..backbones.addp_vit import resolve_arch
+from ..backbones.plain_vit import resolve_arch
 from ..layers import Block, TokenHead, Vocabulary, draw_weights
 from ..pretrained_part import PretrainedPart
 

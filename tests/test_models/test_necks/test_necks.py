@@ -3,7 +3,7 @@ import torch
 from mmcv.ops import roi_align as mmcv_roi_align
 from torchvision.ops import roi_align as torchvision_roi_align
 
-from mmaddp.models import ADDPViT, PoolNormNeck, SimpleFeaturePyramid
+from mmaddp.models import ADDPViT, LastTokenNeck, PoolNormNeck, SimpleFeaturePyramid
 
 
 def test_pyramid_has_strides_4_to_64():
@@ -42,11 +42,31 @@ def test_pyramid_size_at_vit_base_is_vitdets():
 
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
-    [(dict(scale_factors=(3,)), 'scale factor 3'), (dict(num_outs=2), 'num_outs 2')],
+    [
+        (dict(scale_factors=(3,)), 'scale factor 3'),
+        (dict(num_outs=2), 'num_outs 2'),
+        (dict(in_indices=(0, 1)), 'names 2 maps for 4 scales'),
+    ],
 )
 def test_pyramid_refuses_what_it_cannot_build(kwargs, message):
     with pytest.raises(ValueError, match=message):
         SimpleFeaturePyramid(16, 8, **kwargs)
+
+
+def test_each_level_of_a_pyramid_over_depths_reads_its_own_map():
+    neck = SimpleFeaturePyramid(in_channels=16, out_channels=8, in_indices=(0, 1, 1, 2))
+    maps = [torch.randn(1, 16, 8, 8) for _ in range(3)]
+    before = neck(tuple(maps))
+    for changed, levels in ((0, {0}), (1, {1, 2}), (2, {3, 4})):
+        others = [m + 1 if i == changed else m for i, m in enumerate(maps)]
+        after = neck(tuple(others))
+        assert {i for i in range(5) if not torch.equal(before[i], after[i])} == levels
+
+
+def test_the_last_token_is_the_bottom_right_one():
+    features = (torch.zeros(2, 4, 3, 5), torch.randn(2, 4, 3, 5))
+    (vectors,) = LastTokenNeck()(features)
+    assert torch.equal(vectors, features[1].flatten(2)[..., 14])
 
 
 def test_pooling_averages_then_normalises():

@@ -1,0 +1,74 @@
+"""How much noise the patches get in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BetaNoise:
+    """Noise levels gamma ~ Beta(a, b), of DARL's section 3.3 and figure 2.
+
+    gamma = 1 is the clean patch, gamma = 0 pure noise. Beta(1, 1) is uniform; a < 1 with b = 1, as
+    the paper's a = 0.03, is mostly noise.
+
+    Args:
+        a: Above 0; the smaller, the more noise.
+        b: Above 0; the smaller, the less noise.
+
+    Raises:
+        ValueError: ``a`` or ``b`` is not above 0.
+    """
+
+    a: float = 0.03
+    b: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ('a', 'b'):
+            if not 0 < getattr(self, name) < float('inf'):
+                raise ValueError(f'noise.{name}={getattr(self, name)}: must be above 0 and finite')
+
+    def sample(
+        self,
+        shape: Sequence[int],
+        device: torch.device | str = 'cpu',
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw independent levels.
+
+        Args:
+            shape: What is wanted.
+            device: Where they are drawn.
+            generator: One of that device; PyTorch's global one when None.
+
+        Returns:
+            gamma in [0, 1], both ends included, float32.
+        """
+        # X / (X + Y) of two Gamma variates is Beta. With a = 0.03 one X in fourteen is less than
+        # the smallest float32, and for small a and b both would be 0: their logarithms never are.
+        log_x, log_y = (
+            log_gamma_variates(one, shape, device, generator) for one in (self.a, self.b)
+        )
+        return torch.sigmoid(log_x - log_y).float()
+
+
+def log_gamma_variates(
+    concentration: float,
+    shape: Sequence[int],
+    device: torch.device | str,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Logarithms of variates of Gamma(a, 1), float64, as exact for small a as for large.
+
+    X U^(1/a) with X ~ Gamma(a + 1) and U uniform is Gamma(a) (Marsaglia and Tsang, 2000).
+    ``torch.distributions`` draws by the same function, but takes no generator.
+    """
+    concentrations = torch.full(tuple(shape), concentration + 1, device=device, dtype=torch.float64)
+    x = torch._standard_gamma(concentrations, generator=generator)
+    uniform = torch.rand(tuple(shape), device=device, dtype=torch.float64, generator=generator)
+    # 1 - U is uniform too, and never 0.
+    return x.log() + torch.log1p(-uniform) / concentration

@@ -1,0 +1,254 @@
+"""What the plain vision transformers of all methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..layers import Block, PatchEmbed
+from .pretrained import load_pretrained_backbone
+
+ARCHITECTURES = {
+    'base': dict(embed_dims=768, num_layers=12, num_heads=12),
+    'large': dict(embed_dims=1024, num_layers=24, num_heads=16),
+    'huge': dict(embed_dims=1280, num_layers=32, num_heads=16),
+}
+
+
+class PlainViT(BaseModule):
+    """Patch embedding, blocks and a last norm, with what training and transfer ask of them.
+
+    A subclass adds its tokens and positions, as parameters of its own or as modules named by
+    :meth:`embedding_modules`, then calls :meth:`add_blocks`, the last step of its constructor.
+
+    Args:
+        arch: 'base', 'large', 'huge', or a dict of ``embed_dims``, ``num_layers``, ``num_heads``
+            and optionally ``mlp_ratio`` (4).
+        patch_size: Side of a patch in pixels.
+        in_channels: Channels of the image.
+        num_prefix_tokens: Tokens in front of the patches, which maps leave out.
+        out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
+            the end.
+        frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks; with all
+            blocks frozen the final norm is frozen too. What no output needs is frozen as well.
+        with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
+            file, see :func:`load_pretrained_backbone`.
+
+    Raises:
+        ValueError: An unknown ``arch``, or a block index or ``frozen_stages`` out of range.
+    """
+
+    def __init__(
+        self,
+        arch: str | dict,
+        patch_size: int,
+        in_channels: int,
+        num_prefix_tokens: int,
+        out_indices: Sequence[int],
+        frozen_stages: int,
+        with_cp: bool,
+        init_cfg: dict | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.arch = resolve_arch(arch)
+        self.embed_dims, self.num_layers = self.arch['embed_dims'], self.arch['num_layers']
+        self.out_indices = sorted(self.block_index(i) for i in out_indices)
+        if not -1 <= frozen_stages <= self.num_layers:
+            raise ValueError(f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}')
+        self.frozen_stages, self.with_cp = frozen_stages, with_cp
+        self.num_prefix_tokens = num_prefix_tokens
+        self.patch_embed = PatchEmbed(patch_size, in_channels, self.embed_dims)
+
+    def add_blocks(
+        self,
+        final_norm: bool,
+        window_size: int,
+        global_attn_indexes: Sequence[int],
+        drop_path_rate: float,
+        drop_rate: float = 0.0,
+        rel_pos_size: int | None = None,
+        two_stream: bool = False,
+    ) -> None:
+        """Add blocks and last norm, and freeze what is to be frozen.
+
+        Args:
+            final_norm: LayerNorm after the last block.
+            window_size: Side in tokens of the attention windows; 0 makes all blocks global.
+            global_attn_indexes: The blocks that attend globally when there are windows.
+            drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
+            drop_rate: Dropout in all blocks.
+            rel_pos_size: Side of the grid of relative positions in global blocks; None leaves
+                them out everywhere.
+            two_stream: Have the projections of a query stream.
+        """
+        windowed = set(range(self.num_layers)) - {self.block_index(i) for i in global_attn_indexes}
+        drop_path_rates = torch.linspace(0, drop_path_rate, self.num_layers, device='cpu').tolist()
+        self.blocks = nn.ModuleList()
+        for i, rate in enumerate(drop_path_rates):
+            window = window_size if i in windowed else 0
+            side = window or rel_pos_size
+            self.blocks.append(
+                Block(
+                    self.embed_dims,
+                    self.arch['num_heads'],
+                    self.arch['mlp_ratio'],
+                    drop_rate=drop_rate,
+                    drop_path_rate=rate,
+                    window_size=window,
+                    rel_pos_size=(side, side) if rel_pos_size else None,
+                    two_stream=two_stream,
+                )
+            )
+        self.norm = norm_or_identity(self.embed_dims, final_norm)
+        self.freeze()
+
+    def output_maps(
+        self, tokens: Tensor, grid: tuple[int, int], options: Sequence[dict] | None = None
+    ) -> tuple[Tensor, ...]:
+        """Feature maps of the chosen blocks; only the last block's goes through the final norm.
+
+        Args:
+            tokens: (B, [1 +] N, C), embedded.
+            grid: (h, w) with h * w = N.
+            options: As :meth:`block_outputs` takes them.
+
+        Returns:
+            One (B, C, h, w) for each of ``out_indices``, contiguous, without prefix tokens.
+        """
+        maps = []
+        for i, output in enumerate(self.block_outputs(tokens, grid, self.out_indices[-1], options)):
+            if i in self.out_indices:
+                maps.append(self.to_map(self.norm(output) if self.is_last(i) else output, grid))
+        return tuple(maps)
+
+    def block_outputs(
+        self,
+        tokens: Tensor,
+        grid: tuple[int, int],
+        last: int,
+        options: Sequence[dict] | None = None,
+    ) -> Iterator[Tensor]:
+        """Tokens (B, [1 +] N, C) after each block up to ``last``.
+
+        Args:
+            tokens: (B, [1 +] N, C), embedded.
+            grid: (h, w).
+            last: Index of a block.
+            options: For each block, what else its attention takes.
+        """
+        for i, block in enumerate(self.blocks[: last + 1]):
+            how = options[i] if options else {}
+            if self.with_cp and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, grid, use_reentrant=False, **how)
+            else:
+                tokens = block(tokens, grid, **how)
+            yield tokens
+
+    def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Patch tokens as a contiguous map: (B, [1 +] N, C) -> (B, C, h, w)."""
+        return tokens[:, self.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid).contiguous()
+
+    def is_last(self, index: int) -> bool:
+        """Whether ``index`` is the last block, whose output the final norm follows."""
+        return index == self.num_layers - 1
+
+    def block_index(self, index: int) -> int:
+        """A block's index counted from 0, given one that may count from the end."""
+        if not -self.num_layers <= index < self.num_layers:
+            raise ValueError(f'block {index} does not exist: the encoder has {self.num_layers}')
+        return index % self.num_layers
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay, as MMPretrain counts it.
+
+        Args:
+            param_name: Its name, such as ``blocks.3.mlp.fc1.weight``.
+            prefix: What stands before the names of this module's parameters.
+
+        Returns:
+            The depth (0 for the embeddings, i + 1 for block i, num_layers + 1 behind the blocks)
+            and the number of depths, num_layers + 2.
+        """
+        name = param_name[len(prefix) :]
+        num_depths = self.num_layers + 2
+        if name.startswith('blocks.'):
+            return int(name.split('.')[1]) + 1, num_depths
+        return (num_depths - 1 if name.startswith('norm.') else 0), num_depths
+
+    def init_weights(self) -> None:
+        """Draw the weights as MAE does; then take those of ``init_cfg``, if any.
+
+        Linear layers and the patch embedding, as the linear layer that it is, are Xavier-uniform,
+        positions and special tokens normal with a deviation of 0.02, relative positions zero.
+        """
+        if self.is_init:
+            return
+        for name, parameter in self.named_parameters():
+            if name.endswith('bias'):
+                nn.init.zeros_(parameter)
+            elif '.' not in name:
+                nn.init.normal_(parameter, std=0.02)
+            elif parameter.ndim > 1 and 'rel_pos' not in name:
+                nn.init.xavier_uniform_(parameter.data.flatten(1))
+        if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
+            load_pretrained_backbone(self, self.init_cfg['checkpoint'])
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def embedding_modules(self) -> list[nn.Module]:
+        """The modules in front of the first block."""
+        return [self.patch_embed]
+
+    def frozen_modules(self) -> list[nn.Module]:
+        """The modules that are not trained: the frozen stages, and what no output needs."""
+        last = self.out_indices[-1]
+        modules = list(self.blocks[last + 1 :])
+        if self.frozen_stages >= 0:
+            modules += [*self.embedding_modules(), *self.blocks[: self.frozen_stages]]
+        if self.frozen_stages == self.num_layers or not self.is_last(last):
+            modules.append(self.norm)
+        return modules
+
+    def freeze(self) -> None:
+        """Take the frozen stages out of the optimizer's reach."""
+        for module in self.frozen_modules():
+            module.requires_grad_(False)
+        if self.frozen_stages >= 0:
+            for positions_or_token in self.parameters(recurse=False):
+                positions_or_token.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> PlainViT:
+        """Set the mode; frozen stages stay in evaluation mode, without stochastic depth."""
+        super().train(mode)
+        for module in self.frozen_modules():
+            module.eval()
+        return self
+
+
+def norm_or_identity(embed_dims: int, enabled: bool) -> nn.Module:
+    """A LayerNorm with ViT's epsilon, or nothing."""
+    return nn.LayerNorm(embed_dims, eps=1e-6) if enabled else nn.Identity()
+
+
+def resolve_arch(arch: str | dict) -> dict:
+    """The sizes of an encoder, given its name or the sizes themselves.
+
+    Raises:
+        ValueError: An unknown name, or a key that is missing or unknown.
+    """
+    if isinstance(arch, str):
+        if arch not in ARCHITECTURES:
+            raise ValueError(f"arch '{arch}' is none of {', '.join(ARCHITECTURES)}, nor a dict")
+        arch = ARCHITECTURES[arch]
+    required = {'embed_dims', 'num_layers', 'num_heads'}
+    if not required <= set(arch) <= required | {'mlp_ratio'}:
+        raise ValueError(
+            f'arch needs the keys {sorted(required)} and may have mlp_ratio; it has {sorted(arch)}'
+        )
+    return dict(mlp_ratio=4.0) | dict(arch)

@@ -1,0 +1,3 @@
+from .all_depths_head import AllDepthsHead
+
+__all__ = ['AllDepthsHead']

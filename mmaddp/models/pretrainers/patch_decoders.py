@@ -1,0 +1,172 @@
+"""DARL's patch decoders: from what the backbone makes of earlier patches to the next one.
+
+All take z_t = f(x_<t), the output of the backbone, and those for the diffusion objective also the
+corrupted patch x_t^s of the same place (sections 3.1 and 4.1). Where they are conditioned on gamma
+it is one more channel of the corrupted patch, behind the pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model import BaseModule
+from timm.layers import Mlp
+from torch import Tensor, nn
+
+from mmaddp.registry import MODELS
+
+from ..layers import Block, draw_weights
+
+HEAD_DIMS = 64
+# CUDA's fused attention refuses more sequences at once, and each patch is one here.
+MAX_SEQUENCES = 2**16 - 1
+
+
+class PatchDecoder(BaseModule):
+    """What both decoders share: the embedding of the corrupted patch, and the initialisation.
+
+    Args:
+        embed_dims: C, channels of the backbone's output and inside the decoder.
+        patch_dims: P, values of a patch, or the number of codes where VQ tokens are predicted.
+        noisy: Whether the decoder takes the corrupted patch.
+        condition_on_gamma: Whether gamma is one more channel of it.
+
+    Raises:
+        ValueError: There is no corrupted patch that gamma could be a channel of.
+    """
+
+    def __init__(
+        self, embed_dims: int, patch_dims: int, noisy: bool, condition_on_gamma: bool
+    ) -> None:
+        super().__init__()
+        if condition_on_gamma and not noisy:
+            raise ValueError(
+                'condition_on_gamma=True: gamma is a channel of the corrupted patch, '
+                'which only a decoder with noisy=True takes'
+            )
+        self.embed_dims, self.patch_dims = embed_dims, patch_dims
+        self.noisy, self.condition_on_gamma = noisy, condition_on_gamma
+        if noisy:
+            self.patch_embed = nn.Linear(patch_dims + condition_on_gamma, embed_dims)
+
+    def embed(self, x_s: Tensor, gamma: Tensor) -> Tensor:
+        """The embedded corrupted patch: (..., P), (..., 1) -> (..., C)."""
+        return self.patch_embed(torch.cat([x_s, gamma], -1) if self.condition_on_gamma else x_s)
+
+    def init_weights(self) -> None:
+        """Draw the weights as the backbone's: Xavier-uniform, biases zero (table 8)."""
+        if not self.is_init:
+            draw_weights(self)
+        super().init_weights()
+
+
+@MODELS.register_module()
+class MLPPatchDecoder(PatchDecoder):
+    """Residual MLPs, then a linear layer; with no MLP it is the linear decoder (table 2).
+
+    The paper does not say how the MLP takes the corrupted patch: here its embedding is added to
+    the backbone's output. Each MLP stands behind a LayerNorm, as in the backbone's blocks.
+
+    Args:
+        embed_dims: C, channels of the backbone's output and between the MLPs.
+        patch_dims: P, values of a patch, or the number of codes where VQ tokens are predicted.
+        num_layers: Residual MLPs.
+        noisy: Whether the decoder takes the corrupted patch, as the diffusion objective wants.
+        condition_on_gamma: Whether gamma is one more channel of it.
+        mlp_ratio: Width of the MLPs over C.
+
+    Raises:
+        ValueError: ``condition_on_gamma`` without ``noisy``.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        patch_dims: int,
+        num_layers: int = 0,
+        noisy: bool = False,
+        condition_on_gamma: bool = False,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__(embed_dims, patch_dims, noisy, condition_on_gamma)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(embed_dims, eps=1e-6), Mlp(embed_dims, int(embed_dims * mlp_ratio))
+            )
+            for _ in range(num_layers)
+        )
+        self.head = nn.Linear(embed_dims, patch_dims)
+
+    def forward(self, z: Tensor, x_s: Tensor | None = None, gamma: Tensor | None = None) -> Tensor:
+        """Predict the patch, or with the diffusion objective the patch or its noise.
+
+        Args:
+            z: (..., C), the backbone's output.
+            x_s: (..., P), the corrupted patch; not looked at unless ``noisy``.
+            gamma: (..., 1) in [0, 1]; not looked at unless conditioned on.
+
+        Returns:
+            (..., P).
+        """
+        x = z + self.embed(x_s, gamma) if self.noisy else z
+        for layer in self.layers:
+            x = x + layer(x)
+        return self.head(x)
+
+
+@MODELS.register_module()
+class TransformerPatchDecoder(PatchDecoder):
+    """Transformer blocks over two tokens, z_t and the embedded corrupted patch (section 4.1).
+
+    Both attend to both, without positions. The paper does not say what is read out: here both
+    outputs are normed and concatenated for one linear layer. With no block that linear layer is
+    all, and there is no norm.
+
+    Args:
+        embed_dims: C, channels of the backbone's output and of both tokens.
+        patch_dims: P, values of a patch.
+        num_layers: Blocks.
+        num_heads: Attention heads; one for each 64 channels when None, as in ViT-B and ViT-L.
+        condition_on_gamma: Whether gamma is one more channel of the corrupted patch.
+        mlp_ratio: Width of the MLPs over C.
+
+    Raises:
+        ValueError: ``num_heads`` does not divide ``embed_dims``.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        patch_dims: int,
+        num_layers: int = 1,
+        num_heads: int | None = None,
+        condition_on_gamma: bool = False,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__(embed_dims, patch_dims, True, condition_on_gamma)
+        num_heads = num_heads or max(embed_dims // HEAD_DIMS, 1)
+        self.blocks = nn.ModuleList(
+            Block(embed_dims, num_heads, mlp_ratio) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6) if num_layers else nn.Identity()
+        self.head = nn.Linear(2 * embed_dims, patch_dims)
+
+    def forward(self, z: Tensor, x_s: Tensor, gamma: Tensor | None = None) -> Tensor:
+        """Predict the patch or its noise.
+
+        Args:
+            z: (..., C), the backbone's output.
+            x_s: (..., P), the corrupted patch.
+            gamma: (..., 1) in [0, 1]; not looked at unless conditioned on.
+
+        Returns:
+            (..., P).
+        """
+        pairs = torch.stack([z, self.embed(x_s, gamma)], dim=-2).view(-1, 2, self.embed_dims)
+        patches = torch.cat([self.decode(part) for part in pairs.split(MAX_SEQUENCES)])
+        return patches.view(*z.shape[:-1], -1)
+
+    def decode(self, pairs: Tensor) -> Tensor:
+        """Patches (M, P) of their pairs of tokens (M, 2, C)."""
+        for block in self.blocks:
+            pairs = block(pairs, (1, 2))
+        return self.head(self.norm(pairs).flatten(1))
