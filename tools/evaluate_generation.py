@@ -78,20 +78,35 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
     """Add the model and the settings of its sampler."""
-    group.add_argument('--config', help='a config of configs/pretrain/addp')
+    group.add_argument('--config', help='a config of configs/pretrain/addp or of .../darl')
     group.add_argument('--checkpoint', help='the weights of its model')
     group.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
     )
-    group.add_argument('--steps', nargs='+', type=int, default=[20], help='default: 20')
     group.add_argument(
-        '--schedule', nargs='+', default=['linear'], help='linear, cosine or both; default: linear'
+        '--steps', nargs='+', type=int, help="default: the sampler's, 20 of ADDP and 1000 of DARL"
     )
     group.add_argument(
-        '--temperature', nargs='+', type=float, help='temperatures that decay; default: 6'
+        '--schedule', nargs='+', help='ADDP: linear, cosine or both; default: linear'
     )
-    group.add_argument('--static', nargs='+', type=float, default=[], help='temperatures that stay')
-    group.add_argument('--top-p', nargs='+', type=float, default=[1.0], help='default: 1')
+    group.add_argument(
+        '--temperature',
+        nargs='+',
+        type=float,
+        help='ADDP: temperatures that decay, default: 6; DARL of tokens: of the softmax (1)',
+    )
+    group.add_argument('--static', nargs='+', type=float, help='ADDP: temperatures that stay')
+    group.add_argument('--top-p', nargs='+', type=float, help='ADDP, DARL of tokens: default: 1')
+    group.add_argument(
+        '--eta', nargs='+', type=float, help='DARL: 1 is ancestral sampling, 0 DDIM; default: 1'
+    )
+    group.add_argument(
+        '--no-clip',
+        dest='clip',
+        action='store_const',
+        const=[False],
+        help='DARL: leave predicted patches outside the range of pixels',
+    )
     group.add_argument(
         '--num-images', type=int, default=50000, help='images of each setting (%(default)s)'
     )
@@ -149,15 +164,23 @@ def measure_folder(args: argparse.Namespace) -> None:
     print(f'\n{markdown_table([figures])}\n\nmetrics: {path}')
 
 
+def read_choices(args: argparse.Namespace) -> list[list[dict]]:
+    """For each setting of the sampler that is given, its values."""
+    temperatures = [dict(temperature=value) for value in args.temperature or ()]
+    temperatures += [dict(temperature=value, decaying=False) for value in args.static or ()]
+    given = {name: getattr(args, name) for name in ('schedule', 'top_p', 'eta', 'clip', 'steps')}
+    others = [[{name: value} for value in values] for name, values in given.items() if values]
+    return [temperatures, *others] if temperatures else others
+
+
 def measure_grid(args: argparse.Namespace) -> None:
     """Generate and measure every combination of settings."""
-    temperatures = args.temperature or ([] if args.static else [6.0])
-    samplers = sampler_grid(args.steps, args.schedule, temperatures, args.static, args.top_p)
     join_processes(args.launcher)
     config = load_config(args.config, args.cfg_options)
+    model = load_pretrainer(config, args.checkpoint, args.device)
     rows = evaluate_samplers(
-        load_pretrainer(config, args.checkpoint, args.device),
-        samplers,
+        model,
+        sampler_grid(model, *read_choices(args)),
         build_metrics(args) if is_main_process() else None,
         args.out_dir,
         num_images=args.num_images,

@@ -7,8 +7,9 @@ import os
 
 import mmaddp  # noqa: F401
 from mmaddp.apis.generation_folder import Completion, generate_folder
+from mmaddp.apis.generators import OPTIONS, generator_of
 from mmaddp.apis.models import load_pretrainer
-from mmaddp.diffusion import Sampler
+from mmaddp.diffusion import PatchSampler, Sampler, TokenSampler
 from mmaddp.diffusion.sampler import SCHEDULES
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
@@ -19,8 +20,8 @@ from mmaddp.utils import UserError, run_tool
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Generate images by algorithm 2 of ADDP, or complete one. Images that DIR has '
-        'already are not generated again.'
+        description='Generate images with ADDP (its algorithm 2) or DARL (patch by patch), or '
+        'complete one. Images that DIR has already are not generated again.'
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='a pre-training checkpoint or a published file')
@@ -42,7 +43,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help='the first N (%(const)s) as one picture in DIR/grid',
     )
     parser.add_argument(
-        '--intermediate', action='store_true', help='the steps of each image in DIR/steps'
+        '--intermediate',
+        action='store_true',
+        help='the steps of each image in DIR/steps; of DARL its rows',
     )
     completion = parser.add_argument_group('completion of an image')
     completion.add_argument('--image', help='the image, of the size that the model generates')
@@ -55,24 +58,48 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def add_sampler_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of the sampler, with its defaults."""
-    default = Sampler()
-    parser.add_argument('--steps', type=int, default=default.steps, help='(%(default)s)')
-    parser.add_argument(
-        '--schedule', choices=[*SCHEDULES], default=default.schedule, help='(%(default)s)'
+    """Add the settings of the samplers; those that are not given have their sampler's default."""
+    group = parser.add_argument_group(
+        'settings of the sampler', 'Those of another method than the model are refused.'
     )
-    parser.add_argument(
+    addp, darl, tokens = Sampler(), PatchSampler(), TokenSampler()
+    absent = dict(default=argparse.SUPPRESS)
+    group.add_argument(
+        '--steps', type=int, **absent, help=f'ADDP: {addp.steps}; DARL, of each patch: {darl.steps}'
+    )
+    group.add_argument('--schedule', choices=[*SCHEDULES], **absent, help=f'ADDP: {addp.schedule}')
+    group.add_argument(
         '--temperature',
         type=float,
-        default=default.temperature,
-        help="weight of the confidences' Gumbel noise (%(default)s)",
+        **absent,
+        help=f"ADDP, weight of the confidences' Gumbel noise: {addp.temperature}; DARL of tokens, "
+        f'of the softmax: {tokens.temperature}',
     )
-    parser.add_argument('--static', action='store_true', help='the temperature does not decay')
-    parser.add_argument(
+    group.add_argument(
+        '--static',
+        dest='decaying',
+        action='store_false',
+        **absent,
+        help='ADDP: the temperature does not decay',
+    )
+    group.add_argument(
         '--top-p',
         type=float,
-        default=default.top_p,
-        help='share of the probability that tokens are drawn from (%(default)s)',
+        **absent,
+        help='ADDP, DARL of tokens: share of the probability that tokens are drawn from (1)',
+    )
+    group.add_argument(
+        '--eta',
+        type=float,
+        **absent,
+        help=f'DARL: 1 is ancestral sampling, 0 is DDIM ({darl.eta:g})',
+    )
+    group.add_argument(
+        '--no-clip',
+        dest='clip',
+        action='store_false',
+        **absent,
+        help='DARL: leave predicted patches outside the range of pixels',
     )
 
 
@@ -90,13 +117,14 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_arguments(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
-        sampler = Sampler(args.steps, args.schedule, args.temperature, not args.static, args.top_p)
         completion = read_completion(args)
         join_processes(args.launcher)
         config = load_config(args.config, args.cfg_options)
+        model = load_pretrainer(config, args.checkpoint, args.device)
+        settings = {name: value for name, value in vars(args).items() if name in OPTIONS}
         generate_folder(
-            load_pretrainer(config, args.checkpoint, args.device),
-            sampler,
+            model,
+            generator_of(model).sampler(settings, OPTIONS),
             args.out_dir,
             args.num_images,
             args.seed,

@@ -14,23 +14,14 @@ import torch
 from mmengine.dist import barrier, get_dist_info
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
-from torch import Tensor
+from torch import nn
 
-from mmaddp.diffusion import Sampler
 from mmaddp.engine.data.pictures import picture_fault
-from mmaddp.models import ADDP
 from mmaddp.utils import UserError, atomic_write
 
+from .generators import ImageGenerator, Start, generator_of
 from .pictures import PathOrArray, read_images, tile, write_png
-from .sampling import (
-    Batch,
-    blank,
-    check_request,
-    completion_start,
-    image_side,
-    read_masks,
-    sample,
-)
+from .sampling import Batch, check_request, completion_start, read_masks, sample
 
 SETTINGS_FILE = 'settings.json'
 
@@ -45,8 +36,8 @@ class Completion:
 
 
 def generate_folder(
-    model: ADDP,
-    sampler: Sampler,
+    model: nn.Module,
+    sampler: Any,
     folder: str | Path,
     num_images: int,
     seed: int = 0,
@@ -62,14 +53,14 @@ def generate_folder(
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
-        sampler: The settings of algorithm 2.
+        sampler: The settings, of the type that samples from this model.
         folder: Gets the images, and their settings in ``settings.json``.
         num_images: How many images it has in the end.
         seed: Seed of all images.
         batch_size: Images that are generated at once, in each process.
         completion: An image whose masked region every image completes; None generates all of it.
-        intermediate: Write each image's steps to ``steps/000000.png``, x_t above and its reliable
-            tokens below (figure 8).
+        intermediate: Write each image's steps to ``steps/000000.png``: ADDP's x_t above and its
+            reliable tokens below (figure 8), DARL's image after each row of patches.
         grid: Write the first so many images as one picture to ``grid/``.
 
     Raises:
@@ -79,9 +70,10 @@ def generate_folder(
     if num_images < 1:
         raise UserError(f'num_images={num_images}: must be 1 or more')
     folder, (rank, processes) = Path(folder), get_dist_info()
-    known = known_region(model, completion) if completion else None
-    z_t, m_t = blank(model, 1) if known is None else known.start(model)
-    sampler.check_steps(int(m_t.sum()))
+    generator = generator_of(model)
+    known = known_region(generator, completion) if completion else None
+    start = generator.blank() if known is None else known.start(generator)
+    generator.check(sampler, start.masked)
     check_request(seed, batch_size)
     settings = {**fingerprint(model), 'seed': seed, **asdict(sampler), **describe(known)}
     agree_on_settings(folder, settings)
@@ -90,8 +82,8 @@ def generate_folder(
     todo = [index for index in mine if not is_done(folder, index, intermediate)]
     if rank == 0:
         print(f'{folder}: {len(mine) - len(todo)} of {len(mine)} images are there', flush=True)
-    z_t, m_t = z_t.expand(len(todo), -1), m_t.expand(len(todo), -1)
-    batches = sample(model, z_t, m_t, todo, sampler, seed, batch_size, intermediate)
+    starts = start.repeat(len(todo))
+    batches = sample(generator, starts, todo, sampler, seed, batch_size, intermediate)
     for batch in with_progress(batches if todo else iter(()), len(todo), rank == 0):
         images = batch.images if known is None else known.paste(batch.images)
         write_batch(folder, [todo[place] for place in batch.places], images, batch.views)
@@ -108,9 +100,9 @@ class Region:
     pixels: np.ndarray
     keep_pixels: bool
 
-    def start(self, model: ADDP) -> tuple[Tensor, Tensor]:
-        """Its tokens, and which are generated: (1, N) and (1, N) bool."""
-        return completion_start(model, self.picture, self.pixels, batch_size=1)
+    def start(self, generator: ImageGenerator) -> Start:
+        """What its completion starts from."""
+        return completion_start(generator, self.picture, self.pixels, batch_size=1)
 
     def paste(self, images: np.ndarray) -> np.ndarray:
         """Images with the given pixels back in their places, if that is wanted."""
@@ -119,10 +111,10 @@ class Region:
         return np.where(self.pixels[..., None], images, self.picture)
 
 
-def known_region(model: ADDP, completion: Completion) -> Region:
+def known_region(generator: ImageGenerator, completion: Completion) -> Region:
     """Read what is to be completed."""
-    picture = read_images(completion.image, image_side(model))
-    return Region(picture, read_masks(completion.mask, model, 1), completion.keep_pixels)
+    picture = read_images(completion.image, generator.side)
+    return Region(picture, read_masks(completion.mask, generator, 1), completion.keep_pixels)
 
 
 def describe(known: Region | None) -> dict[str, Any]:
@@ -135,7 +127,7 @@ def describe(known: Region | None) -> dict[str, Any]:
     return {'image': image, 'mask': mask, 'keep_pixels': known.keep_pixels}
 
 
-def fingerprint(model: ADDP) -> dict[str, str]:
+def fingerprint(model: nn.Module) -> dict[str, str]:
     """SHA-256 of the config and of the weights that decide what a model generates."""
     options = getattr(model, 'cfg', {}).get('model', {})
     text = json.dumps(without_sources(options), sort_keys=True, default=str)

@@ -5,60 +5,53 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
+from torch import nn
 
-from mmaddp.diffusion import Sampler
 from mmaddp.evaluation.generation import GenerationMetrics, check_number
-from mmaddp.evaluation.generation_table import markdown_table, plot_results
-from mmaddp.models import ADDP
+from mmaddp.evaluation.generation_table import format_settings, markdown_table, plot_results
 from mmaddp.utils import UserError, atomic_write
 
 from .generation_folder import fingerprint, generate_folder
-from .sampling import image_side
+from .generators import OPTIONS, generator_of
 
 RESULTS, TABLE, PLOT, IMAGES = 'results.json', 'results.md', 'results.png', 'images'
 
 
-def sampler_grid(
-    steps: Sequence[int],
-    schedules: Sequence[str],
-    decaying: Sequence[float],
-    static: Sequence[float],
-    top_p: Sequence[float],
-) -> list[Sampler]:
+def sampler_grid(model: nn.Module, *choices: Sequence[Mapping[str, Any]]) -> list[Any]:
     """A sampler for every combination of settings, each once.
 
     Args:
-        steps: Numbers of steps.
-        schedules: 'linear' and 'cosine', or one of them.
-        decaying: Temperatures that fall to 0 at the last step.
-        static: Temperatures that stay.
-        top_p: Shares of the probability that tokens are drawn from.
+        model: What the samplers are for.
+        choices: Settings by name, of which each sampler has one from every sequence; the last
+            sequence varies fastest.
 
     Raises:
-        UserError: A setting is out of its range.
+        UserError: The model cannot generate, or a setting is not its or out of its range.
     """
-    temperatures = [(value, True) for value in decaying] + [(value, False) for value in static]
-    combinations = itertools.product(schedules, temperatures, top_p, steps)
-    return list(dict.fromkeys(Sampler(n, s, *t, p) for s, t, p, n in combinations))
+    generator = generator_of(model)
+    combinations = itertools.product(*choices)
+    settings = [dict(itertools.chain(*(one.items() for one in each))) for each in combinations]
+    return list(dict.fromkeys(generator.sampler(each, OPTIONS) for each in settings))
 
 
-def sampler_name(sampler: Sampler) -> str:
-    """'linear_temperature-6-decaying_top-p-1_steps-20', which the folder of images is called."""
-    kind = 'decaying' if sampler.decaying else 'static'
-    return (
-        f'{sampler.schedule}_temperature-{sampler.temperature:g}-{kind}'
-        f'_top-p-{sampler.top_p:g}_steps-{sampler.steps}'
-    )
+def sampler_name(sampler: Any) -> str:
+    """'steps-20_schedule-linear_temperature-6-decaying_top-p-1', its folder of images."""
+    settings = asdict(sampler)
+    written = format_settings({**settings, 'decaying': False})
+    if settings.get('decaying'):
+        written['temperature'] += '-decaying'
+    return '_'.join(f'{name}-{value}' for name, value in written.items())
 
 
 def evaluate_samplers(
-    model: ADDP,
-    samplers: Sequence[Sampler],
+    model: nn.Module,
+    samplers: Sequence[Any],
     metrics: GenerationMetrics | None,
     out_dir: str | os.PathLike,
     *,
@@ -90,12 +83,18 @@ def evaluate_samplers(
         UserError: ``out_dir`` has results of another model, seed, number of images or reference;
             there are more steps than tokens; or images and reference differ in size.
     """
+    generator = generator_of(model)
     for sampler in samplers:
-        sampler.check_steps(model.decoder.num_patches)
+        generator.check(sampler, generator.blank().masked)
+        if not fields(sampler):
+            raise UserError(
+                f'{type(sampler).__name__}: nothing is random, all images would be the same; take '
+                'a model that was trained by diffusion'
+            )
     check_number('--num-images', num_images, num_images)
     results = None
     if is_main_process():
-        metrics.check_size((image_side(model),) * 2, 'the model')
+        metrics.check_size((generator.side,) * 2, 'the model')
         results = SamplerResults(out_dir, metrics, model, num_images, seed)
     known = [set(results.rows) if results else None]
     broadcast_object_list(known)
@@ -132,7 +131,7 @@ class SamplerResults:
         self,
         out_dir: str | os.PathLike,
         metrics: GenerationMetrics,
-        model: ADDP,
+        model: nn.Module,
         num_images: int,
         seed: int,
     ) -> None:
@@ -147,7 +146,7 @@ class SamplerResults:
         path = self.out_dir / RESULTS
         self.rows: dict[str, dict] = self._read(path) if path.exists() else {}
 
-    def add(self, sampler: Sampler, folder: Path) -> None:
+    def add(self, sampler: Any, folder: Path) -> None:
         """Measure a sampler's images, and write results, table and plot anew."""
         figures = self.metrics(folder, self.run['num_images'])
         self.rows[sampler_name(sampler)] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Union
 
 import torch
 from mmengine.config import Config
@@ -16,22 +17,24 @@ from mmaddp.checkpoints.convert import unwrap
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.engine.setup import load_config
-from mmaddp.models import ADDP
+from mmaddp.models import ADDP, DARL
 from mmaddp.utils import UserError
 
-PARTS = ('encoder.', 'decoder.')
+# What a checkpoint of each method's training holds at the least.
+PARTS = {ADDP: ('encoder.', 'decoder.'), DARL: ('backbone.', 'patch_decoder.')}
+Pretrainer = Union[ADDP, DARL]
 
 
 def load_pretrainer(
     config: str | Path | Config,
     checkpoint: str | Path | None = None,
     device: str | torch.device | None = None,
-) -> ADDP:
+) -> Pretrainer:
     """Build the model of a pre-training config with its weights, ready to generate.
 
     Args:
-        config: A config of ``configs/pretrain/addp``, or its path.
-        checkpoint: A checkpoint of its training, or any file that converts to the target
+        config: A config of ``configs/pretrain/addp`` or ``configs/pretrain/darl``, or its path.
+        checkpoint: A checkpoint of its training, or for ADDP any file that converts to the target
             'pretrain'. None takes what the ``init_cfg`` of the model and of its parts name; what
             they do not name stays random.
         device: Where the model goes; the GPU where there is one when None.
@@ -47,7 +50,7 @@ def load_pretrainer(
     config = config if isinstance(config, Config) else load_config(config)
     with clear_errors():
         model = build_pretrainer(config)
-        weights = {} if checkpoint is None else read_pretraining_weights(checkpoint)
+        weights = {} if checkpoint is None else read_pretraining_weights(model, checkpoint)
         unfilled = [
             part
             for part in model.frozen_parts
@@ -64,7 +67,7 @@ def load_pretrainer(
     return model.to(device or get_device()).eval()
 
 
-def build_pretrainer(config: Config) -> ADDP:
+def build_pretrainer(config: Config) -> Pretrainer:
     """The config's model as it is built, without weights.
 
     Raises:
@@ -76,31 +79,37 @@ def build_pretrainer(config: Config) -> ADDP:
     if config.get('data_preprocessor') is not None:
         settings.setdefault('data_preprocessor', config.data_preprocessor)
     model = MODELS.build(settings) if settings else None
-    if not isinstance(model, ADDP):
+    if not isinstance(model, tuple(PARTS)):
         raise UserError(
             f'{config.filename}: model.type={settings.get("type")} does not generate images: '
-            'take a config of configs/pretrain/addp'
+            'take a config of configs/pretrain/addp or configs/pretrain/darl'
         )
     return model
 
 
-def read_pretraining_weights(path: str | Path) -> dict[str, Tensor]:
+def read_pretraining_weights(model: Pretrainer, path: str | Path) -> dict[str, Tensor]:
     """The tensors of a pre-training checkpoint of ours or of a published file, in our names.
 
     Raises:
         UserError: The file cannot be read or converted.
     """
     checkpoint = read_checkpoint(path)
+    parts = next(parts for method, parts in PARTS.items() if isinstance(model, method))
     try:
         tensors = unwrap(checkpoint)
-        if all(any(name.startswith(part) for name in tensors) for part in PARTS):
+        if all(any(name.startswith(part) for name in tensors) for part in parts):
             return tensors
-        return convert_checkpoint(checkpoint, target='pretrain')
+        if isinstance(model, ADDP):
+            return convert_checkpoint(checkpoint, target='pretrain')
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
+    raise UserError(
+        f'{path}: has not both {" and ".join(part + "*" for part in parts)}: give a checkpoint of '
+        f'the training of this {type(model).__name__}; nobody has published one in another layout'
+    )
 
 
-def check_sources(model: ADDP, unfilled: list[str], checkpoint: str | Path | None) -> None:
+def check_sources(model: Pretrainer, unfilled: list[str], checkpoint: str | Path | None) -> None:
     """Refuse frozen parts that nothing would fill."""
     for part in unfilled:
         if not model.get_submodule(part).init_cfg:
@@ -112,7 +121,7 @@ def check_sources(model: ADDP, unfilled: list[str], checkpoint: str | Path | Non
             )
 
 
-def load_weights(model: ADDP, weights: dict[str, Tensor], path: str) -> None:
+def load_weights(model: Pretrainer, weights: dict[str, Tensor], path: str) -> None:
     """Load all that learns, and the frozen parts that the file holds; strictly, in both.
 
     Raises:

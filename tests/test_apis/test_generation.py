@@ -7,6 +7,7 @@ from PIL import Image
 from tiny_generation import tiny_generator
 
 from mmaddp.apis import extract_features, generate, inpaint, reconstruct
+from mmaddp.apis.generators import generator_of
 from mmaddp.apis.sampling import completion_start, read_masks
 from mmaddp.utils import UserError
 
@@ -99,9 +100,11 @@ def test_masks_of_files_pixels_and_tokens(model, pictures, tmp_path):
     Image.fromarray(pixels).save(tmp_path / 'mask.png')
     tokens = np.zeros((4, 4), dtype=bool)
     tokens[0, 2] = True
+    generator = generator_of(model)
     for mask in (pixels, tmp_path / 'mask.png', tokens):
-        _, places = completion_start(model, pictures[:1], read_masks(mask, model, 1), 1)
-        assert places.tolist() == [tokens.flatten().tolist()]
+        read = read_masks(mask, generator, 1)
+        start = completion_start(generator, pictures[:1], read, batch_size=1)
+        assert start.masked.tolist() == [tokens.flatten().tolist()]
 
 
 def test_reconstruction_in_any_shape(model):

@@ -35,17 +35,31 @@ def evaluate(model, samplers, metrics, folder, **options):
     return evaluate_samplers(model, samplers, metrics, folder, **options)
 
 
-def test_grid_has_every_combination_once():
-    grid = sampler_grid([5, 10, 5], ['linear', 'cosine'], [6.0, 2.0], [6.0], [1.0, 0.9])
+def by_steps(*steps):
+    """Values of the steps, for :func:`sampler_grid`."""
+    return [dict(steps=value) for value in steps]
+
+
+def test_grid_has_every_combination_once(model):
+    temperatures = [dict(temperature=6.0), dict(temperature=2.0)]
+    temperatures.append(dict(temperature=6.0, decaying=False))
+    schedules = [dict(schedule='linear'), dict(schedule='cosine')]
+    shares = [dict(top_p=1.0), dict(top_p=0.9)]
+    grid = sampler_grid(model, schedules, temperatures, shares, by_steps(5, 10, 5))
     assert len(grid) == len(set(grid)) == 2 * 2 * 3 * 2
     assert Sampler(10, 'cosine', 6.0, False, 0.9) in grid
     assert len({sampler_name(sampler) for sampler in grid}) == len(grid)
+    assert sampler_name(grid[0]) == 'steps-5_schedule-linear_temperature-6-decaying_top-p-1'
     with pytest.raises(UserError, match="schedule='sine' is none of"):
-        sampler_grid([5], ['sine'], [6.0], [], [1.0])
+        sampler_grid(model, [dict(schedule='sine')])
+    with pytest.raises(UserError, match='--eta: Sampler, which samples from this model, has only'):
+        sampler_grid(model, [dict(eta=1.0)])
 
 
 def test_each_sampler_has_its_images_and_figures(model, metrics, tmp_path, monkeypatch):
-    samplers = sampler_grid([1, 2], ['linear'], [6.0], [2.0], [1.0])
+    samplers = sampler_grid(
+        model, [dict(temperature=6.0), dict(temperature=2.0, decaying=False)], by_steps(1, 2)
+    )
     plots = []
     monkeypatch.setattr(generation_metrics, 'plot_results', lambda *plot: plots.append(plot))
     rows = evaluate(model, samplers, metrics, tmp_path / 'out')
@@ -63,7 +77,7 @@ def test_each_sampler_has_its_images_and_figures(model, metrics, tmp_path, monke
 
 
 def test_interrupted_comparison_goes_on(model, metrics, tmp_path, monkeypatch):
-    samplers = sampler_grid([1, 2, 4], ['linear'], [6.0], [], [1.0])
+    samplers = sampler_grid(model, by_steps(1, 2, 4))
     monkeypatch.setattr(generation_metrics, 'plot_results', lambda *_: None)
     whole = evaluate(model, samplers[1:2], metrics, tmp_path / 'whole')
     generate_folder, generated = generation_metrics.generate_folder, []
@@ -81,14 +95,14 @@ def test_interrupted_comparison_goes_on(model, metrics, tmp_path, monkeypatch):
     rows = evaluate(model, samplers, metrics, tmp_path / 'out')
     assert generated == [1, 2, 2, 4]
     assert rows[1]['fid'] == pytest.approx(whole[0]['fid'], rel=1e-6)
-    further = sampler_grid([2, 3], ['linear'], [6.0], [], [1.0])
+    further = sampler_grid(model, by_steps(2, 3))
     assert len(evaluate(model, further, metrics, tmp_path / 'out')) == 4
     assert generated == [1, 2, 2, 4, 3]
 
 
 def test_results_of_another_run_are_kept(model, metrics, tmp_path, monkeypatch):
     monkeypatch.setattr(generation_metrics, 'plot_results', lambda *_: None)
-    samplers = sampler_grid([1], ['linear'], [6.0], [], [1.0])
+    samplers = sampler_grid(model, by_steps(1))
     evaluate(model, samplers, metrics, tmp_path)
     before = (tmp_path / 'results.json').read_bytes()
     with pytest.raises(UserError, match=r'results of another seed and num_images; give another'):
@@ -102,10 +116,10 @@ def test_results_of_another_run_are_kept(model, metrics, tmp_path, monkeypatch):
 
 
 def test_nothing_is_generated_that_could_not_be_measured(model, metrics, tmp_path):
-    samplers = sampler_grid([1], ['linear'], [6.0], [], [1.0])
+    samplers = sampler_grid(model, by_steps(1))
     with pytest.raises(UserError, match='--num-images: 9 images; the inception score'):
         evaluate(model, samplers, metrics, tmp_path / 'out', num_images=9)
-    too_many = sampler_grid([1, TOKENS + 1], ['linear'], [6.0], [], [1.0])
+    too_many = sampler_grid(model, by_steps(1, TOKENS + 1))
     with pytest.raises(UserError, match=f'steps={TOKENS + 1}: more than the {TOKENS} tokens'):
         evaluate(model, too_many, metrics, tmp_path / 'out')
     real = draw_colours(tmp_path / 'small', cube((100, 120, 90), (20, 30, 40)))

@@ -7,6 +7,7 @@ import torch
 from generation_images import cube, draw_colours, use_colour_networks
 from mmengine.config import Config
 from tiny_addp import SIZES, addp, tiny_addp
+from tiny_darl_generation import build, diffusion, mse
 
 from mmaddp.utils import UserError
 
@@ -64,6 +65,37 @@ def test_settings_side_by_side(tool, options, trained, tmp_path, capsys):
     assert [result['settings']['steps'] for result in results.values()] == [1, 2]
     assert not any(result['settings']['decaying'] for result in results.values())
     assert '| 2 | linear | 6 | 1 | ' in capsys.readouterr().out
+
+
+def darl_words(tmp_path, settings):
+    """A DARL's config and checkpoint on the command line."""
+    Config(dict(default_scope='mmaddp', model=settings)).dump(tmp_path / 'darl.py')
+    torch.save(build(settings).state_dict(), tmp_path / 'darl.pth')
+    words = ['--config', str(tmp_path / 'darl.py'), '--checkpoint', str(tmp_path / 'darl.pth')]
+    return [*words, '--num-images', '10', '--out-dir', str(tmp_path / 'out')]
+
+
+def test_darl_over_steps_and_eta(tool, options, tmp_path, capsys):
+    words = darl_words(tmp_path, diffusion())
+    sizes = ['--reference-size', '16']
+    tool.main([*words, *options, *sizes, '--steps', '1', '2', '--eta', '0', '1'])
+    results = json.loads((tmp_path / 'out/results.json').read_text())['samplers']
+    assert list(results) == [
+        f'steps-{steps}_eta-{eta}_clip-True' for eta in (0, 1) for steps in (1, 2)
+    ]
+    out = capsys.readouterr().out
+    assert '| steps | eta | clip | FID | IS |' in out
+    assert '| 2 | 0 | True | ' in out
+    assert (tmp_path / 'out/results.png').is_file()
+    with pytest.raises(UserError, match='--schedule, --top-p: PatchSampler'):
+        tool.main([*words, *options, *sizes, '--schedule', 'linear', '--top-p', '1'])
+
+
+def test_one_image_only_is_not_measured(tool, options, tmp_path):
+    words = darl_words(tmp_path, mse())
+    with pytest.raises(UserError, match='MeanSampler: nothing is random'):
+        tool.main([*words, *options, '--reference-size', '16'])
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize(

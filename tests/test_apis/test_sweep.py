@@ -1,0 +1,180 @@
+"""Sweeps: their grids, their tables, and that a killed one ends as one that never was."""
+
+import csv
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from sweep_runs import run_sweep
+from tiny_runs import classifier, in_child, write_pictures
+
+from mmaddp.apis.sweep_grid import Cell, Grid, parse_axis, read_grid
+from mmaddp.apis.sweep_results import DIVERGED, DONE, Result, SweepFolder
+from mmaddp.utils import UserError
+
+LR = 'optim_wrapper.optimizer.lr'
+# Twelve iterations in each cell, saved every third.
+GRID = [f'{LR}=1e-3,1e-2', 'model.backbone.drop_path_rate=0.3']
+
+
+@pytest.fixture(scope='module')
+def config_file(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('sweep')
+    pictures = write_pictures(folder / 'pictures')
+    config = classifier(pictures, folder / 'run', by_epoch=False)
+    config.train_cfg.val_interval = 12
+    config.default_hooks.finite_loss = dict(type='mmaddp.FiniteLossHook')
+    config.custom_hooks = config.custom_hooks[:1]
+    config.pop('work_dir')
+    config.dump(folder / 'tiny.py')
+    return folder / 'tiny.py'
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(config_file, tmp_path_factory) -> Path:
+    work_dir = tmp_path_factory.mktemp('uninterrupted') / 'sweep'
+    assert in_child(run_sweep, config_file, work_dir, GRID) == 0
+    return work_dir
+
+
+def test_every_cell_is_trained_and_in_the_table(uninterrupted):
+    with open(uninterrupted / 'results.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert [(row[LR], row['model.backbone.drop_path_rate']) for row in rows] == [
+        ('0.001', '0.3'),
+        ('0.01', '0.3'),
+    ]
+    assert {row['state'] for row in rows} == {'done'}
+    for row in rows:
+        folder = uninterrupted / 'cells' / f'{int(row["cell"]):03d}'
+        metrics = json.loads((folder / 'result.json').read_text())['metrics']
+        assert float(row['accuracy/top1']) == metrics['accuracy/top1']
+        (log,) = folder.glob('*/vis_data/scalars.json')
+        logged = [json.loads(line) for line in log.read_text().splitlines()]
+        assert logged[-1]['accuracy/top1'] == metrics['accuracy/top1']
+        (dumped,) = folder.glob('*/vis_data/config.py')
+        assert Config.fromfile(dumped).optim_wrapper.optimizer.lr == float(row[LR])
+        assert not list(folder.glob('*.pth'))
+
+
+def test_the_best_cell_is_written_for_the_final_run(uninterrupted):
+    with open(uninterrupted / 'results.csv') as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row['accuracy/top1']))
+    config = Config.fromfile(uninterrupted / 'best.py')
+    assert config.optim_wrapper.optimizer.lr == float(best[LR])
+    drop_path_rate = config.model.backbone.drop_path_rate
+    assert drop_path_rate == float(best['model.backbone.drop_path_rate'])
+    first = (uninterrupted / 'best.py').read_text().splitlines()[0]
+    assert first.startswith(f'# Cell {best["cell"]}, accuracy/top1 ')
+
+
+def test_killed_in_the_middle_of_a_cell(config_file, uninterrupted, tmp_path):
+    work_dir = tmp_path / 'sweep'
+    killed = in_child(run_sweep, config_file, work_dir, GRID, ('002', 8))
+    assert killed == -signal.SIGKILL
+    first = work_dir / 'cells/001'
+    ended = (first / 'result.json').stat().st_mtime_ns
+    assert [path.name for path in (work_dir / 'cells/002').glob('*.pth')] == ['iter_6.pth']
+
+    assert in_child(run_sweep, config_file, work_dir, GRID) == 0
+    for name in ('results.csv', 'results.md'):
+        assert (work_dir / name).read_text() == (uninterrupted / name).read_text()
+    # What had ended was not repeated, what had begun went on in the middle.
+    assert (first / 'result.json').stat().st_mtime_ns == ended
+    assert len(list(first.glob('*/vis_data/config.py'))) == 1
+    assert len(list((work_dir / 'cells/002').glob('*/vis_data/config.py'))) == 2
+    assert (work_dir / 'best.py').read_text() == (uninterrupted / 'best.py').read_text()
+
+
+def test_a_cell_that_diverges_is_a_result(config_file, tmp_path):
+    assert in_child(run_sweep, config_file, tmp_path / 'sweep', [f'{LR}=1e-3,1e30']) == 0
+    text = (tmp_path / 'sweep/results.csv').read_text().splitlines()
+    assert text[1].endswith(',done')
+    assert text[2] == '2,1e+30,,diverged'
+
+
+@pytest.mark.parametrize(
+    ('grid', 'message'),
+    [
+        (['optim_wrapper.optimizer.lrr=1'], 'lrr: the config has no such key'),
+        (['optim_wrapper.optimizer.lr'], 'give NAME=V1,V2'),
+        (['=1,2'], 'give NAME=V1,V2'),
+        ([f'{LR}=1,'], 'give NAME=V1,V2'),
+        ([f'{LR}=1,1'], 'values that differ'),
+        (['missing.py'], 'missing.py: no such file'),
+    ],
+)
+def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):
+    from mmaddp.apis.sweep import Recipe, sweep
+
+    with pytest.raises(UserError, match=message) as error:
+        sweep(Recipe(str(config_file)), read_grid(grid), tmp_path)
+    assert '\n' not in str(error.value)
+
+
+def test_a_folder_of_another_sweep_is_refused(config_file, uninterrupted):
+    from mmaddp.apis.sweep import Recipe, sweep
+
+    with pytest.raises(UserError, match='holds a sweep whose axes differ'):
+        sweep(Recipe(str(config_file)), read_grid(GRID[:1]), uninterrupted)
+    options = {'optim_wrapper.optimizer.weight_decay': 0.7}
+    with pytest.raises(UserError, match='holds a sweep whose config differ'):
+        sweep(Recipe(str(config_file), options), read_grid(GRID), uninterrupted)
+
+
+def test_values_are_literals_or_text():
+    name, axis = parse_axis('a.b=1e-3,(2, 3),spatial,None,[4],0.5')
+    values = [options[name] for options in axis.values()]
+    assert (name, values) == ('a.b', [1e-3, (2, 3), 'spatial', None, [4], 0.5])
+
+
+def test_a_grid_file_names_sets_of_options(tmp_path):
+    (tmp_path / 'grid.py').write_text(
+        "metric, rule = 'loss', 'less'\n"
+        "grid = {'lr': [1, 2], 'augmentation': {'none': {}, 'strong': {'a.b': 1, 'c': [2]}}}\n"
+        "final = {'use': 'all'}\n"
+    )
+    grid = read_grid([str(tmp_path / 'grid.py'), 'lr=3'])
+    assert (grid.metric, grid.rule, grid.final) == ('loss', 'less', {'use': 'all'})
+    assert grid.cells == [
+        Cell(1, {'lr': '3', 'augmentation': 'none'}, {'lr': 3}),
+        Cell(2, {'lr': '3', 'augmentation': 'strong'}, {'lr': 3, 'a.b': 1, 'c': [2]}),
+    ]
+
+
+def test_the_best_is_by_the_rule_among_those_that_ended(tmp_path):
+    scores = [3.0, 1.0, float('nan'), 1.0, None, None]
+    axes = {'lr': {str(i): {'lr': i} for i in range(len(scores))}}
+    for rule, best in (('greater', 1), ('less', 2)):
+        folder = SweepFolder(tmp_path, Grid(axes, 'loss', rule))
+        for cell, score in zip(folder.cells, scores[:4]):
+            folder.write(cell, Result(DONE, {'loss': score}))
+        folder.write(folder.cells[4], Result(DIVERGED, reason='loss is nan'))
+        cell, score = folder.best()
+        assert (cell.number, score) == (best, scores[best - 1])
+        folder.write_tables()
+        lines = (tmp_path / 'results.md').read_text().splitlines()
+        assert lines[0] == '| cell | lr | loss | state |'
+        assert lines[2].startswith(f'| {best} |')
+        assert lines[-1] == '| 6 | 5 |  | open |'
+
+
+def test_a_metric_that_was_not_validated_is_one_line(tmp_path):
+    folder = SweepFolder(tmp_path, Grid({'lr': {'1': {'lr': 1}}}, 'accuracy/top5'))
+    folder.write(folder.cells[0], Result(DONE, {'accuracy/top1': 1.0}))
+    with pytest.raises(UserError, match=r'accuracy/top5 was not validated; .*: accuracy/top1'):
+        folder.best()
+
+
+def test_a_cell_belongs_to_one_process(tmp_path):
+    folders = [SweepFolder(tmp_path, Grid({'lr': {'1': {}, '2': {}}})) for _ in range(2)]
+    first, second = folders[0].cells
+    with folders[0].claim(first) as mine:
+        assert mine
+        with folders[1].claim(first) as also_mine, folders[1].claim(second) as other:
+            assert not also_mine
+            assert other
+    with folders[1].claim(first) as free_again:
+        assert free_again

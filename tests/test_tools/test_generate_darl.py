@@ -1,0 +1,185 @@
+"""tools/generate.py with DARL: rows, completion, refused options, and a run that is killed."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+from tiny_darl_generation import SIDE, build, diffusion, load_main, mse, run_main
+from tiny_runs import in_child
+
+from mmaddp.apis import generation_folder, inpaint
+from mmaddp.utils import UserError
+
+STEPS = ('--steps', 3)
+
+
+@pytest.fixture(scope='module')
+def model():
+    return build(diffusion(), spread=0.05)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory, model):
+    """Configs, checkpoints, a picture and a mask of its lower half."""
+    folder = tmp_path_factory.mktemp('generate')
+    for name, settings, one in (('diff', diffusion(), model), ('mse', mse(), build(mse()))):
+        Config(dict(default_scope='mmaddp', model=settings)).dump(folder / f'{name}.py')
+        torch.save({'state_dict': one.state_dict()}, folder / f'{name}.pth')
+    picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(folder / 'picture.png')
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[SIDE // 2 :] = 255
+    Image.fromarray(mask).save(folder / 'mask.png')
+    Image.fromarray(255 - mask).save(folder / 'top.png')
+    return folder
+
+
+def command(folder, out_dir, num_images, *options, name='diff'):
+    words = [folder / f'{name}.py', folder / f'{name}.pth', '--num-images', num_images]
+    return [str(word) for word in (*words, '--out-dir', out_dir, '--device', 'cpu', *options)]
+
+
+@pytest.fixture(scope='module')
+def tool(repository):
+    return repository / 'tools/generate.py'
+
+
+@pytest.fixture(scope='module')
+def generate(tool, folder):
+    """Calls the tool's main in this process."""
+    main = load_main(tool)
+
+    def call(out_dir, num_images, *options, name='diff'):
+        main(command(folder, out_dir, num_images, *options, name=name))
+
+    return call
+
+
+@pytest.fixture(scope='module')
+def three(generate, tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp('images') / 'three'
+    generate(out_dir, 3, '--grid', 3, '--intermediate', *STEPS)
+    return out_dir
+
+
+def read(folder):
+    return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob('*.png'))}
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert np.abs(one[name].astype(int) - other[name].astype(int)).max() <= 1
+
+
+def test_the_folder(three):
+    images = read(three)
+    assert list(images) == ['000000.png', '000001.png', '000002.png']
+    assert not np.array_equal(images['000000.png'], images['000001.png'])
+    grid = read(three / 'grid')['first-3.png']
+    assert np.array_equal(grid[SIDE:, :SIDE], images['000002.png'])
+    for name, strip in read(three / 'steps').items():
+        assert strip.shape == (SIDE, 4 * SIDE, 3)
+        assert np.array_equal(strip[:, -SIDE:], images[name])
+        assert (strip[4:, :SIDE] == 128).all()
+        assert np.array_equal(strip[:4, :SIDE], images[name][:4])
+    settings = json.loads((three / 'settings.json').read_text())
+    assert {name: settings[name] for name in ('steps', 'eta', 'clip', 'seed')} == dict(
+        steps=3, eta=1.0, clip=True, seed=0
+    )
+
+
+def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, capsys):
+    generate(tmp_path / 'a', 1, *STEPS)
+    generate(tmp_path / 'a', 3, '--batch-size', 1, *STEPS)
+    assert '1 of 3 images are there' in capsys.readouterr().out
+    assert_same(read(tmp_path / 'a'), read(three))
+
+
+def test_processes_share_the_images(generate, three, tmp_path, monkeypatch):
+    """Rank 1 of 2 comes first here; the folder ends as one process would leave it."""
+    for rank, there in ((1, {'000001.png'}), (0, set(read(three)))):
+        monkeypatch.setattr(generation_folder, 'get_dist_info', lambda rank=rank: (rank, 2))
+        generate(tmp_path / 'a', 3, *STEPS)
+        assert set(read(tmp_path / 'a')) == there
+    assert_same(read(tmp_path / 'a'), read(three))
+
+
+def test_a_killed_run_goes_on(tool, folder, generate, tmp_path):
+    options = ('--batch-size', 1, '--steps', 30)
+    words = command(folder, tmp_path / 'a', 1000, *options)
+    exit_status = in_child(
+        run_main, tool, words, kill_when=lambda: num_pictures(tmp_path / 'a') > 2
+    )
+    assert exit_status == -signal.SIGKILL
+    there = {path: path.stat().st_mtime_ns for path in (tmp_path / 'a').glob('*.png')}
+    assert 3 <= len(there) < 1000
+    count = len(there) + 2
+    generate(tmp_path / 'a', count, *options)
+    assert {path: path.stat().st_mtime_ns for path in there} == there
+    generate(tmp_path / 'b', count, *options)
+    assert_same(read(tmp_path / 'a'), read(tmp_path / 'b'))
+
+
+def num_pictures(folder):
+    return len([*folder.glob('*.png')]) if folder.exists() else 0
+
+
+@pytest.mark.parametrize('keep_pixels', [(), ('--keep-pixels',)])
+def test_completion_of_the_top_half(generate, folder, model, tmp_path, keep_pixels):
+    options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
+    generate(tmp_path / 'a', 2, *options, *keep_pixels, *STEPS, '--intermediate')
+    images, half = read(tmp_path / 'a'), SIDE // 2
+    picture = np.asarray(Image.open(folder / 'picture.png'))
+    assert all(np.array_equal(image[:half], picture[:half]) for image in images.values())
+    done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=3)
+    assert_same({'first': images['000000.png']}, {'first': done[0]})
+    assert not np.array_equal(images['000000.png'][half:], images['000001.png'][half:])
+    # Two rows of patches are generated.
+    assert read(tmp_path / 'a' / 'steps')['000000.png'].shape == (SIDE, 2 * SIDE, 3)
+
+
+def test_mse_takes_no_settings(generate, folder, tmp_path):
+    generate(tmp_path / 'a', 1, name='mse')
+    assert list(read(tmp_path / 'a')) == ['000000.png']
+    with pytest.raises(UserError, match=r'--steps: MeanSampler, .* has no settings'):
+        generate(tmp_path / 'b', 1, *STEPS, name='mse')
+
+
+@pytest.mark.parametrize(
+    ('options', 'told'),
+    [
+        (('--seed', 1), 'seed 0, not 1'),
+        (('--eta', 0), 'eta 1.0, not 0.0'),
+        (('--no-clip',), 'clip True, not False'),
+        (('--image', 'picture.png', '--mask', 'mask.png'), 'another image, another mask'),
+    ],
+)
+def test_other_settings_want_another_folder(generate, three, folder, options, told, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError) as raised:
+        generate(three, 3, *STEPS, *options)
+    assert f'its images have other settings ({told})' in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--steps', 0), 'steps=0: must be 1 or more'),
+        (('--eta', 1.5), r'eta=1.5: must be in \[0, 1\]'),
+        (('--top-p', 0.5), '--top-p: PatchSampler, .* has only --steps, --eta, --no-clip'),
+        (('--static',), '--static: PatchSampler'),
+        (('--schedule', 'cosine', '--temperature', 2), '--schedule, --temperature: PatchSampler'),
+        (('--image', 'picture.png', '--mask', 'top.png'), 'the mask keeps patches that come after'),
+        (('--keep-pixels',), '--keep-pixels: only a completion'),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(generate, folder, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match=message):
+        generate(tmp_path / 'a', 1, *options)
+    assert not (tmp_path / 'a').exists()

@@ -1,0 +1,68 @@
+"""Draw figure 3 of DARL: pre-train and evaluate with each noise schedule; go on if killed.
+
+    python tools/analysis_tools/noise_schedule_study.py PRETRAINING_CONFIG EVALUATION_CONFIG \
+        --work-dir work_dirs/noise_study
+
+Several processes of the same command share the cells, one GPU each by CUDA_VISIBLE_DEVICES.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.noise_study import noise_grid, study_noise_schedules
+from mmaddp.apis.sweep import Recipe
+from mmaddp.apis.sweep_grid import RULES
+from mmaddp.utils import run_tool
+
+VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('pretraining', help='config of a DARL pre-training with model.noise')
+    parser.add_argument('evaluation', help='config of a classifier with the same backbone')
+    for name in 'ab':
+        parser.add_argument(
+            f'--{name}', nargs='+', type=float, default=VALUES, help=f'values of {name}'
+        )
+    for stage in ('pretraining', 'evaluation'):
+        parser.add_argument(
+            f'--{stage}-options',
+            nargs='+',
+            action=DictAction,
+            default={},
+            metavar='KEY=VALUE',
+            help=f'settings that replace those of the {stage} config',
+        )
+    parser.add_argument('--work-dir', required=True, help='results, cells and the heat map')
+    parser.add_argument('--metric', default='accuracy/top1', help='what cells are compared by')
+    parser.add_argument('--rule', choices=RULES, default='greater', help='which is better')
+    parser.add_argument(
+        '--amp', choices=['auto', 'bf16', 'fp16', 'off'], help='as for tools/train.py'
+    )
+    parser.add_argument('--seed', type=int, help="of every training (the config's, or 0)")
+    parser.add_argument(
+        '--keep-checkpoints', action='store_true', help='keep those of cells that have ended'
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is left of the study, write its table and draw the heat map."""
+    args = parse_arguments(arguments)
+    pretraining, evaluation = (
+        Recipe(getattr(args, stage), getattr(args, f'{stage}_options'), args.amp, args.seed)
+        for stage in ('pretraining', 'evaluation')
+    )
+    grid = noise_grid(args.a, args.b, args.metric, args.rule)
+    study_noise_schedules(pretraining, evaluation, grid, args.work_dir, args.keep_checkpoints)
+
+
+if __name__ == '__main__':
+    run_tool(main)
