@@ -19,6 +19,8 @@ VITDET_PARAMETERS = {
     ('cascade-mask-rcnn', 'b'): 146,
     ('cascade-mask-rcnn', 'l'): 366,
 }
+# Folders whose every table of figures has a column of parameters.
+README_TABLES = ['cls/addp', 'det/addp', 'det/darl', 'det/mae', 'seg/addp', 'seg/darl', 'seg/mae']
 
 
 def build(cfg: Config) -> nn.Module:
@@ -45,15 +47,18 @@ def encoder_parameters(backbone: dict) -> int:
     """Parameters of a plain ViT, in closed form."""
     arch = backbone['arch']
     if isinstance(arch, str):
-        arch = dict(base=(768, 12, 12), large=(1024, 24, 16))[arch]
+        arch = dict(base=(768, 12, 12), large=(1024, 24, 16), huge=(1280, 32, 16))[arch]
     else:
         arch = arch['embed_dims'], arch['num_layers'], arch['num_heads']
     dims, layers, heads = arch
     patch, image = backbone.get('patch_size', 16), backbone['img_size']
     block = 12 * dims**2 + 13 * dims
-    token = int(backbone.get('with_cls_token', True))
+    is_darl = backbone['type'] == 'mmaddp.DARLViT'
+    token = int(backbone.get('with_start_token' if is_darl else 'with_cls_token', True))
     positions = (backbone.get('pretrain_img_size', image) // patch) ** 2 + token
-    norms = backbone.get('embed_norm', True) + backbone.get('final_norm', True)
+    if is_darl and backbone.get('positions') != 'learnable':
+        positions = 0
+    norms = (not is_darl and backbone.get('embed_norm', True)) + backbone.get('final_norm', True)
     total = layers * block + (3 * patch**2 + 1) * dims + (positions + token + 2 * norms) * dims
     if backbone.get('use_rel_pos'):
         window, global_blocks = backbone.get('window_size', 0), backbone.get('global_attn_indexes')
@@ -79,7 +84,7 @@ def test_detectors_have_vitdets_size(head, size, load_config):
     assert round(count(model) / 1e6) == VITDET_PARAMETERS[head, size]
 
 
-@pytest.mark.parametrize('folder', ['cls/addp', 'det/addp', 'det/mae', 'seg/addp', 'seg/mae'])
+@pytest.mark.parametrize('folder', README_TABLES)
 def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
     readme = (repository / 'configs' / folder / 'README.md').read_text()
     rows = re.findall(r'\| \[[^]]+\]\(([^)]+)\.py\).*?\| (\d+\.\d) \|', readme)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from config_tools import differences
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -57,13 +58,6 @@ def millions(*modules: nn.Module) -> float:
     return sum(p.numel() for module in modules for p in module.parameters()) / 1e6
 
 
-def flat(value: object, key: str = '') -> dict[str, object]:
-    if not isinstance(value, dict):
-        return {key: value}
-    items = ((f'{key}.{name}' if key else name, item) for name, item in value.items())
-    return {name: leaf for path, item in items for name, leaf in flat(item, path).items()}
-
-
 @pytest.mark.parametrize('name', TABLE_14)
 def test_pretraining_follows_table_14(name, load_config):
     cfg, recipe = load_config(name), TABLE_14[name]
@@ -96,9 +90,8 @@ def test_crops_are_bicubic_and_flipped(name, load_config):
 
 @pytest.mark.parametrize('ablation', ABLATIONS)
 def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config):
-    default, changed = (flat(load_config(ABLATION.format(a)).to_dict()) for a in ('', ablation))
-    differing = {key for key in {*default, *changed} if default.get(key) != changed.get(key)}
-    assert {key: changed[key] for key in differing} == ABLATIONS[ablation]
+    default, changed = (load_config(ABLATION.format(a)) for a in ('', ablation))
+    assert differences(default, changed) == ABLATIONS[ablation]
     build(load_config(ABLATION.format(ablation)))
 
 

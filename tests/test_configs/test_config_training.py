@@ -12,8 +12,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-DETECTION = 'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py'
+DETECTION = [
+    'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py',
+    'det/darl/mask-rcnn_darl-vit-tiny_sfp-depths_1xb4-500i_coco-folder.py',
+]
 SEGMENTATION = 'seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224.py'
+SEGMENTATIONS = [SEGMENTATION, 'seg/darl/upernet_darl-vit-tiny_1xb8-600i_camvid-224x224.py']
 CLASSIFICATION = 'cls/addp/addp-vit-tiny_1xb64-20e_image-folder-64px.py'
 LINEAR_PROBE = 'cls/addp/addp-vit-tiny_1xb64-linear-20e_image-folder-64px.py'
 ADE20K = 'seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512.py'
@@ -71,9 +75,10 @@ def all_names(runner: Runner) -> set[str]:
     return {name for name, _ in runner.model.named_parameters()}
 
 
-def test_mask_rcnn_trains_on_a_coco_folder(repository, shared, tmp_path, monkeypatch):
+@pytest.mark.parametrize('name', DETECTION)
+def test_mask_rcnn_trains_on_a_coco_folder(name, repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_DIR', str(shared / 'data' / 'penn_fudan_coco'))
-    cfg = shorten(load(repository, DETECTION), tmp_path, batch_size=2, train=4, val=2)
+    cfg = shorten(load(repository, name), tmp_path, batch_size=2, train=4, val=2)
     assert cfg.classes == ('person',)
     runner, changed, metrics = train_and_evaluate(cfg)
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(metrics)
@@ -82,9 +87,10 @@ def test_mask_rcnn_trains_on_a_coco_folder(repository, shared, tmp_path, monkeyp
     assert all(math.isfinite(loss) for loss in losses)
 
 
-def test_upernet_trains_on_camvid(repository, shared, tmp_path, monkeypatch):
+@pytest.mark.parametrize('name', SEGMENTATIONS)
+def test_upernet_trains_on_camvid(name, repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
-    cfg = shorten(load(repository, SEGMENTATION), tmp_path, batch_size=2, train=4, val=2)
+    cfg = shorten(load(repository, name), tmp_path, batch_size=2, train=4, val=2)
     runner, changed, metrics = train_and_evaluate(cfg)
     assert 0 <= metrics['mIoU'] <= 100
     assert changed == all_names(runner)

@@ -9,6 +9,7 @@ from functools import partial
 from mmaddp.utils import UserError
 
 from ..rules import PARTS, Rule, Source, drop, keep
+from . import darl
 from .parts import (
     DECODER,
     DECODER_UNUSED,
@@ -59,12 +60,14 @@ def is_own(keys: Collection[str]) -> bool:
     prefix = encoder_prefix(keys)
     if prefix == '':
         published = {'norm.weight', 'fc_norm.weight', 'tokenizer_norm.weight'} & set(keys)
-        return 'embed_norm.weight' in keys or not published
+        return 'embed_norm.weight' in keys or darl.is_darl(keys, '') or not published
     return prefix is not None
 
 
 def encoder(keys: Collection[str], source: str, target: str) -> list[Rule]:
     """The encoder's rules between two prefixes."""
+    if darl.is_darl(keys, source):
+        return darl.encoder(source, target)
     part = 'encoder'
     return [
         *embeddings(source, target, part, with_cls_token=f'{source}cls_token' in keys),
@@ -96,9 +99,15 @@ def backbone(keys: Collection[str]) -> list[Rule]:
 
 
 def whole(keys: Collection[str], prefix: str) -> list[Rule]:
-    """A whole model of ours: the encoder checked, the rest as it is."""
+    """A whole model of ours: the encoder checked and kept as a whole, the rest as it is."""
     rules = [
-        replace(rule, on_request=False, optional=rule.on_request, why='')
+        replace(
+            rule,
+            targets=rule.targets or (rule.source,),
+            on_request=False,
+            optional=not rule.required,
+            why='',
+        )
         for rule in encoder(keys, prefix, prefix)
     ]
     rest = [keep(pattern, pattern, '', part) for part, pattern in other_parts(keys, prefix)]
@@ -107,8 +116,9 @@ def whole(keys: Collection[str], prefix: str) -> list[Rule]:
 
 def pretrain(keys: Collection[str]) -> list[Rule]:
     """A pre-training, or parts of one: a plain ViT checked, the rest as it is."""
-    if encoder_prefix(keys) is not None:
-        return whole(keys, 'encoder.')
+    prefix = encoder_prefix(keys)
+    if prefix is not None:
+        return whole(keys, prefix if darl.is_darl(keys, prefix) else 'encoder.')
     return [keep(pattern, pattern, '', part) for part, pattern in other_parts(keys, None)]
 
 
@@ -158,8 +168,8 @@ ADDED = [
 
 MMADDP = Source(
     'mmaddp',
-    'backbone.blocks.0.*, encoder.blocks.0.*, blocks.0.* without norm.*, or a part of a '
-    'pre-training (files of this package)',
+    'backbone.blocks.0.*, encoder.blocks.0.*, blocks.0.* without norm.* or with start_token, or a '
+    'part of a pre-training (files of this package)',
     is_own,
     {
         'backbone': backbone,

@@ -13,25 +13,31 @@ from torch import Tensor, nn
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.convert import convert_with_summary
 from mmaddp.checkpoints.engine import shortened
+from mmaddp.checkpoints.sources.darl import is_darl
 from mmaddp.utils import UserError
 
 from ..layers import interpolate_pos_embed, interpolate_rel_pos
 
 State = dict[str, Tensor]
 ARCHITECTURES = {(768, 12): 'base', (1024, 24): 'large', (1280, 32): 'huge'}
+PREFIX_TOKENS = {'cls_token': 'class token', 'start_token': 'start token'}
 
 
 def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
     """Load a published or converted file, or a checkpoint of ours, into a plain ViT.
 
     The layout is recognised and converted; then what the module lacks or has in another size is
-    adapted, each step with a line in the log: class token and norms that it has no place for are
-    dropped, absolute positions resized bicubically, relative ones linearly. Norms and relative
-    positions that the file lacks stay as initialised, unless the norms are frozen. The rest is
-    loaded strictly, and nothing is loaded if anything does not fit.
+    adapted, each step with a line in the log: class or start token and norms that it has no place
+    for are dropped, absolute positions resized bicubically, relative ones linearly. Norms and
+    relative positions that the file lacks stay as initialised, unless the norms are frozen. The
+    rest is loaded strictly, and nothing is loaded if anything does not fit.
+
+    Attention masks and patch orders are no weights: an encoder that was pre-trained causally
+    fills one without a mask.
 
     Args:
-        module: :class:`mmaddp.models.ADDPViT`, or another module with its names.
+        module: :class:`mmaddp.models.ADDPViT`, :class:`mmaddp.models.DARLViT`, or another module
+            with the names of one of them.
         path: Any file that :func:`mmaddp.checkpoints.read_checkpoint` reads.
 
     Raises:
@@ -43,12 +49,31 @@ def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
         layout, conversion = convert_with_summary(
             checkpoint, 'auto', 'backbone', keep_on_request=True
         )
+        check_kind(conversion.state_dict, module)
         refuse_frozen_norms(conversion.state_dict, module)
         state, notes = fit(conversion.state_dict, module.state_dict())
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
     module.load_state_dict(state, strict=True)
     print_log(f"{path} ('{layout.name}') loaded: {'; '.join(notes) or 'as it is'}", 'current')
+
+
+def check_kind(state: State, module: nn.Module) -> None:
+    """Refuse DARL's encoder for another's module, and another's for DARL's."""
+    file, config = kind(state), kind(module.state_dict())
+    if file and config and file != config:
+        raise UserError(
+            f'holds the encoder of {file}, the config builds {type(module).__name__}: set '
+            f"type='mmaddp.{file}' in the backbone, or name another file"
+        )
+
+
+def kind(state: State) -> str:
+    """The plain ViT that a state dict is of, by its names; empty where they are of both."""
+    if is_darl(state, ''):
+        return 'DARLViT'
+    is_addp = 'cls_token' in state or any('rel_pos' in name for name in state)
+    return 'ADDPViT' if is_addp else ''
 
 
 def refuse_frozen_norms(state: State, module: nn.Module) -> None:
@@ -92,7 +117,7 @@ def check_architecture(state: State, wanted: State) -> None:
 def architecture(state: State) -> tuple[int, int]:
     """Channels and blocks."""
     blocks = {name.split('.')[1] for name in state if name.startswith('blocks.')}
-    return state['pos_embed'].shape[-1], len(blocks)
+    return len(state['patch_embed.proj.weight']), len(blocks)
 
 
 def describe(sizes: tuple[int, int]) -> str:
@@ -103,13 +128,16 @@ def describe(sizes: tuple[int, int]) -> str:
     )
 
 
-def without_class_token(state: State, wanted: State) -> tuple[State, str]:
-    """Drop class token and its position for a module that has none."""
-    if 'cls_token' in wanted or 'cls_token' not in state:
-        return state, ''
-    state = {name: tensor for name, tensor in state.items() if name != 'cls_token'}
-    state['pos_embed'] = state['pos_embed'][:, 1:]
-    return state, 'class token and its position dropped'
+def without_prefix_token(state: State, wanted: State) -> tuple[State, str]:
+    """Drop class or start token and its position for a module that has none."""
+    for token, words in PREFIX_TOKENS.items():
+        if token in state and token not in wanted:
+            state = {name: tensor for name, tensor in state.items() if name != token}
+            if 'pos_embed' not in state:
+                return state, f'{words} dropped'
+            state['pos_embed'] = state['pos_embed'][:, 1:]
+            return state, f'{words} and its position dropped'
+    return state, ''
 
 
 def without_unwanted_norms(state: State, wanted: State) -> tuple[State, str]:
@@ -126,18 +154,20 @@ def is_outer_norm(name: str) -> bool:
 
 def resized_positions(state: State, wanted: State) -> tuple[State, str]:
     """Resize the learned absolute positions to the module's grid."""
-    prefix = int('cls_token' in state)
-    before, after = (grid_side(s['pos_embed'], prefix) for s in (state, wanted))
-    if before == after or int('cls_token' in wanted) != prefix:
+    if 'pos_embed' not in state or 'pos_embed' not in wanted:
+        return state, ''
+    (before, prefix), (after, wanted_prefix) = (grid(s['pos_embed']) for s in (state, wanted))
+    if before == after or prefix != wanted_prefix:
         return state, ''
     positions = interpolate_pos_embed(state['pos_embed'], (after, after), prefix)
     note = f'positions resized from {before} x {before} to {after} x {after}'
     return {**state, 'pos_embed': positions}, note
 
 
-def grid_side(pos_embed: Tensor, prefix: int) -> int:
-    """Side of the square grid of positions behind the prefix."""
-    return math.isqrt(pos_embed.shape[1] - prefix)
+def grid(pos_embed: Tensor) -> tuple[int, int]:
+    """Side of the square grid of positions, and how many stand before it: a token's, or none."""
+    side = math.isqrt(pos_embed.shape[1])
+    return side, pos_embed.shape[1] - side * side
 
 
 def resized_relative_positions(state: State, wanted: State) -> tuple[State, str]:
@@ -163,7 +193,7 @@ def as_initialised(state: State, wanted: State) -> tuple[State, str]:
 
 
 STEPS: tuple[Callable[[State, State], tuple[State, str]], ...] = (
-    without_class_token,
+    without_prefix_token,
     without_unwanted_norms,
     resized_positions,
     resized_relative_positions,
@@ -197,6 +227,14 @@ def remedy(missing: list[str], left_over: list[str], shapes: list[str]) -> str:
     """The setting that would make the file fit."""
     if 'cls_token' in missing:
         return 'the file has no class token: set with_cls_token=False'
+    if 'start_token' in missing:
+        return 'the file has no start token: set with_start_token=False'
+    if 'query_token' in missing:
+        return 'a backbone file has no query stream: set two_stream=False'
+    if 'pos_embed' in missing:
+        return "the file has no learned positions: set positions as in its pre-training ('rope-2d')"
+    if 'pos_embed' in left_over:
+        return "the file has learned positions: set positions='learnable'"
     if any('rel_pos' in name for name in left_over):
         return 'the file has relative positions: set use_rel_pos=True'
     if any('rel_pos' in name for name in shapes):

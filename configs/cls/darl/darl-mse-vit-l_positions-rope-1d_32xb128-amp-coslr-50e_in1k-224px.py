@@ -1,0 +1,11 @@
+# Table 1: the encoder of 400 epochs with 1D rotary positions.
+_base_ = './darl-mse-vit-l_32xb128-amp-coslr-50e_in1k-224px.py'
+
+model = dict(
+    backbone=dict(
+        positions='rope-1d',
+        init_cfg=dict(
+            checkpoint='{{$ENCODER:work_dirs/darl-mse_vit-l_positions-rope-1d_64xb64-amp-coslr-400e_in1k-224px/epoch_400.pth}}'
+        ),
+    )
+)

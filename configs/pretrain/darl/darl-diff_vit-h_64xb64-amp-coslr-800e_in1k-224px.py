@@ -1,0 +1,3 @@
+_base_ = './darl-diff_vit-l_64xb64-amp-coslr-800e_in1k-224px.py'
+
+model = dict(backbone=dict(arch='huge', patch_size=14))

@@ -1,0 +1,82 @@
+"""DARL's small configs train, one after the other, on pictures in CIFAR-10's layout."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from tiny_runs import write_pictures
+
+from mmaddp.apis.runs import train
+
+PRETRAININGS = [
+    'pretrain/darl/darl-{}_1xb64-3000i_cifar10-32px',
+    'pretrain/darl/darl-{}_1xb64-3000i_image-folder-64px',
+]
+OBJECTIVES = ['mse_vit-tiny', 'diff_vit-tiny', 'diff_vit-tiny_transformer-2-gamma']
+CLASSIFIER = 'cls/darl/darl-vit-tiny{}_1xb64-20e_cifar10-32px'
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch) -> Path:
+    root = tmp_path / 'cifar10'
+    for split in ('train', 'test'):
+        write_pictures(root / split, per_class=2)
+    monkeypatch.setenv('CIFAR10_DIR', str(root))
+    monkeypatch.setenv('IMAGE_DIR', str(root / 'train'))
+    return root
+
+
+def short(repository: Path, name: str, work_dir: Path) -> Config:
+    """The config for two batches of the pictures, all in this process."""
+    cfg = Config.fromfile(repository / 'configs' / f'{name}.py')
+    cfg.work_dir = str(work_dir)
+    for split in ('train', 'val', 'test'):
+        if f'{split}_dataloader' in cfg:
+            loader = dict(batch_size=2, num_workers=0, persistent_workers=False)
+            cfg[f'{split}_dataloader'].update(loader)
+    if 'max_iters' in cfg.train_cfg:
+        cfg.train_cfg.max_iters = 2
+    else:
+        cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    cfg.default_hooks.logger.interval = 1
+    return cfg
+
+
+@pytest.mark.parametrize('objective', OBJECTIVES)
+@pytest.mark.parametrize('data', PRETRAININGS)
+def test_small_pretrainings_train_every_weight(data, objective, repository, tmp_path, pictures):
+    cfg = short(repository, data.format(objective), tmp_path / 'run')
+    runner = train(cfg)
+    assert len(runner.train_dataloader.dataset) == 6
+    losses = runner.message_hub.log_scalars['train/loss'].data[0]
+    assert all(math.isfinite(loss) for loss in losses)
+    moments = runner.optim_wrapper.optimizer.state
+    assert {id(p) for p in moments} == {id(p) for p in runner.model.parameters()}
+    assert all(state['exp_avg'].any() for state in moments.values())
+
+
+def test_a_classifier_goes_on_from_the_pretraining(repository, tmp_path, pictures, monkeypatch):
+    pretraining = short(repository, PRETRAININGS[0].format(OBJECTIVES[1]), tmp_path / 'pretraining')
+    encoder = train(pretraining).model.backbone.state_dict()
+    monkeypatch.setenv('ENCODER', str(tmp_path / 'pretraining/iter_2.pth'))
+    for variant, starts_there in (('', True), ('_causal', True), ('_scratch', False)):
+        cfg = short(repository, CLASSIFIER.format(variant), tmp_path / f'classifier{variant}')
+        init_default_scope(cfg.default_scope)
+        backbone = MODELS.build(cfg.model.backbone)
+        backbone.init_weights()
+        assert backbone.causal == (variant == '_causal')
+        same = [torch.equal(tensor, encoder[n]) for n, tensor in backbone.state_dict().items()]
+        assert all(same) == starts_there
+    cfg.model.backbone.arch.update(num_layers=1)
+    runner = train(cfg)
+    assert 0 <= runner.message_hub.get_scalar('val/accuracy/top1').current() <= 100
+
+
+def test_equal_budgets(load_config):
+    tuned, scratch = (load_config(CLASSIFIER.format(variant)) for variant in ('', '_scratch'))
+    for key in ('train_dataloader', 'param_scheduler', 'train_cfg'):
+        assert tuned[key] == scratch[key]
+    assert tuned.optim_wrapper.optimizer == scratch.optim_wrapper.optimizer
