@@ -76,7 +76,7 @@ def benchmark(
     # Inference goes first: on the CPU, memory that training freed would count as resident.
     inference, training = _inference_step(model), _training_step(config, model)
     counts = batch_size, iterations, warmup
-    if hasattr(model, 'predict'):
+    if config.get('test_dataloader') is not None:
         result['inference'] = _measure(inference, batch, device, *counts)
     result['training'] = _measure(training, batch, device, *counts)
     return result

@@ -143,6 +143,9 @@ def reconstruct(
 def extract_features(model: nn.Module, images: Images, batch_size: int = 16) -> tuple[Tensor, ...]:
     """Feature maps of an encoder.
 
+    DARL's has the attention mask that its config gives it: a full one, unless
+    ``model.backbone.causal=True`` asks for that of the pre-training.
+
     Args:
         model: A pre-trained model, whose encoder is asked; a backbone; or a model with one.
         images: Paths or uint8 RGB arrays of one size. A backbone sees them normalised by

@@ -56,14 +56,14 @@ class Recipe:
         return hashlib.sha256(self.config('work_dir').pretty_text.encode()).hexdigest()
 
     def check_axes(self, grid: Grid) -> None:
-        """Check that every value of every axis fits the config.
+        """Check that every value of every axis, and the final run's options, fit the config.
 
         Raises:
             UserError: The config has no such option.
         """
-        for axis in grid.axes.values():
-            for options in axis.values():
-                self.config('work_dir', options)
+        values = (options for axis in grid.axes.values() for options in axis.values())
+        for options in (*values, grid.final):
+            self.config('work_dir', options)
 
 
 def sweep(recipe: Recipe, grid: Grid, work_dir: str | Path, keep_checkpoints: bool = False) -> None:

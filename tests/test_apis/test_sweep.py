@@ -114,6 +114,15 @@ def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):
     assert '\n' not in str(error.value)
 
 
+def test_a_wrong_option_of_the_final_run_is_told_before_the_first_cell(config_file, tmp_path):
+    from mmaddp.apis.sweep import Recipe, sweep
+
+    grid = Grid({LR: {'1': {LR: 1}}}, final={'train_dataloader.dataset.usee': 'all'})
+    with pytest.raises(UserError, match='usee: the config has no such key'):
+        sweep(Recipe(str(config_file)), grid, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_another_sweep_is_refused(config_file, uninterrupted):
     from mmaddp.apis.sweep import Recipe, sweep
 

@@ -103,7 +103,8 @@ class SequenceViT(PlainViT):
         if order is None:
             if self.order == 'raster':
                 return None
-            order = self.sequence_order(grid).to(self.patch_embed.proj.weight.device)
+            order = self.sequence_order(grid)
+        order = order.to(self.patch_embed.proj.weight.device)
         return F.pad(order + 1, (1, 0)) if self.num_prefix_tokens else order
 
     def with_start(self, tokens: Tensor) -> Tensor:

@@ -44,6 +44,11 @@ def check_backbone(backbone: nn.Module, random_order: bool) -> None:
             'backbone.with_start_token=False: the first patch is predicted from the start token; '
             'set backbone.with_start_token=True'
         )
+    if not backbone.is_last(backbone.out_indices[-1]):
+        raise ValueError(
+            f'backbone.out_indices={tuple(backbone.out_indices)}: the blocks behind are frozen, '
+            'and pre-training predicts from the last one: leave backbone.out_indices out'
+        )
     if random_order and not backbone.two_stream:
         raise ValueError(
             'random_order=True: only a query stream knows which patch comes next; set '

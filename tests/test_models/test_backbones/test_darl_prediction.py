@@ -61,6 +61,13 @@ def test_without_causality_predictions_would_know_their_patch(two_stream, monkey
     assert dependencies(build(two_stream=two_stream))[:15].all()
 
 
+def test_an_order_may_lie_on_another_device_than_the_model():
+    """As those of patch_order do, which are on the CPU."""
+    model = build(two_stream=True).to('meta')
+    for order in (torch.arange(16), random_orders(2)):
+        assert model.places(GRID, order).device.type == 'meta'
+
+
 def test_an_order_changes_predictions_as_a_permuted_image_would():
     model, images = build(positions='none'), torch.randn(2, 3, 32, 32)
     tokens, grid = model.embed_patches(images)

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from tiny_darl import ARCH, NOISE, TOKENIZER, darl, random_images, tiny_darl
+from tiny_darl import NOISE, TOKENIZER, random_images, tiny_darl
 from torch.nn import functional as F
 
 from mmaddp.diffusion.gaussian import epsilon_from_x0
-from mmaddp.engine.explain import explain
-from mmaddp.models import MLPPatchDecoder, TransformerPatchDecoder
-from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
 
 LINEAR = dict(type='mmaddp.MLPPatchDecoder')
 TRANSFORMER = dict(type='mmaddp.TransformerPatchDecoder')
@@ -303,72 +299,3 @@ class TestPatches:
         images = torch.randn(1, 3, 8, 24)
         assert model(images, mode='tensor').shape == (1, 12, 16)
         assert model(images, mode='loss')['loss'].isfinite()
-
-
-def test_usual_decoders_are_the_papers():
-    """Section 3.1: a linear layer; with noise one transformer block without gamma."""
-    linear = tiny_darl().patch_decoder
-    assert isinstance(linear, MLPPatchDecoder)
-    assert len(linear.layers) == 0
-    transformer = tiny_darl(noise=NOISE).patch_decoder
-    assert isinstance(transformer, TransformerPatchDecoder)
-    assert len(transformer.blocks) == 1
-    assert not transformer.condition_on_gamma
-    assert tiny_darl(**OPTIONS['tokens']).patch_decoder.head.out_features == 32
-
-
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (dict(noise=dict(a=0)), r'noise\.a=0: must be above 0'),
-        (dict(noise=dict(a=0.03, b=-1)), r'noise\.b=-1: must be above 0'),
-        (dict(prediction='epsilon'), "prediction='epsilon': .*set noise"),
-        (dict(noise=NOISE, target='tokens', tokenizer=TOKENIZER), 'set noise=None'),
-        (dict(noise=NOISE, patch_decoder=LINEAR), r'patch_decoder\.noisy=True'),
-        (dict(patch_decoder=TRANSFORMER), 'set noise, or take'),
-        (dict(patch_decoder=dict(LINEAR, noisy=True)), 'set noise, or take'),
-        (dict(patch_decoder=dict(LINEAR, patch_dims=48)), r'patch_decoder\.patch_dims .*remove'),
-        (dict(target='tokens'), "target='tokens'.*set tokenizer"),
-        (dict(inputs='tokens'), "inputs='tokens'.*set tokenizer"),
-        (dict(tokenizer=TOKENIZER), 'use no tokens: remove tokenizer'),
-        (
-            dict(tokenizer=TOKENIZER, target='tokens', backbone=dict(patch_size=8)),
-            r'16 x 16 pixels; set backbone\.patch_size=16',
-        ),
-        (dict(random_order=True), r'backbone\.two_stream=True'),
-        (dict(backbone=dict(with_start_token=False)), r'backbone\.with_start_token=True'),
-        (dict(backbone=dict(img_size=18)), '18'),
-        (dict(backbone=dict(order='round-robin', block_size=3)), 'block'),
-    ],
-)
-def test_options_that_contradict_each_other(options, message):
-    """One line that names the option, as the runner shows it."""
-    with pytest.raises(ValueError, match=message) as caught:
-        MODELS.build(darl(**options))
-    explained = explain(caught.value)
-    assert explained.startswith('config: DARL')
-    assert '\n' not in explained
-
-
-@pytest.mark.parametrize('option', ['prediction', 'target', 'inputs'])
-def test_options_that_do_not_exist(option):
-    with pytest.raises(UserError, match=f"{option}='velocity' is none of"):
-        MODELS.build(darl(**{option: 'velocity'}))
-
-
-def test_another_backbone():
-    config = dict(darl(), backbone=dict(type='mmaddp.ADDPViT', arch=ARCH, img_size=16))
-    with pytest.raises(ValueError, match=r"ADDPViT.*set it to 'mmaddp\.DARLViT'"):
-        MODELS.build(config)
-
-
-@pytest.mark.parametrize('name', ['mse', 'token-target', 'token-input'])
-def test_images_that_patches_do_not_fill(name):
-    model = tiny_darl(**OPTIONS[name])
-    with pytest.raises(UserError, match='images of 18 x 16 pixels'):
-        model(torch.zeros(1, 3, 18, 16), mode='loss')
-
-
-def test_unknown_mode():
-    with pytest.raises(ValueError, match="'predict' is neither"):
-        tiny_darl()(torch.zeros(1, 3, 16, 16), mode='predict')

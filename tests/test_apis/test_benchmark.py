@@ -1,0 +1,17 @@
+"""A pre-training's benchmark breaks its step into the method's own parts."""
+
+import pytest
+from tiny_darl import darl_pretraining
+from tiny_runs import write_pictures
+
+from mmaddp.apis.benchmark import benchmark
+
+
+@pytest.mark.parametrize('noise', [None, dict(a=1.0, b=1.0)])
+def test_a_step_of_darl_by_its_parts(tmp_path, noise):
+    pictures = write_pictures(tmp_path / 'pictures')
+    config = darl_pretraining(pictures, tmp_path / 'run', noise=noise)
+    figures = benchmark(config, 2, None, 1, 1, 'cpu')
+    parts = ['embed', 'predict', 'corrupt', 'decode', 'loss', 'backward', 'optimizer']
+    assert sorted(figures['training']['milliseconds']) == sorted(parts)
+    assert 'inference' not in figures
