@@ -8,4 +8,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$(bash tools/setup_env.sh)
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-OMP_NUM_THREADS=1 exec "$python" -m pytest --numprocesses 2 --dist loadfile "$@"
+export OMP_NUM_THREADS=1
+exec "$python" -m pytest --numprocesses 2 --dist loadfile "$@"

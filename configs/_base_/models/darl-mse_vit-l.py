@@ -3,8 +3,6 @@
 # (extract_features) are causal too, as it is trained.
 model = dict(
     type='mmaddp.DARL',
-    backbone=dict(
-        type='mmaddp.DARLViT', arch='large', img_size=224, patch_size=16, causal=True
-    ),
+    backbone=dict(type='mmaddp.DARLViT', arch='large', img_size=224, patch_size=16, causal=True),
     patch_decoder=dict(type='mmaddp.MLPPatchDecoder', num_layers=0),
 )
