@@ -13,6 +13,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -22,6 +23,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 
 MODELS = _child(MMENGINE_MODELS, 'mmaddp.models')
+TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmaddp.diffusion')
 # The package itself imports as much of these as the libraries that are installed allow.
 DATASETS = _child(MMENGINE_DATASETS, 'mmaddp')
 TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmaddp')

@@ -15,7 +15,10 @@ from .engine import Conversion, apply_rules, shortened
 from .rules import TARGETS, Source
 from .sources import SOURCES
 
-NESTS = ('model', 'state_dict')
+# DiT's training files have the moving average of the weights beside the last ones.
+NESTS = ('ema', 'model', 'state_dict')
+# What DDAE's authors save side by side; each tensor's name tells which it is of.
+STATES = ('EMA', 'MODEL')
 
 
 def convert_checkpoint(
@@ -25,7 +28,8 @@ def convert_checkpoint(
 
     Args:
         checkpoint: A state dict of tensors or NumPy arrays, or a mapping that holds one under
-            'model' or 'state_dict'. A 'module.' before every name is dropped.
+            'ema', 'model' or 'state_dict', the first that is there. A 'module.' before every name
+            is dropped.
         source: One of :data:`SOURCES`, or 'auto' to tell by the keys.
         target: 'backbone' (the encoder for fine-tuning, no norms after embeddings and last block),
             'detector' (MMDetection's MaskRCNN or CascadeRCNN with our backbone and neck),
@@ -75,6 +79,9 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     for nest in NESTS:
         if isinstance(checkpoint.get(nest), Mapping):
             return unwrap(checkpoint[nest])
+    states = [name for name in STATES if isinstance(checkpoint.get(name), Mapping)]
+    if states:
+        return {f'{name}.{k}': v for name in states for k, v in unwrap(checkpoint[name]).items()}
     others = [str(key) for key, value in checkpoint.items() if not is_array(value)]
     if others or not checkpoint:
         raise UserError(

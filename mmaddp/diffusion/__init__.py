@@ -1,5 +1,8 @@
 """The mathematics of the diffusion processes, without a network."""
 
+from .augmentation import NonLeakingAugmentation
+from .frameworks import DDPM, EDM, Framework
+from .image_samplers import AncestralSampler, DDIMSampler, Denoised, HeunSampler
 from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
 from .noise_levels import BetaNoise
@@ -7,11 +10,19 @@ from .patch_sampler import MeanSampler, PatchSampler, Placed, TokenSampler
 from .sampler import ImageNoise, Sampler, Step
 
 __all__ = [
+    'DDPM',
+    'EDM',
     'MAPPINGS',
+    'AncestralSampler',
     'BetaNoise',
+    'DDIMSampler',
+    'Denoised',
+    'Framework',
+    'HeunSampler',
     'ImageNoise',
     'MaskSchedule',
     'MeanSampler',
+    'NonLeakingAugmentation',
     'PatchSampler',
     'Placed',
     'Sampler',

@@ -1,12 +1,13 @@
 from importlib.util import find_spec
 
-from .backbones import ADDPViT, DARLViT
+from .backbones import ADDPViT, DARLViT, DDAEDiT, DDAEUNet
 from .discriminators import PatchDiscriminator
 from .layers import LN2d
 from .necks import LastTokenNeck, PixelShuffleNeck, PoolNormNeck, SimpleFeaturePyramid
 from .pretrainers import (
     ADDP,
     DARL,
+    DDAE,
     ADDPDecoder,
     MAGETrainer,
     MLPPatchDecoder,
@@ -14,16 +15,20 @@ from .pretrainers import (
     VQGANTrainer,
 )
 from .token_predictors import MAGE
-from .tokenizers import VQGAN
+from .tokenizers import VQGAN, KLAutoencoder
 
 __all__ = [
     'ADDP',
     'DARL',
+    'DDAE',
     'MAGE',
     'VQGAN',
     'ADDPDecoder',
     'ADDPViT',
     'DARLViT',
+    'DDAEDiT',
+    'DDAEUNet',
+    'KLAutoencoder',
     'LN2d',
     'LastTokenNeck',
     'MAGETrainer',

@@ -1,6 +1,8 @@
 """The layouts that can be converted, by name."""
 
 from .addp import ADDP
+from .ddae import DDAE
+from .dit import DIT
 from .mae import MAE
 from .mage import MAGE
 from .mmaddp import MMADDP
@@ -8,6 +10,9 @@ from .mmpretrain import MMPRETRAIN
 from .vitdet import VITDET
 from .vqgan import VQGAN
 
-SOURCES = {source.name: source for source in (ADDP, MAGE, VQGAN, MAE, VITDET, MMPRETRAIN, MMADDP)}
+SOURCES = {
+    source.name: source
+    for source in (ADDP, MAGE, VQGAN, MAE, VITDET, MMPRETRAIN, DIT, DDAE, MMADDP)
+}
 
 __all__ = ['SOURCES']

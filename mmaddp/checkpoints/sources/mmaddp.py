@@ -9,7 +9,7 @@ from functools import partial
 from mmaddp.utils import UserError
 
 from ..rules import PARTS, Rule, Source, drop, keep
-from . import darl
+from . import darl, ddae, dit
 from .parts import (
     DECODER,
     DECODER_UNUSED,
@@ -36,9 +36,9 @@ OTHERS = 'another network has its own'
 
 
 def encoder_prefix(keys: Collection[str]) -> str | None:
-    """Where a plain ViT sits: '' in a backbone file; None when it is nowhere."""
-    for prefix in ('backbone.', 'encoder.', ''):
-        if f'{prefix}blocks.0.norm1.weight' in keys:
+    """Where a ViT sits: '' in a backbone file; None when it is nowhere."""
+    for prefix in ('backbone.', 'encoder.', 'network.', ''):
+        if f'{prefix}blocks.0.norm1.weight' in keys or dit.is_dit(keys, prefix):
             return prefix
     return None
 
@@ -57,6 +57,8 @@ def is_own(keys: Collection[str]) -> bool:
         return True
     if MARKS['token_predictor'] in keys or MARKS['decoder'] in keys:
         return True
+    if ddae.unet_prefix(keys) is not None:
+        return True
     prefix = encoder_prefix(keys)
     if prefix == '':
         published = {'norm.weight', 'fc_norm.weight', 'tokenizer_norm.weight'} & set(keys)
@@ -68,6 +70,8 @@ def encoder(keys: Collection[str], source: str, target: str) -> list[Rule]:
     """The encoder's rules between two prefixes."""
     if darl.is_darl(keys, source):
         return darl.encoder(source, target)
+    if dit.is_dit(keys, source):
+        return dit.encoder(source, target)
     part = 'encoder'
     return [
         *embeddings(source, target, part, with_cls_token=f'{source}cls_token' in keys),
@@ -92,6 +96,9 @@ def drop_others(keys: Collection[str], prefix: str) -> list[Rule]:
 
 def backbone(keys: Collection[str]) -> list[Rule]:
     """The encoder of a backbone file or of a whole model; a ResNet's names are MMPretrain's."""
+    prefix = ddae.unet_prefix(keys)
+    if prefix is not None:
+        return [*ddae.own(keys, prefix, ''), *drop_others(keys, prefix)]
     prefix = encoder_prefix(keys)
     if prefix is None and any(key.startswith('encoder.') for key in keys):
         return [keep('encoder.{rest}', '{rest}', '', 'encoder'), *drop_others(keys, 'encoder.')]
@@ -118,7 +125,8 @@ def pretrain(keys: Collection[str]) -> list[Rule]:
     """A pre-training, or parts of one: a plain ViT checked, the rest as it is."""
     prefix = encoder_prefix(keys)
     if prefix is not None:
-        return whole(keys, prefix if darl.is_darl(keys, prefix) else 'encoder.')
+        is_other = darl.is_darl(keys, prefix) or dit.is_dit(keys, prefix)
+        return whole(keys, prefix if is_other else 'encoder.')
     return [keep(pattern, pattern, '', part) for part, pattern in other_parts(keys, None)]
 
 
@@ -168,8 +176,8 @@ ADDED = [
 
 MMADDP = Source(
     'mmaddp',
-    'backbone.blocks.0.*, encoder.blocks.0.*, blocks.0.* without norm.* or with start_token, or a '
-    'part of a pre-training (files of this package)',
+    'backbone.blocks.0.*, encoder.blocks.0.*, blocks.0.* without norm.* or with start_token, '
+    'time_embed.fc1.*, or a part of a pre-training (files of this package)',
     is_own,
     {
         'backbone': backbone,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -178,16 +178,25 @@ class PlainViT(BaseModule):
         num_depths = self.num_layers + 2
         if name.startswith('blocks.'):
             return int(name.split('.')[1]) + 1, num_depths
-        return (num_depths - 1 if name.startswith('norm.') else 0), num_depths
+        return (num_depths - 1 if name.startswith(('norm.', 'head.')) else 0), num_depths
 
     def init_weights(self) -> None:
-        """Draw the weights as MAE does; then take those of ``init_cfg``, if any.
+        """Draw the weights; then take those of ``init_cfg``, if any."""
+        if self.is_init:
+            return
+        self.draw_weights()
+        if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
+            load_pretrained_backbone(self, self.init_cfg['checkpoint'])
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def draw_weights(self) -> None:
+        """Draw the weights as MAE does.
 
         Linear layers and the patch embedding, as the linear layer that it is, are Xavier-uniform,
         positions and special tokens normal with a deviation of 0.02, relative positions zero.
         """
-        if self.is_init:
-            return
         for name, parameter in self.named_parameters():
             if name.endswith('bias'):
                 nn.init.zeros_(parameter)
@@ -195,11 +204,6 @@ class PlainViT(BaseModule):
                 nn.init.normal_(parameter, std=0.02)
             elif parameter.ndim > 1 and 'rel_pos' not in name:
                 nn.init.xavier_uniform_(parameter.data.flatten(1))
-        if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
-            load_pretrained_backbone(self, self.init_cfg['checkpoint'])
-            self._is_init = True
-        else:
-            super().init_weights()
 
     def embedding_modules(self) -> list[nn.Module]:
         """The modules in front of the first block."""
@@ -236,16 +240,16 @@ def norm_or_identity(embed_dims: int, enabled: bool) -> nn.Module:
     return nn.LayerNorm(embed_dims, eps=1e-6) if enabled else nn.Identity()
 
 
-def resolve_arch(arch: str | dict) -> dict:
-    """The sizes of an encoder, given its name or the sizes themselves.
+def resolve_arch(arch: str | dict, named: Mapping[str, dict] = ARCHITECTURES) -> dict:
+    """The sizes of an encoder, given its name among ``named`` or the sizes themselves.
 
     Raises:
         ValueError: An unknown name, or a key that is missing or unknown.
     """
     if isinstance(arch, str):
-        if arch not in ARCHITECTURES:
-            raise ValueError(f"arch '{arch}' is none of {', '.join(ARCHITECTURES)}, nor a dict")
-        arch = ARCHITECTURES[arch]
+        if arch not in named:
+            raise ValueError(f"arch '{arch}' is none of {', '.join(named)}, nor a dict")
+        arch = named[arch]
     required = {'embed_dims', 'num_layers', 'num_heads'}
     if not required <= set(arch) <= required | {'mlp_ratio'}:
         raise ValueError(

@@ -14,6 +14,7 @@ from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.convert import convert_with_summary
 from mmaddp.checkpoints.engine import shortened
 from mmaddp.checkpoints.sources.darl import is_darl
+from mmaddp.checkpoints.sources.dit import HEAD, is_dit
 from mmaddp.utils import UserError
 
 from ..layers import interpolate_pos_embed, interpolate_rel_pos
@@ -36,8 +37,8 @@ def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
     fills one without a mask.
 
     Args:
-        module: :class:`mmaddp.models.ADDPViT`, :class:`mmaddp.models.DARLViT`, or another module
-            with the names of one of them.
+        module: :class:`mmaddp.models.ADDPViT`, :class:`mmaddp.models.DARLViT`,
+            :class:`mmaddp.models.DDAEDiT`, or another module with the names of one of them.
         path: Any file that :func:`mmaddp.checkpoints.read_checkpoint` reads.
 
     Raises:
@@ -59,9 +60,9 @@ def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
 
 
 def check_kind(state: State, module: nn.Module) -> None:
-    """Refuse DARL's encoder for another's module, and another's for DARL's."""
+    """Refuse the encoder of one method for the module of another."""
     file, config = kind(state), kind(module.state_dict())
-    if file and config and file != config:
+    if file and file != config and (config or file == 'DDAEUNet'):
         raise UserError(
             f'holds the encoder of {file}, the config builds {type(module).__name__}: set '
             f"type='mmaddp.{file}' in the backbone, or name another file"
@@ -69,7 +70,11 @@ def check_kind(state: State, module: nn.Module) -> None:
 
 
 def kind(state: State) -> str:
-    """The plain ViT that a state dict is of, by its names; empty where they are of both."""
+    """The network that a state dict is of, by its names; empty where they are of several."""
+    if 'conv_in.weight' in state:
+        return 'DDAEUNet'
+    if is_dit(state, ''):
+        return 'DDAEDiT'
     if is_darl(state, ''):
         return 'DARLViT'
     is_addp = 'cls_token' in state or any('rel_pos' in name for name in state)
@@ -91,13 +96,28 @@ def refuse_frozen_norms(state: State, module: nn.Module) -> None:
 
 def fit(state: State, wanted: State) -> tuple[State, list[str]]:
     """A file's encoder as the module wants it, and what was done to it, in words."""
+    state, note = without_unreached(state, wanted)
     check_architecture(state, wanted)
-    notes: list[str] = []
+    notes = [note] if note else []
     for step in STEPS:
         state, note = step(state, wanted)
         notes += [note] if note else []
     check_fit(state, wanted)
     return state, notes
+
+
+def without_unreached(state: State, wanted: State) -> tuple[State, str]:
+    """Drop what stands behind the last block of a truncated diffusion transformer."""
+    if not is_dit(wanted, '') or any(name in wanted for name in HEAD):
+        return state, ''
+    depth = architecture(wanted)[1]
+    dropped = {
+        name
+        for name in state
+        if name in HEAD or (name.startswith('blocks.') and int(name.split('.')[1]) >= depth)
+    }
+    note = f'what stands behind layer-{depth - 1} dropped' if dropped else ''
+    return {name: tensor for name, tensor in state.items() if name not in dropped}, note
 
 
 def check_architecture(state: State, wanted: State) -> None:
@@ -235,6 +255,10 @@ def remedy(missing: list[str], left_over: list[str], shapes: list[str]) -> str:
         return "the file has no learned positions: set positions as in its pre-training ('rope-2d')"
     if 'pos_embed' in left_over:
         return "the file has learned positions: set positions='learnable'"
+    if 'head.proj.weight' in missing:
+        return 'the file is truncated: name the file of the whole network'
+    if 'condition.label.weight' in shapes:
+        return 'set num_classes as the file has it, without the null class'
     if any('rel_pos' in name for name in left_over):
         return 'the file has relative positions: set use_rel_pos=True'
     if any('rel_pos' in name for name in shapes):
@@ -243,4 +267,6 @@ def remedy(missing: list[str], left_over: list[str], shapes: list[str]) -> str:
         return 'set mlp_ratio as the file has it'
     if any('patch_embed' in name for name in shapes):
         return 'set patch_size and in_channels as the file has them'
+    if 'head.proj.weight' in shapes:
+        return 'set learn_sigma as the file has it: twice the channels with it'
     return 'set the backbone of the config as the file has it'

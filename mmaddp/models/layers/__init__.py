@@ -1,3 +1,4 @@
+from .adaptive_norm import AdaptiveBlock, AdaptiveHead, ConditionEmbed
 from .attention import Attention, rel_pos_attention
 from .block import Block
 from .initialization import draw_weights
@@ -12,8 +13,11 @@ from .vocabulary import Vocabulary
 from .windows import window_partition, window_unpartition
 
 __all__ = [
+    'AdaptiveBlock',
+    'AdaptiveHead',
     'Attention',
     'Block',
+    'ConditionEmbed',
     'KVCache',
     'LN2d',
     'PatchEmbed',

@@ -1,6 +1,7 @@
 from .addp import ADDP
 from .addp_decoder import ADDPDecoder
 from .darl import DARL
+from .ddae import DDAE
 from .mage_trainer import MAGETrainer
 from .patch_decoders import MLPPatchDecoder, TransformerPatchDecoder
 from .vqgan_trainer import VQGANTrainer
@@ -8,6 +9,7 @@ from .vqgan_trainer import VQGANTrainer
 __all__ = [
     'ADDP',
     'DARL',
+    'DDAE',
     'ADDPDecoder',
     'MAGETrainer',
     'MLPPatchDecoder',

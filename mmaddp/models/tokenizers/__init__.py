@@ -1,3 +1,4 @@
+from .kl_autoencoder import KLAutoencoder
 from .vqgan import VQGAN
 
-__all__ = ['VQGAN']
+__all__ = ['VQGAN', 'KLAutoencoder']

@@ -1,0 +1,138 @@
+"""Augmentation that generated images do not inherit, since the network is told of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Deviations of the binary logarithms of both scales, and of the shift over the image's side.
+SCALE_STD, STRETCH_STD, SHIFT_STD = 0.2, 0.2, 0.125
+TURNED_AXIS = 0.5
+
+
+class Moves(NamedTuple):
+    """What is done to each of B images: (B,) each, ``shift`` (B, 2) as x and y; 0 is nothing.
+
+    ``flip_x`` and ``flip_y`` are 0 or 1, ``scale``, ``stretch`` and ``shift`` in deviations,
+    ``angle`` and ``axis``, along which is stretched, in radians.
+    """
+
+    flip_x: Tensor
+    flip_y: Tensor
+    scale: Tensor
+    angle: Tensor
+    stretch: Tensor
+    axis: Tensor
+    shift: Tensor
+
+
+@dataclass(frozen=True)
+class NonLeakingAugmentation:
+    """EDM's geometric augmentation (Karras et al., 2022, appendix F.2 and its table 6).
+
+    Half of all images are flipped left to right. Each of the others happens with the given
+    probability: upside down (again half of these), scale, rotation, stretching, shift. Their labels
+    are an input of the network, and all 0 at generation.
+
+    Labels, ranges and the order of the moves are EDM's. Its code resamples with wavelet filters;
+    here it is bicubic interpolation, and images that are only flipped keep their pixels.
+
+    Args:
+        probability: Of each move but the first; DDAE takes 0.12.
+
+    Raises:
+        ValueError: ``probability`` is not in [0, 1].
+    """
+
+    probability: float = 0.12
+
+    label_dims = 9
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f'augment={self.probability}: a probability must be in [0, 1]')
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Move images (B, 3, H, W), of any range: what comes of them, and labels (B, 9)."""
+        moves = self.draw(len(images), images.device)
+        return move(images, moves), labels(moves)
+
+    def draw(self, count: int, device: torch.device | str) -> Moves:
+        """Random moves of ``count`` images."""
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(count, *shape, device=device)
+
+        def angle() -> Tensor:
+            return math.pi * (2 * torch.rand(count, device=device) - 1)
+
+        def coin(probability: float) -> Tensor:
+            return (torch.rand(count, device=device) < probability).float()
+
+        chosen = self.probability
+        return Moves(
+            flip_x=coin(0.5),
+            flip_y=coin(0.5 * chosen),
+            scale=normal() * coin(chosen),
+            angle=angle() * coin(chosen),
+            stretch=normal() * coin(chosen),
+            axis=angle() * coin(TURNED_AXIS),
+            shift=normal(2) * coin(chosen)[:, None],
+        )
+
+
+def labels(moves: Moves) -> Tensor:
+    """What the network is told of the moves: (B, 9), all 0 where nothing is done."""
+    columns = [
+        moves.flip_x,
+        moves.flip_y,
+        moves.scale,
+        moves.angle.cos() - 1,
+        moves.angle.sin(),
+        moves.stretch * moves.axis.cos(),
+        moves.stretch * moves.axis.sin(),
+        *moves.shift.unbind(1),
+    ]
+    return torch.stack(columns, dim=1)
+
+
+def move(images: Tensor, moves: Moves) -> Tensor:
+    """Flip, then scale, rotate, stretch and shift images (B, 3, H, W), reflected at their edges."""
+    for flipped, side in ((moves.flip_x, 3), (moves.flip_y, 2)):
+        images = torch.where(flipped.bool().view(-1, 1, 1, 1), images.flip(side), images)
+    # Reduced precision would tell the places of pixels to a pixel or two.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = F.affine_grid(sources(moves, *images.shape[2:]), images.shape, align_corners=True)
+        moved = F.grid_sample(
+            images.float(), grid, mode='bicubic', padding_mode='reflection', align_corners=True
+        )
+    is_moved = labels(moves)[:, 2:].any(1).view(-1, 1, 1, 1)
+    return torch.where(is_moved, moved.to(images.dtype), images)
+
+
+def sources(moves: Moves, height: int, width: int) -> Tensor:
+    """Where the pixels of the result come from: (B, 2, 3), for coordinates in [-1, 1].
+
+    The source of p is S^-1 R(angle) A^-1 (p - shift), measured in pixels from the middle, with A
+    stretching by 2^(STRETCH_STD w) along the axis and shrinking as much across it.
+    """
+    scale = (SCALE_STD * moves.scale).exp2()
+    stretch = (STRETCH_STD * moves.stretch).exp2()
+    shrink = torch.diag_embed(torch.stack([1 / stretch, stretch], dim=1))
+    stretched_back = rotation(-moves.axis) @ shrink @ rotation(moves.axis)
+    linear = rotation(moves.angle) @ stretched_back / scale.view(-1, 1, 1)
+    sides = linear.new_tensor([width, height])
+    half = (sides - 1) / 2
+    offset = -(linear @ (moves.shift * SHIFT_STD * sides)[..., None]) / half[:, None]
+    return torch.cat([linear * half / half[:, None], offset], dim=2)
+
+
+def rotation(angle: Tensor) -> Tensor:
+    """Matrices (B, 2, 2) that turn (x, y) by angles (B,)."""
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], dim=-2)

@@ -1,0 +1,145 @@
+"""What DDPM and EDM have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from functools import partial
+from typing import Any, Callable, Union
+
+import torch
+from torch import Tensor
+
+from mmaddp.utils import UserError
+
+from ..sampler import ImageNoise
+
+Network = Callable[[Tensor, Tensor], Tensor]
+Level = Union[Tensor, float]
+
+
+class Framework(ABC):
+    """How noise is added, what a network learns of it, and how images come of the network.
+
+    A framework has no weights. The network is any callable ``(x, time)`` with float32 images
+    (B, 3, H, W) and the float32 time input (B,), which gives (B, 3, H, W). Images are in [-1, 1].
+    A ``level`` is the noise level in the framework's own measure, the timestep t of DDPM or the
+    deviation sigma of EDM: (B,), or one number for all images.
+
+    Attributes:
+        samplers: The types of samplers that draw from it.
+    """
+
+    samplers: tuple[type, ...]
+
+    @property
+    @abstractmethod
+    def num_levels(self) -> int:
+        """How many levels have a number, see :meth:`level`."""
+
+    @abstractmethod
+    def numbered_level(self, number: int) -> float:
+        """The level of a number that is in its range."""
+
+    @abstractmethod
+    def usual_sampler(self) -> Any:
+        """The deterministic sampler with the authors' number of steps."""
+
+    @abstractmethod
+    def draw_levels(
+        self,
+        count: int,
+        device: torch.device | str = 'cpu',
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The levels of a training batch: (count,), independent; ``generator`` of that device."""
+
+    @abstractmethod
+    def perturb(self, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
+        """x_t = alpha_t x_0 + sigma_t epsilon (equation 1).
+
+        Args:
+            x_0: (B, 3, H, W) in [-1, 1].
+            level: (B,) or a number.
+            noise: epsilon, standard normal, as ``x_0``.
+        """
+
+    @abstractmethod
+    def time(self, level: Level) -> Tensor:
+        """How a level enters the network: of the shape of ``level``, float32."""
+
+    @abstractmethod
+    def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
+        """How a noised image enters the network."""
+
+    @abstractmethod
+    def denoise(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
+        """D(x_t, t), the predicted clean images, not clipped; of the type of ``x_t``."""
+
+    @abstractmethod
+    def loss(self, network: Network, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
+        """The training objective, a scalar; arguments are those of :meth:`perturb`."""
+
+    def level(self, number: int) -> float:
+        """The level of a number, as the authors of DDAE count them in probing.
+
+        Args:
+            number: 1, nearly clean, to ``num_levels``.
+
+        Raises:
+            UserError: There is no such level.
+        """
+        if number not in range(1, self.num_levels + 1):
+            raise UserError(
+                f'noise level {number}: {type(self).__name__} has the levels 1 to {self.num_levels}'
+            )
+        return self.numbered_level(int(number))
+
+    def network_input(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
+        """What the network is called with: images (B, 3, H, W) and time (B,), both float32."""
+        time = self.time(level).to(x_t.device).expand(len(x_t))
+        return self.scale_input(x_t, level).float(), time
+
+    def predict(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
+        """What the network makes of noised images, of their type."""
+        return network(*self.network_input(x_t, level)).to(x_t.dtype)
+
+    @torch.no_grad()
+    def sample(
+        self, network: Network, like: Tensor, noise: ImageNoise, sampler: Any = None
+    ) -> Tensor:
+        """Generate images.
+
+        Args:
+            network: The network, in evaluation mode.
+            like: (B, 3, H, W), of the shape and device that is wanted.
+            noise: That of these B images.
+            sampler: One of ``samplers``; the usual one when None.
+
+        Returns:
+            (B, 3, H, W), about [-1, 1], float32.
+
+        Raises:
+            UserError: The sampler is another framework's, or takes more steps than there are.
+        """
+        sampler = sampler or self.usual_sampler()
+        self.check_sampler(sampler)
+        steps = sampler(self, partial(self.denoise, network), like, noise)
+        return deque(steps, maxlen=1).pop().x_t.float()
+
+    def check_sampler(self, sampler: Any) -> None:
+        """Refuse a sampler of another framework.
+
+        Raises:
+            UserError: It is none of ``samplers``.
+        """
+        if not isinstance(sampler, self.samplers):
+            known = ' or '.join(one.__name__ for one in self.samplers)
+            raise UserError(
+                f'{type(sampler).__name__} does not sample from {type(self).__name__}: take {known}'
+            )
+
+
+def per_image(values: Level, images: Tensor) -> Tensor:
+    """Values of (B,), or one for all, of the type of images (B, 3, H, W) and to broadcast."""
+    return torch.as_tensor(values).to(images).view(-1, 1, 1, 1)

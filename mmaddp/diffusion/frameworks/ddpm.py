@@ -1,0 +1,111 @@
+"""DDPM, the variance preserving diffusion with discrete timesteps (Ho et al., 2020)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmaddp.registry import TASK_UTILS
+
+from ..gaussian import perturb, x0_from_epsilon
+from ..image_samplers import AncestralSampler, DDIMSampler
+from .base import Framework, Level, Network, per_image
+
+DDIM_STEPS = 100
+
+
+@TASK_UTILS.register_module()
+@dataclass(frozen=True)
+class DDPM(Framework):
+    """Timesteps t = 1 .. T with linear betas; the network predicts the noise (section 3.1).
+
+    alpha_t^2 = alpha_bar_t = prod_{i <= t} (1 - beta_i) and sigma_t^2 = 1 - alpha_bar_t. The
+    network's time input is t / T, as the authors' code has it.
+
+    Section 4.1.1 and figure 4 take T = 64, 256, 512 and 1000 over the same betas, and with T = 1000
+    the smaller and the larger half of their range, which meet at 0.01005.
+
+    Args:
+        num_timesteps: T.
+        beta_start: beta_1.
+        beta_end: beta_T.
+
+    Raises:
+        ValueError: T is below 1, or the betas do not rise inside (0, 1).
+    """
+
+    num_timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+
+    samplers = (DDIMSampler, AncestralSampler)
+
+    def __post_init__(self) -> None:
+        if self.num_timesteps < 1:
+            raise ValueError(f'num_timesteps={self.num_timesteps}: must be 1 or more')
+        if not 0 < self.beta_start < self.beta_end < 1:
+            raise ValueError(
+                f'beta_start={self.beta_start}, beta_end={self.beta_end}: must be '
+                '0 < beta_start < beta_end < 1'
+            )
+
+    @cached_property
+    def alpha_bars(self) -> Tensor:
+        """alpha_bar_t by t = 0 .. T, (T + 1,) float64; alpha_bar_0 = 1 are clean images."""
+        betas = torch.linspace(
+            self.beta_start, self.beta_end, self.num_timesteps, dtype=torch.float64
+        )
+        return torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)])
+
+    @property
+    def num_levels(self) -> int:
+        """T."""
+        return self.num_timesteps
+
+    def numbered_level(self, number: int) -> int:
+        """The timestep, which is its own number."""
+        return number
+
+    def usual_sampler(self) -> DDIMSampler:
+        """DDIM of 100 steps, or of T where there are fewer."""
+        return DDIMSampler(min(DDIM_STEPS, self.num_timesteps))
+
+    def draw_levels(
+        self,
+        count: int,
+        device: torch.device | str = 'cpu',
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """t ~ Uniform{1 .. T}: (count,), int64."""
+        shape = (count,)
+        return torch.randint(1, self.num_timesteps + 1, shape, device=device, generator=generator)
+
+    def alpha_bar(self, level: Level, images: Tensor) -> Tensor:
+        """alpha_bar_t of each image, to broadcast with them."""
+        level = torch.as_tensor(level)
+        return per_image(self.alpha_bars.to(level.device)[level], images)
+
+    def perturb(self, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
+        """Equation 1, see the base class."""
+        return perturb(x_0, self.alpha_bar(level, x_0), noise)
+
+    def time(self, level: Level) -> Tensor:
+        """t / T."""
+        return torch.as_tensor(level).float() / self.num_timesteps
+
+    def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
+        """The noised images as they are, whose variance is about 1 at every level."""
+        return x_t
+
+    def denoise(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
+        """D(x_t, t) = (x_t - sigma_t epsilon(x_t, t)) / alpha_t (section 3.1)."""
+        epsilon = self.predict(network, x_t, level)
+        return x0_from_epsilon(x_t, self.alpha_bar(level, x_t), epsilon)
+
+    def loss(self, network: Network, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
+        """||epsilon(x_t, t) - epsilon||^2, the mean over all values."""
+        return F.mse_loss(self.predict(network, self.perturb(x_0, level, noise), level), noise)

@@ -1,0 +1,138 @@
+"""EDM, the variance exploding diffusion with preconditioning (Karras et al., 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmaddp.registry import TASK_UTILS
+
+from ..image_samplers import HeunSampler
+from .base import Framework, Level, Network, per_image
+
+
+class Preconditioning(NamedTuple):
+    """D(x; sigma) = c_skip x + c_out F(c_in x; c_noise), a factor for each image (B, 1, 1, 1)."""
+
+    c_skip: Tensor
+    c_out: Tensor
+    c_in: Tensor
+
+
+@TASK_UTILS.register_module()
+@dataclass(frozen=True)
+class EDM(Framework):
+    """x_t = x_0 + sigma epsilon; the network learns what preconditioning leaves to it.
+
+    Table 1 of EDM's paper, last column. In training ln sigma is normal. In sampling, and where the
+    authors of DDAE probe, sigma is one of a schedule: its levels are numbered from 1, sigma_min,
+    to ``num_steps``, sigma_max, so that level 4 of 18 is sigma = 0.06.
+
+    Args:
+        sigma_data: Deviation of the pixels of clean images.
+        p_mean: Mean of ln sigma in training.
+        p_std: Its deviation.
+        sigma_min: The least sigma of the schedule.
+        sigma_max: The largest sigma of the schedule.
+        rho: The larger, the closer together are small sigmas.
+        num_steps: Levels of the schedule.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    sigma_data: float = 0.5
+    p_mean: float = -1.2
+    p_std: float = 1.2
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    rho: float = 7.0
+    num_steps: int = 18
+
+    samplers = (HeunSampler,)
+
+    def __post_init__(self) -> None:
+        for name in ('sigma_data', 'p_std', 'rho', 'sigma_min'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'{name}={getattr(self, name)}: must be above 0')
+        if not self.sigma_min < self.sigma_max:
+            raise ValueError(
+                f'sigma_min={self.sigma_min}, sigma_max={self.sigma_max}: sigma_min must be less'
+            )
+        if self.num_steps < 2:
+            raise ValueError(f'num_steps={self.num_steps}: must be 2 or more')
+
+    def schedule(self, steps: int) -> Tensor:
+        """The sigmas of sampling, falling from sigma_max to sigma_min and then 0 (equation 5).
+
+        Args:
+            steps: How many are above 0; 2 or more.
+
+        Returns:
+            (steps + 1,), float64.
+        """
+        largest, least = (sigma ** (1 / self.rho) for sigma in (self.sigma_max, self.sigma_min))
+        sigmas = torch.linspace(largest, least, steps, dtype=torch.float64) ** self.rho
+        return torch.cat([sigmas, sigmas.new_zeros(1)])
+
+    @property
+    def num_levels(self) -> int:
+        """The steps of the schedule."""
+        return self.num_steps
+
+    def numbered_level(self, number: int) -> float:
+        """The sigma of a number."""
+        return self.schedule(self.num_steps).flip(0)[number].item()
+
+    def usual_sampler(self) -> HeunSampler:
+        """Heun's method over the schedule."""
+        return HeunSampler(self.num_steps)
+
+    def draw_levels(
+        self,
+        count: int,
+        device: torch.device | str = 'cpu',
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """ln sigma ~ N(p_mean, p_std^2): sigma (count,), float32."""
+        normal = torch.randn(count, device=device, generator=generator)
+        return (self.p_mean + self.p_std * normal).exp()
+
+    def perturb(self, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
+        """Equation 1 with alpha_t = 1, see the base class."""
+        return x_0 + per_image(level, x_0) * noise
+
+    def preconditioning(self, level: Level, images: Tensor) -> Preconditioning:
+        """The factors that keep the network's input and target at unit variance, as ``images``."""
+        sigma = per_image(level, images)
+        total = sigma**2 + self.sigma_data**2
+        return Preconditioning(
+            c_skip=self.sigma_data**2 / total,
+            c_out=sigma * self.sigma_data / total.sqrt(),
+            c_in=1 / total.sqrt(),
+        )
+
+    def time(self, level: Level) -> Tensor:
+        """c_noise = ln(sigma) / 4."""
+        return torch.as_tensor(level).float().log() / 4
+
+    def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
+        """c_in x_t."""
+        return self.preconditioning(level, x_t).c_in * x_t
+
+    def denoise(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
+        """D(x; sigma) = c_skip x + c_out F(c_in x; c_noise), equation 7 of EDM's paper."""
+        factors = self.preconditioning(level, x_t)
+        return factors.c_skip * x_t + factors.c_out * self.predict(network, x_t, level)
+
+    def weight(self, level: Level, images: Tensor) -> Tensor:
+        """lambda(sigma) = 1 / c_out^2, which gives every level the same weight at the network."""
+        return self.preconditioning(level, images).c_out ** -2
+
+    def loss(self, network: Network, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
+        """lambda(sigma) ||D(x_t; sigma) - x_0||^2, the mean over all values."""
+        denoised = self.denoise(network, self.perturb(x_0, level, noise), level)
+        return (self.weight(level, x_0) * (denoised - x_0) ** 2).mean()

@@ -1,0 +1,217 @@
+"""DDAE's two UNets, DDPM's and DDPM++, as networks that denoise and as encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmaddp.registry import MODELS
+
+from .denoising_unet import DenoisingUNet
+from .pretrained_unet import load_pretrained_unet
+
+
+@MODELS.register_module()
+class DDAEUNet(DenoisingUNet):
+    """The networks of DDAE's section 3.1, whole or truncated to an encoder (section 3.2).
+
+    The defaults are DDPM's network of 35.7M parameters. DDPM++, 56M, has
+    ``channel_multipliers=(2, 2, 2), num_blocks=4, resblock_updown=True, augment_dim=9``. The
+    blocks on the way up are named 'out_1', 'out_2' and so on from the coarsest, as the authors
+    count them; up-sampling layers between two resolutions are not counted.
+
+    With ``out_blocks`` it is a backbone: truncated behind the last of these blocks, with the same
+    time input for every image, which it takes clean. The paper keeps the block and time that
+    probed best, and notes that fine-tuning gains from more blocks and depends less on the time.
+
+    Args:
+        in_channels: Channels of the image, and of the prediction.
+        base_channels: Channels in front of the first block; multiples of it must be of 32.
+        channel_multipliers: Width over ``base_channels`` at each resolution, the finest first.
+        attention_stages: Resolutions whose blocks have attention, 0 the finest. All places attend
+            to all: memory and time grow with the square of the image's area.
+        num_blocks: Blocks at each resolution on the way down; there is one more on the way up.
+        resblock_updown: Change the resolution by residual blocks rather than by convolutions.
+        augment_dim: Numbers that tell how an image was augmented; 0 has no embedding of them.
+        dropout: Probability in residual blocks: the authors take 0.1, and 0.13 in EDM.
+        out_blocks: Names of the blocks whose maps a backbone gives, in the order of the maps.
+        time: A backbone's time input, in the units of the pre-training: t / T for DDPM,
+            ln(sigma) / 4 for EDM.
+        frozen: Train nothing, and leave the dropout out.
+        with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the authors' file, a converted
+            one or a checkpoint of ours, see :func:`load_pretrained_unet`.
+
+    Attributes:
+        up_blocks: Names and :class:`UpBlock` of the blocks on the way up, those that are there.
+        stride: Pixels of the image for one place of the coarsest map.
+
+    Raises:
+        ValueError: A resolution or a block that does not exist, widths that the norms cannot
+            divide, no blocks, or one of ``out_blocks`` and ``time`` without the other.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        base_channels: int = 128,
+        channel_multipliers: Sequence[int] = (1, 2, 2, 2),
+        attention_stages: Sequence[int] = (1,),
+        num_blocks: int = 2,
+        resblock_updown: bool = False,
+        augment_dim: int = 0,
+        dropout: float = 0.1,
+        out_blocks: Sequence[str] | None = None,
+        time: float | None = None,
+        frozen: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            base_channels,
+            channel_multipliers,
+            attention_stages,
+            num_blocks,
+            resblock_updown,
+            augment_dim,
+            dropout,
+            with_cp,
+            init_cfg,
+        )
+        if (out_blocks is None) != (time is None):
+            raise ValueError('out_blocks and time go together: a backbone needs both')
+        self.out_blocks, self.time = out_blocks, time
+        if out_blocks is not None:
+            self.truncate(self.last_of(out_blocks))
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False)
+
+    def truncate(self, name: str) -> None:
+        """Drop what the map of a block does not need.
+
+        That is all behind the block, and the embedding of augmentations, which an encoder is not
+        told of.
+
+        Args:
+            name: The last block that stays, such as 'out_7'.
+
+        Raises:
+            ValueError: There is no such block; the message lists those that there are.
+        """
+        last = self.up_blocks[self.last_of([name])].index
+        del self.up[last + 1 :]
+        self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
+        self.norm_out = self.conv_out = self.time_embed.augment = None
+
+    def last_of(self, names: Sequence[str]) -> str:
+        """The block among ``names`` that is computed last.
+
+        Raises:
+            ValueError: There is none, or one that does not exist.
+        """
+        unknown = [name for name in names if name not in self.up_blocks]
+        if unknown or not names:
+            raise ValueError(
+                f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
+                f'{", ".join(self.up_blocks)}'
+            )
+        return max(names, key=lambda name: self.up_blocks[name].index)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of a backbone's blocks.
+
+        Args:
+            images: (B, C_in, H, W) in the values of the pre-training, which are [-1, 1]; sides
+                that ``stride`` does not divide are padded by zeros at the right and the bottom.
+
+        Returns:
+            One (B, C, ceil(H / s), ceil(W / s)) for each of ``out_blocks``, s the stride of the
+            block; contiguous.
+
+        Raises:
+            ValueError: The network is no backbone.
+        """
+        if self.out_blocks is None:
+            raise ValueError('a whole network is no backbone: set its out_blocks and time')
+        time = torch.full((len(images),), float(self.time), device=images.device)
+        features = self.block_features(images, time, names=self.out_blocks)
+        return tuple(features[name].contiguous() for name in self.out_blocks)
+
+    def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
+        """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
+
+        Args:
+            x: (B, C_in, H, W), noised, and scaled where the framework does so; any size.
+            time: (B,), t / T in DDPM, ln(sigma) / 4 in EDM.
+            augment: (B, augment_dim), how the images were augmented; None for not at all.
+
+        Returns:
+            (B, C_in, H, W).
+
+        Raises:
+            ValueError: The network is truncated, or has no embedding of augmentations.
+        """
+        last = self.last_of(list(self.up_blocks))
+        return self.project(self.block_features(x, time, augment, [last])[last])
+
+    def block_features(
+        self,
+        x: Tensor,
+        time: Tensor,
+        augment: Tensor | None = None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Maps of blocks on the way up, from one pass that ends behind the last of them.
+
+        Args:
+            x: As :meth:`predict` takes it.
+            time: As :meth:`predict` takes it.
+            augment: As :meth:`predict` takes it.
+            names: The blocks; all of them when None.
+
+        Returns:
+            (B, C, ceil(H / s), ceil(W / s)) under each name, from the coarsest on.
+
+        Raises:
+            ValueError: There is no such block, or no embedding of augmentations.
+        """
+        names = list(self.up_blocks) if names is None else names
+        last, features = self.last_of(names), {}
+        for name, feature in self.up_features(x, time, augment):
+            if name in names:
+                height, width = (-(-side // self.up_blocks[name].stride) for side in x.shape[-2:])
+                features[name] = feature[..., :height, :width]
+            if name == last:
+                break
+        return features
+
+    def project(self, features: Tensor) -> Tensor:
+        """The prediction from the last block's map: (B, C, H, W) -> (B, C_in, H, W).
+
+        Raises:
+            ValueError: The network is truncated.
+        """
+        if self.conv_out is None:
+            raise ValueError(
+                f'the network is truncated behind {list(self.up_blocks)[-1]} and predicts nothing: '
+                'leave out_blocks and time out'
+            )
+        return self.conv_out(F.silu(self.norm_out(features)))
+
+    def init_weights(self) -> None:
+        """Take the weights of ``init_cfg``, if any; the authors draw theirs as PyTorch does."""
+        pretrained = isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'
+        if not pretrained or self.is_init:
+            super().init_weights()
+            return
+        load_pretrained_unet(self, self.init_cfg['checkpoint'])
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> DDAEUNet:
+        """Set the mode; a frozen network stays in evaluation mode."""
+        return super().train(mode and not self.frozen)

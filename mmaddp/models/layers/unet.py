@@ -1,0 +1,178 @@
+"""Layers of the UNets that denoise images, in DDPM's and DDPM++'s variants."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+GROUPS = 32
+# The longest wavelength of the time embedding over 2 pi, in units of time.
+MAX_PERIOD = 10_000
+
+
+class TimeEmbedding(nn.Module):
+    """Noise level and augmentation as one vector for all residual blocks.
+
+    Args:
+        base_channels: C, channels of the sinusoids.
+        augment_dim: Numbers that tell how an image was augmented; 0 leaves their embedding out.
+    """
+
+    def __init__(self, base_channels: int, augment_dim: int = 0) -> None:
+        super().__init__()
+        self.base_channels = base_channels
+        self.augment = nn.Linear(augment_dim, base_channels, bias=False) if augment_dim else None
+        self.fc1 = nn.Linear(base_channels, 4 * base_channels)
+        self.fc2 = nn.Linear(4 * base_channels, 4 * base_channels)
+
+    def forward(self, time: Tensor, augment: Tensor | None = None) -> Tensor:
+        """Embed noise levels.
+
+        Args:
+            time: (B,), in the units of the pre-training.
+            augment: (B, augment_dim), or None for images as they are.
+
+        Returns:
+            (B, 4 C), behind the SiLU that every residual block would begin with.
+
+        Raises:
+            ValueError: ``augment`` is given, and there is no embedding for it.
+        """
+        if augment is not None and self.augment is None:
+            raise ValueError('the network has no augmentation embedding: set augment_dim')
+        embedding = sinusoids(time, self.base_channels).to(self.fc1.weight.dtype)
+        if augment is not None:
+            embedding = embedding + self.augment(augment)
+        return F.silu(self.fc2(F.silu(self.fc1(embedding))))
+
+
+def sinusoids(time: Tensor, channels: int) -> Tensor:
+    """Sines, then cosines, of frequencies from 1 to 1 / MAX_PERIOD: (B,) -> (B, channels)."""
+    half = channels // 2
+    places = torch.arange(half, dtype=torch.float32, device=time.device)
+    frequencies = torch.exp(-math.log(MAX_PERIOD) / (half - 1) * places)
+    angles = time.float()[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class ResBlock(nn.Module):
+    """Norm, SiLU and convolution twice, told the noise level in between, beside a shortcut.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        time_dims: Channels of the time embedding.
+        dropout: Probability, in front of the second convolution.
+        resample: 'down' halves the sides by average pooling and 'up' doubles them by nearest
+            neighbours, in the branch and in the shortcut; empty keeps them.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        time_dims: int,
+        dropout: float = 0.0,
+        resample: str = '',
+    ) -> None:
+        super().__init__()
+        self.resample = resampling(resample)
+        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time = nn.Linear(time_dims, out_channels)
+        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.drop = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        widens = in_channels != out_channels
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if widens else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C_in, h, w) and the time embedding (B, time_dims) -> (B, C_out, h', w')."""
+        branch = self.conv1(self.resample(F.silu(self.norm1(x))))
+        branch = branch + self.time(embedding)[..., None, None]
+        branch = self.conv2(self.drop(F.silu(self.norm2(branch))))
+        return self.shortcut(self.resample(x)) + branch
+
+
+def resampling(kind: str) -> nn.Module:
+    """Average pooling for 'down', nearest neighbours for 'up', nothing for an empty string."""
+    if kind == 'down':
+        return nn.AvgPool2d(2)
+    return nn.Upsample(scale_factor=2) if kind == 'up' else nn.Identity()
+
+
+class SpatialAttention(nn.Module):
+    """All places of a map attend to all, with one head, beside the identity.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        # One head, as an axis of its own: the fused kernels want four.
+        q, k, v = self.qkv(tokens)[:, None].chunk(3, dim=-1)
+        tokens = self.proj(F.scaled_dot_product_attention(q, k, v).squeeze(1))
+        return x + tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
+
+
+class UNetBlock(nn.Module):
+    """A residual block, and attention behind it where the resolution has it.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        time_dims: Channels of the time embedding.
+        dropout: As :class:`ResBlock` takes it.
+        with_attention: Have the attention.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        time_dims: int,
+        dropout: float = 0.0,
+        with_attention: bool = False,
+    ) -> None:
+        super().__init__()
+        self.res = ResBlock(in_channels, out_channels, time_dims, dropout)
+        self.attn = SpatialAttention(out_channels) if with_attention else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C_in, h, w) and the time embedding (B, time_dims) -> (B, C_out, h, w)."""
+        return self.attn(self.res(x, embedding))
+
+
+class Downsample(nn.Module):
+    """A convolution of stride 2, which the noise level does not enter."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, h, w), h and w even -> (B, C, h/2, w/2)."""
+        return self.conv(x)
+
+
+class Upsample(nn.Module):
+    """Nearest neighbours, then a convolution, which the noise level does not enter."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, 2 h, 2 w)."""
+        return self.conv(F.interpolate(x, scale_factor=2))

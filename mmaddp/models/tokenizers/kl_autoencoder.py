@@ -1,0 +1,97 @@
+"""The frozen autoencoder between images and the latents of a latent diffusion model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
+
+
+@MODELS.register_module()
+class KLAutoencoder(BaseModule):
+    """Stable Diffusion's autoencoder, from a local folder, through the library ``diffusers``.
+
+    It is never trained, and no part of what a model saves, trains or counts: the network is read
+    from its folder when it is first needed, and is moved to where the inputs are.
+
+    Args:
+        folder: What ``diffusers`` saves: ``config.json`` and the weights. DDAE uses
+            'stabilityai/sd-vae-ft-mse'; a whole pipeline has it in its folder ``vae``.
+        scale: By which latents are multiplied, for a deviation of about 1.
+        sample: Draw latents from the posterior, as DDAE's authors do for their probes; else its
+            mean is taken, so that equal images give equal features.
+    """
+
+    def __init__(self, folder: str, scale: float = 0.18215, sample: bool = False) -> None:
+        super().__init__()
+        self.folder, self.scale, self.sample = Path(folder), scale, sample
+
+    @property
+    def stride(self) -> int:
+        """Pixels of an image along the side of one place of the latents."""
+        return 2 ** (len(self.network[0].config.block_out_channels) - 1)
+
+    @cached_property
+    def network(self) -> tuple[nn.Module]:
+        """The network, in a tuple that hides it from what walks over submodules."""
+        return (read_autoencoder(self.folder),)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents of images.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1]; H and W multiples of the stride, 8.
+
+        Returns:
+            (B, 4, H / 8, W / 8), scaled.
+
+        Raises:
+            UserError: The network cannot be read; the message names folder and remedy.
+        """
+        network = self.network[0].to(images.device)
+        posterior = network.encode(images.float()).latent_dist
+        latents = posterior.sample() if self.sample else posterior.mode()
+        return (latents * self.scale).to(images.dtype)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images of scaled latents: (B, 4, h, w) -> (B, 3, 8 h, 8 w), about [-1, 1]."""
+        network = self.network[0].to(latents.device)
+        return network.decode(latents.float() / self.scale).sample.to(latents.dtype)
+
+
+def read_autoencoder(folder: Path) -> nn.Module:
+    """The frozen network in a folder.
+
+    Raises:
+        UserError: ``diffusers`` is not installed, or the folder holds no autoencoder.
+    """
+    try:
+        from diffusers import AutoencoderKL
+    except ImportError:
+        raise UserError(
+            f'{folder}: the library diffusers reads the autoencoder and is not installed: '
+            'run pip install diffusers'
+        ) from None
+    if not (folder / 'config.json').is_file():
+        raise UserError(
+            f'{folder}: has no config.json: set the folder of the autoencoder to one that holds '
+            "the files of 'stabilityai/sd-vae-ft-mse' or of another AutoencoderKL"
+        )
+    try:
+        network = AutoencoderKL.from_pretrained(
+            folder, local_files_only=True, low_cpu_mem_usage=False
+        )
+    except Exception as error:  # what a damaged folder raises has no common type
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise UserError(
+            f'{folder}: no AutoencoderKL can be read from it ({reason}); download it again'
+        ) from None
+    return network.requires_grad_(False).eval()
