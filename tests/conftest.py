@@ -2,10 +2,15 @@ import importlib.util
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from mmengine.registry import DefaultScope
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A busy machine is slow now and then, and no property is about time.
+hypothesis.settings.register_profile('project', deadline=None)
+hypothesis.settings.load_profile('project')
 
 
 @pytest.fixture(autouse=True)

@@ -88,7 +88,7 @@ def test_reliable_tokens_stay_as_they_are(model):
         before = step
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(masked=st.integers(1, 15), data=st.data())
 def test_known_tokens_are_kept(model, masked, data):
     sampler = Sampler(data.draw(st.integers(1, masked)), temperature=60.0, decaying=False)

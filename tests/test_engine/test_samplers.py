@@ -53,7 +53,7 @@ def _take(made, count, where):
     epoch=st.integers(0, 3),
     skipped=st.integers(0, 40),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_skipping_equals_dropping(kind, length, epoch, skipped):
     whole, rest = sampler(kind, length), sampler(kind, length)
     for one in (whole, rest):
@@ -64,7 +64,7 @@ def test_skipping_equals_dropping(kind, length, epoch, skipped):
 
 
 @given(kind=st.sampled_from(KINDS), length=st.integers(1, 20), epoch=st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_each_pass_depends_on_the_epoch_alone(kind, length, epoch):
     used, fresh = sampler(kind, length), sampler(kind, length)
     used.take(7)
@@ -74,7 +74,7 @@ def test_each_pass_depends_on_the_epoch_alone(kind, length, epoch):
 
 
 @given(kind=st.sampled_from(KINDS), length=st.integers(1, 20), world_size=st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_processes_partition_the_draws_of_one(kind, length, world_size):
     alone = {draw: index for index, _, draw in sampler(kind, length).take()}
     count = MANY // world_size

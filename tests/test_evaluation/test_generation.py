@@ -40,7 +40,7 @@ def test_frechet_distance_of_gaussians_with_diagonal_covariance():
     assert frechet_distance(first, second) == pytest.approx(9 + 1 + 4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 6))
 def test_frechet_distance_is_scipys(seed, dims):
     rng = np.random.default_rng(seed)

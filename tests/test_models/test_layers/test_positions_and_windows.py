@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -16,7 +16,6 @@ from mmaddp.models.layers.positions import relative_to_absolute
 sides = st.integers(1, 9)
 
 
-@settings(deadline=None)
 @given(h=sides, w=sides, window=st.integers(1, 5))
 def test_windows_go_together_again(h, w, window):
     x = torch.arange(2.0 * h * w * 3).view(2, h, w, 3)

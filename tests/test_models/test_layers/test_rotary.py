@@ -4,7 +4,7 @@ import cmath
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from timm.layers import apply_rot_embed, build_rotary_pos_embed
 
@@ -35,7 +35,6 @@ def closed_form(q, k, at_q, at_k, base=1e4):
     return total
 
 
-@settings(deadline=None)
 @given(at_q=places, at_k=places, head_dims=st.sampled_from([4, 8, 16]))
 def test_scores_are_those_of_appendix_d(at_q, at_k, head_dims):
     q, k = draw(head_dims), draw(head_dims, seed=1)
@@ -45,7 +44,6 @@ def test_scores_are_those_of_appendix_d(at_q, at_k, head_dims):
     assert found.item() == pytest.approx(closed_form(q, k, at_q, at_k), abs=1e-5)
 
 
-@settings(deadline=None)
 @given(shift=places, axes=st.sampled_from([1, 2]))
 def test_scores_depend_on_relative_positions_only(shift, axes):
     q, k = draw(2, 3, 12, 8), draw(2, 3, 12, 8, seed=1)
