@@ -1,10 +1,10 @@
-import importlib.util
 import os
 from pathlib import Path
 
 import hypothesis
 import pytest
 from mmengine.registry import DefaultScope
+from scripts import load_script
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -36,11 +36,7 @@ def shared() -> Path:
 @pytest.fixture(scope='session')
 def reference_layout(shared):
     """Load a published file's layout, weights made from names and shapes."""
-    spec = importlib.util.spec_from_file_location(
-        'reference_weights', shared / 'reference/reference_weights.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(shared / 'reference/reference_weights.py')
 
     def load(name: str, prefix: str = '') -> dict:
         return module.load_layout(shared / f'reference/checkpoints/{name}.json', prefix)

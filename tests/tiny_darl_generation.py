@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import torch
 
@@ -61,16 +59,3 @@ def build(config: dict, seed: int = 0, spread: float = 0.2) -> DARL:
             if not name.startswith('tokenizer.'):
                 parameter.add_(spread * torch.randn_like(parameter))
     return model.eval()
-
-
-def load_main(tool: Path) -> Callable[[list[str]], None]:
-    """A tool's main."""
-    spec = importlib.util.spec_from_file_location(tool.stem, tool)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-def run_main(tool: Path, words: list[str]) -> None:
-    """Run a tool, in a process of its own."""
-    load_main(tool)(words)

@@ -191,17 +191,19 @@ class _Stopwatch:
 
     def __init__(self, device: str, phases: dict[str, list[float]]) -> None:
         self.device, self.phases = device, phases
-        self.last = self._now()
-
-    def _now(self) -> float:
-        if self.device == 'cuda':
-            torch.cuda.synchronize()
-        return time.perf_counter()
+        self.last = now(device)
 
     def __call__(self, phase: str) -> None:
-        now = self._now()
-        self.phases.setdefault(phase, []).append(now - self.last)
-        self.last = now
+        ended = now(self.device)
+        self.phases.setdefault(phase, []).append(ended - self.last)
+        self.last = ended
+
+
+def now(device: str) -> float:
+    """The time in seconds, when all work that a device was given is done."""
+    if device.startswith('cuda'):
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _memory_kind(device: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise
 from mmaddp.models.inspection import evaluating
-from mmaddp.models.pretrainers.addp import IMAGENET_MEAN, IMAGENET_STD
+from mmaddp.models.pixel_values import IMAGENET_MEAN, IMAGENET_STD
 from mmaddp.utils import UserError
 
 from .generators import GENERATORS, generator_of

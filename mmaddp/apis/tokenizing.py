@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from mmaddp.datasets.vq_tokens import INDEX, describe_tokenizer, read_index, shard_paths
 from mmaddp.engine.data import PositionedIndex, SeededDataset
-from mmaddp.models.pretrainers.addp import IMAGES_TO_UNIT_RANGE
+from mmaddp.models.pixel_values import IMAGES_TO_UNIT_RANGE
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, atomic_write
 

@@ -12,6 +12,6 @@ def test_a_step_of_darl_by_its_parts(tmp_path, noise):
     pictures = write_pictures(tmp_path / 'pictures')
     config = darl_pretraining(pictures, tmp_path / 'run', noise=noise)
     figures = benchmark(config, 2, None, 1, 1, 'cpu')
-    parts = ['embed', 'predict', 'corrupt', 'decode', 'loss', 'backward', 'optimizer']
+    parts = ['embed', 'encode', 'corrupt', 'decode', 'loss', 'backward', 'optimizer']
     assert sorted(figures['training']['milliseconds']) == sorted(parts)
     assert 'inference' not in figures

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from safetensors.numpy import load_file
+from scripts import load_script
 from tiny_addp import addp, pretraining
 from tiny_runs import run_training, write_pictures
 
@@ -196,12 +197,7 @@ def test_a_broken_shard(tokens, tmp_path):
 
 
 def test_tool(config, repository, tmp_path, tokens):
-    import importlib.util
-
-    path = repository / 'tools/dataset_converters/tokenize_dataset.py'
-    spec = importlib.util.spec_from_file_location('tool', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_script(repository / 'tools/dataset_converters/tokenize_dataset.py')
     given = config.copy()
     file = given.model.tokenizer.pop('init_cfg').checkpoint
     given.dump(tmp_path / 'config.py')

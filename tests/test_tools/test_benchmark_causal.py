@@ -1,20 +1,16 @@
 """The comparison of causal and full attention trains both on the same tokens."""
 
-import importlib.util
 import json
 
 import pytest
+from scripts import load_script
 
 from mmaddp.utils import UserError
 
 
 @pytest.fixture(scope='module')
 def tool(repository):
-    path = repository / 'tools/analysis_tools/benchmark_causal.py'
-    spec = importlib.util.spec_from_file_location('benchmark_causal', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository / 'tools/analysis_tools/benchmark_causal.py')
 
 
 def test_the_ratio_is_that_of_the_medians(tool, tmp_path, monkeypatch, capsys):

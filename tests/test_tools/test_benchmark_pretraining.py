@@ -1,20 +1,16 @@
 """The comparison of ADDP's training step with the plain formulation compares like with like."""
 
-import importlib.util
 import json
 
 import pytest
 from mmengine.config import Config
+from scripts import load_script
 from tiny_addp import ARCH, addp
 
 
 @pytest.fixture(scope='module')
 def tool(repository):
-    path = repository / 'tools/analysis_tools/benchmark_pretraining.py'
-    spec = importlib.util.spec_from_file_location('benchmark_pretraining', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository / 'tools/analysis_tools/benchmark_pretraining.py')
 
 
 @pytest.mark.parametrize('condition', ['z_t+1', 'z_t'])

@@ -1,20 +1,16 @@
 """The comparison of sampling with and without cache compares like with like."""
 
-import importlib.util
 import json
 
 import pytest
+from scripts import load_script
 
 from mmaddp.utils import UserError
 
 
 @pytest.fixture(scope='module')
 def tool(repository):
-    path = repository / 'tools/analysis_tools/benchmark_sampling.py'
-    spec = importlib.util.spec_from_file_location('benchmark_sampling', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository / 'tools/analysis_tools/benchmark_sampling.py')
 
 
 @pytest.mark.parametrize('steps', [0, 2])

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import re
 
@@ -6,6 +5,7 @@ import pytest
 import torch
 from generation_images import cube, draw_colours, use_colour_networks
 from mmengine.config import Config
+from scripts import load_script
 from tiny_addp import SIZES, addp, tiny_addp
 from tiny_darl_generation import build, diffusion, mse
 
@@ -18,11 +18,7 @@ SIDE = 16 * int(SIZES['num_patches'] ** 0.5)
 
 @pytest.fixture(scope='module')
 def tool(repository):
-    path = repository / 'tools/evaluate_generation.py'
-    spec = importlib.util.spec_from_file_location('evaluate_generation', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository / 'tools/evaluate_generation.py')
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """tools/generate.py as users call it, on one process and on several."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from scripts import assert_same_pictures, load_script, read_pictures
 from tiny_generation import model_settings, tiny_generator
 
 from mmaddp.apis import generation_folder, inpaint
@@ -43,9 +43,7 @@ def folder(tmp_path_factory, model):
 @pytest.fixture(scope='module')
 def generate(repository, folder):
     """Calls the tool's main in this process."""
-    spec = importlib.util.spec_from_file_location('generate', repository / 'tools/generate.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(repository / 'tools/generate.py')
 
     def call(out_dir, num_images, *options, checkpoint='model.pth'):
         words = [folder / 'config.py', folder / checkpoint, '--num-images', num_images]
@@ -61,23 +59,13 @@ def three(generate, tmp_path_factory):
     return out_dir
 
 
-def read(folder):
-    return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob('*.png'))}
-
-
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        assert np.abs(one[name].astype(int) - other[name].astype(int)).max() <= 1
-
-
 def test_the_folder(three):
-    images = read(three)
+    images = read_pictures(three)
     assert list(images) == ['000000.png', '000001.png', '000002.png']
-    grid = read(three / 'grid')['first-3.png']
+    grid = read_pictures(three / 'grid')['first-3.png']
     assert grid.shape == (128, 128, 3)
     assert np.array_equal(grid[64:, :64], images['000002.png'])
-    strips = read(three / 'steps')
+    strips = read_pictures(three / 'steps')
     assert strips.keys() == images.keys()
     for name, strip in strips.items():
         assert strip.shape == (2 * 64, 4 * 64, 3)
@@ -91,7 +79,7 @@ def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, caps
     generate(tmp_path / 'a', 1)
     generate(tmp_path / 'a', 3, '--batch-size', 1)
     assert '1 of 3 images are there' in capsys.readouterr().out
-    assert_same(read(tmp_path / 'a'), read(three))
+    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
 
 
 def test_broken_images_are_generated_again(generate, three, tmp_path):
@@ -101,27 +89,27 @@ def test_broken_images_are_generated_again(generate, three, tmp_path):
     broken.write_bytes(broken.read_bytes()[:100])
     generate(tmp_path / 'a', 3)
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'a').glob('*.png')}
-    assert_same(read(tmp_path / 'a'), read(three))
+    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
     assert [name for name in before if before[name] != after[name]] == ['000001.png']
 
 
 def test_processes_share_the_images(generate, three, tmp_path, monkeypatch):
     """Rank 1 of 2 comes first here; the folder ends as one process would leave it."""
-    for rank, there in ((1, {'000001.png'}), (0, set(read(three)))):
+    for rank, there in ((1, {'000001.png'}), (0, set(read_pictures(three)))):
         monkeypatch.setattr(generation_folder, 'get_dist_info', lambda rank=rank: (rank, 2))
         generate(tmp_path / 'a', 3)
-        assert set(read(tmp_path / 'a')) == there
-    assert_same(read(tmp_path / 'a'), read(three))
+        assert set(read_pictures(tmp_path / 'a')) == there
+    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
 
 
 def test_completion(generate, folder, model, tmp_path):
     options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
     generate(tmp_path / 'a', 2, *options, '--keep-pixels')
-    images = read(tmp_path / 'a')
+    images = read_pictures(tmp_path / 'a')
     picture = np.asarray(Image.open(folder / 'picture.png'))
     assert all(np.array_equal(image[32:], picture[32:]) for image in images.values())
     done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=4, keep_pixels=True)
-    assert_same({'first': images['000000.png']}, {'first': done[0]})
+    assert_same_pictures({'first': images['000000.png']}, {'first': done[0]})
     assert not np.array_equal(images['000000.png'], images['000001.png'])
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from tiny_darl_generation import SIDE, build, diffusion, load_main, mse, run_main
+from scripts import assert_same_pictures, load_script, read_pictures, run_main
+from tiny_darl_generation import SIDE, build, diffusion, mse
 from tiny_runs import in_child
 
 from mmaddp.apis import generation_folder, inpaint
@@ -51,7 +52,7 @@ def tool(repository):
 @pytest.fixture(scope='module')
 def generate(tool, folder):
     """Calls the tool's main in this process."""
-    main = load_main(tool)
+    main = load_script(tool).main
 
     def call(out_dir, num_images, *options, name='diff'):
         main(command(folder, out_dir, num_images, *options, name=name))
@@ -66,23 +67,13 @@ def three(generate, tmp_path_factory):
     return out_dir
 
 
-def read(folder):
-    return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob('*.png'))}
-
-
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        assert np.abs(one[name].astype(int) - other[name].astype(int)).max() <= 1
-
-
 def test_the_folder(three):
-    images = read(three)
+    images = read_pictures(three)
     assert list(images) == ['000000.png', '000001.png', '000002.png']
     assert not np.array_equal(images['000000.png'], images['000001.png'])
-    grid = read(three / 'grid')['first-3.png']
+    grid = read_pictures(three / 'grid')['first-3.png']
     assert np.array_equal(grid[SIDE:, :SIDE], images['000002.png'])
-    for name, strip in read(three / 'steps').items():
+    for name, strip in read_pictures(three / 'steps').items():
         assert strip.shape == (SIDE, 4 * SIDE, 3)
         assert np.array_equal(strip[:, -SIDE:], images[name])
         assert (strip[4:, :SIDE] == 128).all()
@@ -97,16 +88,16 @@ def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, caps
     generate(tmp_path / 'a', 1, *STEPS)
     generate(tmp_path / 'a', 3, '--batch-size', 1, *STEPS)
     assert '1 of 3 images are there' in capsys.readouterr().out
-    assert_same(read(tmp_path / 'a'), read(three))
+    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
 
 
 def test_processes_share_the_images(generate, three, tmp_path, monkeypatch):
     """Rank 1 of 2 comes first here; the folder ends as one process would leave it."""
-    for rank, there in ((1, {'000001.png'}), (0, set(read(three)))):
+    for rank, there in ((1, {'000001.png'}), (0, set(read_pictures(three)))):
         monkeypatch.setattr(generation_folder, 'get_dist_info', lambda rank=rank: (rank, 2))
         generate(tmp_path / 'a', 3, *STEPS)
-        assert set(read(tmp_path / 'a')) == there
-    assert_same(read(tmp_path / 'a'), read(three))
+        assert set(read_pictures(tmp_path / 'a')) == there
+    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
 
 
 def test_a_killed_run_goes_on(tool, folder, generate, tmp_path):
@@ -122,7 +113,7 @@ def test_a_killed_run_goes_on(tool, folder, generate, tmp_path):
     generate(tmp_path / 'a', count, *options)
     assert {path: path.stat().st_mtime_ns for path in there} == there
     generate(tmp_path / 'b', count, *options)
-    assert_same(read(tmp_path / 'a'), read(tmp_path / 'b'))
+    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(tmp_path / 'b'))
 
 
 def num_pictures(folder):
@@ -133,19 +124,19 @@ def num_pictures(folder):
 def test_completion_of_the_top_half(generate, folder, model, tmp_path, keep_pixels):
     options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
     generate(tmp_path / 'a', 2, *options, *keep_pixels, *STEPS, '--intermediate')
-    images, half = read(tmp_path / 'a'), SIDE // 2
+    images, half = read_pictures(tmp_path / 'a'), SIDE // 2
     picture = np.asarray(Image.open(folder / 'picture.png'))
     assert all(np.array_equal(image[:half], picture[:half]) for image in images.values())
     done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=3)
-    assert_same({'first': images['000000.png']}, {'first': done[0]})
+    assert_same_pictures({'first': images['000000.png']}, {'first': done[0]})
     assert not np.array_equal(images['000000.png'][half:], images['000001.png'][half:])
     # Two rows of patches are generated.
-    assert read(tmp_path / 'a' / 'steps')['000000.png'].shape == (SIDE, 2 * SIDE, 3)
+    assert read_pictures(tmp_path / 'a' / 'steps')['000000.png'].shape == (SIDE, 2 * SIDE, 3)
 
 
 def test_mse_takes_no_settings(generate, folder, tmp_path):
     generate(tmp_path / 'a', 1, name='mse')
-    assert list(read(tmp_path / 'a')) == ['000000.png']
+    assert list(read_pictures(tmp_path / 'a')) == ['000000.png']
     with pytest.raises(UserError, match=r'--steps: MeanSampler, .* has no settings'):
         generate(tmp_path / 'b', 1, *STEPS, name='mse')
 

@@ -1,18 +1,14 @@
-import importlib.util
 import json
 
 import pytest
+from scripts import load_script
 
 from mmaddp.utils import UserError
 
 
 @pytest.fixture(scope='module')
 def tool(repository):
-    path = repository / 'tools/analysis_tools/plot_log.py'
-    spec = importlib.util.spec_from_file_location('plot_log', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository / 'tools/analysis_tools/plot_log.py')
 
 
 def write_log(folder, records):

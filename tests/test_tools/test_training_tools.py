@@ -1,6 +1,5 @@
 """The tools as users call them: train, test, several processes, and their errors."""
 
-import importlib.util
 import json
 import os
 import pickle
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scripts import run_main
 from tiny_runs import classifier, last_checkpoint, write_pictures
 
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
@@ -36,10 +36,7 @@ def tool(repository):
     """Calls a tool's main in this process."""
 
     def call(name, *arguments):
-        spec = importlib.util.spec_from_file_location('tool', repository / 'tools' / name)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.main([str(argument) for argument in arguments])
+        run_main(repository / 'tools' / name, [str(argument) for argument in arguments])
 
     return call
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 
 import torch
 from mmengine.registry import MODELS, init_default_scope
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import mmaddp  # noqa: F401
+from mmaddp.apis.benchmark import now
 from mmaddp.models.backbones.plain_vit import ARCHITECTURES
 from mmaddp.models.layers import patchify
 from mmaddp.utils import UserError, atomic_write, run_tool
@@ -89,18 +89,12 @@ class Step:
 
     def __call__(self, images: Tensor) -> float:
         """Seconds that it takes."""
-        began = self.now()
+        began = now(str(self.device))
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             predicted = self.model(images)
         F.mse_loss(predicted.float(), patchify(images, self.patch_size)).backward()
         self.model.zero_grad()
-        return self.now() - began
-
-    def now(self) -> float:
-        """The time, when the device is done."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize()
-        return time.perf_counter()
+        return now(str(self.device)) - began
 
 
 def compare(args: argparse.Namespace) -> dict:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from unittest import mock
@@ -24,7 +23,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmaddp.apis.benchmark import timed_methods
+from mmaddp.apis.benchmark import now, timed_methods
 from mmaddp.apis.models import build_pretrainer
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.setup import add_config_arguments, load_config
@@ -124,20 +123,14 @@ class TrainingStep:
     def timed(self) -> Iterator[dict[str, float]]:
         """Have the steps of algorithm 1 tell when they end."""
         self.seconds: dict[str, float] = {}
-        self.last = self.now()
+        self.last = now(self.args.device)
         with mock.patch.multiple(self.model, create=True, **timed_methods(self.model, self.mark)):
             yield self.seconds
 
-    def now(self) -> float:
-        """The time, when the device is done."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
     def mark(self, name: str) -> None:
         """End the part called ``name``."""
-        now = self.now()
-        self.seconds[name], self.last = now - self.last, now
+        ended = now(self.args.device)
+        self.seconds[name], self.last = ended - self.last, ended
 
 
 def compare(args: argparse.Namespace) -> dict:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from contextlib import nullcontext
 from typing import Any
 from unittest import mock
@@ -21,6 +20,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
+from mmaddp.apis.benchmark import now
 from mmaddp.apis.generators import generator_of
 from mmaddp.diffusion import ImageNoise
 from mmaddp.models import DARL
@@ -94,13 +94,6 @@ def sample(model: DARL, args: argparse.Namespace, form: str) -> tuple[float, Ten
         for step in sampler(model, *start, noise):
             values = step.values
         return now(args.device) - began, values
-
-
-def now(device: str) -> float:
-    """The time, when the device is done."""
-    if device.startswith('cuda'):
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def compare(args: argparse.Namespace) -> dict[str, Any]:

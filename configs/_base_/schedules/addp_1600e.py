@@ -2,35 +2,9 @@
 # base of 1e-4 times 4096 / 256, and is followed. Gradient clipping, the rule of weight decay (none
 # on norms, biases and other one-dimensional parameters) and a learning rate that falls to 0 are the
 # released code's; the paper does not speak of them.
-_base_ = '../runtimes/addp.py'
+_base_ = ['../runtimes/addp.py', './pretrain-adamw_cosine.py']
 
-optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    dtype='float16',
-    optimizer=dict(type='AdamW', lr=1.6e-3, betas=(0.9, 0.95), weight_decay=0.05),
-    clip_grad=dict(max_norm=3.0),
-    constructor='mmaddp.WeightDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(flat_decay_mult=0.0),
-)
-
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=40,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=0.0,
-        by_epoch=True,
-        begin=40,
-        end=1600,
-        convert_to_iter_based=True,
-    ),
-]
-
+optim_wrapper = dict(optimizer=dict(lr=1.6e-3), clip_grad=dict(max_norm=3.0))
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = 1600
 train_cfg = dict(by_epoch=True, max_epochs=1600)
-auto_scale_lr = dict(base_batch_size=4096)

@@ -1,15 +1,9 @@
-_base_ = [
-    '../../_base_/models/darl-vit-l_last-token.py',
-    '../../_base_/datasets/imagenet_224_randaug-9.py',
-    '../../_base_/schedules/darl-finetune_90e.py',
-]
+_base_ = './darl-mse-vit-l_32xb128-amp-coslr-90e_in1k-224px.py'
 
 model = dict(
     backbone=dict(
-        drop_path_rate=0.1,
         init_cfg=dict(
-            type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-l_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
-        ),
-    ),
+        )
+    )
 )

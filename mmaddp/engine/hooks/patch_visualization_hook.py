@@ -43,7 +43,7 @@ class PatchVisualizationHook(VisualizationHook):
 
     def pictures(self, model: nn.Module, inputs: Tensor) -> Iterator[tuple[str, Tensor, int]]:
         """The grid; arguments and what it yields are those of the base class."""
-        z = model.predict(*model.embed(inputs))
+        z = model.encode(*model.embed(inputs))
         views = [model.to_unit_range(inputs)]
         if model.target == 'tokens':
             views += views_of_tokens(model, inputs, z)

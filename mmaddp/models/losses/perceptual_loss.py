@@ -10,10 +10,10 @@ from torchvision.models import vgg
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.utils import UserError
 
+from ..pixel_values import register_imagenet_statistics
+
 # The last activations of VGG16's five stages.
 STAGE_ENDS = (3, 8, 15, 22, 29)
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class PerceptualLoss(nn.Module):
@@ -33,8 +33,7 @@ class PerceptualLoss(nn.Module):
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False
-        for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
+        register_imagenet_statistics(self)
 
     def forward(self, decoded: Tensor, images: Tensor) -> Tensor:
         """Squared distance of unit feature vectors, summed over channels and stages.

@@ -15,13 +15,12 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, check_choice
 
 from ..layers import Block
+from ..pixel_values import IMAGES_TO_UNIT_RANGE, register_imagenet_statistics
 from ..tokenizers.vqgan_layers import Decoder, Encoder
 from .addp_checks import check_compile_options, check_parts, check_width
 from .addp_decoder import embed_reliable
-from .frozen import IMAGES_TO_UNIT_RANGE, FrozenTokenizer
+from .frozen import FrozenTokenizer
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 TARGETS = ('q', 'delta', 'q+delta')
 CONDITIONS = ('z_t+1', 'z_t')
 TOKEN_INPUTS = ('encoder+decoder', 'decoder', 'none')
@@ -114,8 +113,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         if compile is not None:
             check_compile_options(compile)
             compile_networks(self, **compile)
-        for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        register_imagenet_statistics(self)
         self.freeze('tokenizer', *(['token_predictor'] if token_predictor else []))
 
     def forward(

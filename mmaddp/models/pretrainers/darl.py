@@ -13,16 +13,10 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import check_choice
 
 from ..layers import patch_statistics, patchify, unpatchify
-from .addp import IMAGENET_MEAN, IMAGENET_STD
+from ..pixel_values import NORMALISED_IMAGES, register_imagenet_statistics
 from .darl_checks import check_backbone, check_options, check_parts
 from .frozen import FrozenTokenizer
 
-NORMALISED_IMAGES = dict(
-    type='ImgDataPreprocessor',
-    mean=[255 * value for value in IMAGENET_MEAN],
-    std=[255 * value for value in IMAGENET_STD],
-    bgr_to_rgb=True,
-)
 PREDICTIONS = ('x0', 'epsilon')
 TARGETS = ('pixels', 'normalised-pixels', 'tokens')
 INPUTS = ('pixels', 'tokens')
@@ -68,7 +62,7 @@ class DARL(FrozenTokenizer, BaseModel):
         ValueError: Options or parts do not fit each other.
     """
 
-    timed_steps = ('tokenize', 'embed', 'predict', 'corrupt', 'decode')
+    timed_steps = ('tokenize', 'embed', 'encode', 'corrupt', 'decode')
 
     def __init__(
         self,
@@ -101,8 +95,7 @@ class DARL(FrozenTokenizer, BaseModel):
             nn.init.normal_(self.token_embed.weight, std=0.02)
             self.backbone.patch_embed.requires_grad_(False)
         check_parts(self)
-        for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        register_imagenet_statistics(self)
         self.freeze(*(['tokenizer'] if tokenizer else []))
 
     def usual_decoder(self) -> dict:
@@ -136,7 +129,7 @@ class DARL(FrozenTokenizer, BaseModel):
         if mode == 'loss':
             return self.loss(inputs)
         if mode == 'tensor':
-            return self.predict(*self.embed(inputs))
+            return self.encode(*self.embed(inputs))
         raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
@@ -145,7 +138,7 @@ class DARL(FrozenTokenizer, BaseModel):
         x_0 = ids if self.target == 'tokens' else self.clean_patches(images)
         x_s, gamma, epsilon = self.corrupt(x_0)
         tokens, grid = self.embed(images, ids)
-        z = self.predict(tokens, grid, self.sample_order(tokens))
+        z = self.encode(tokens, grid, self.sample_order(tokens))
         prediction = self.decode(z, x_s, gamma)
         return dict(loss=self.simple_loss(prediction, x_0, epsilon))
 
@@ -209,7 +202,7 @@ class DARL(FrozenTokenizer, BaseModel):
             return None
         return torch.rand(tokens.shape[:2], device=tokens.device).argsort(dim=1)
 
-    def predict(self, tokens: Tensor, grid: tuple[int, int], order: Tensor | None = None) -> Tensor:
+    def encode(self, tokens: Tensor, grid: tuple[int, int], order: Tensor | None = None) -> Tensor:
         """z_t = f(x_<t), what the backbone makes of the patches before each one (section 3.1).
 
         Args:

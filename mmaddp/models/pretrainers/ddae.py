@@ -12,9 +12,7 @@ from mmaddp.diffusion import ImageNoise, NonLeakingAugmentation
 from mmaddp.diffusion.frameworks import Framework
 from mmaddp.registry import MODELS, TASK_UTILS
 
-IMAGES_TO_SIGNED_RANGE = dict(
-    type='ImgDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True
-)
+from ..pixel_values import IMAGES_TO_SIGNED_RANGE
 
 
 @MODELS.register_module()

@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from mmaddp.utils import UserError, check_choice
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-IMAGES_TO_UNIT_RANGE = dict(
-    type='ImgDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True
-)
 
 
 class FrozenParts(nn.Module):

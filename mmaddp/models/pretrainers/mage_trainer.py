@@ -13,7 +13,8 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
 from ..losses import masked_token_loss
-from .frozen import IMAGES_TO_UNIT_RANGE, FrozenTokenizer
+from ..pixel_values import IMAGES_TO_UNIT_RANGE
+from .frozen import FrozenTokenizer
 
 
 @MODELS.register_module()

@@ -22,9 +22,10 @@ from ..losses import (
     quantization_losses,
     reconstruction_loss,
 )
+from ..pixel_values import IMAGES_TO_UNIT_RANGE
 from ..tokenizers.vqgan import Autoencoded
 from .codebook_usage import CodebookUsage
-from .frozen import IMAGES_TO_UNIT_RANGE, FrozenParts
+from .frozen import FrozenParts
 
 
 @MODELS.register_module()

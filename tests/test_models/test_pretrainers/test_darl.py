@@ -197,7 +197,7 @@ class TestCausality:
         patches[:, index] += 1
         other = model.unpatchify(patches, model.backbone.grid)
         with torch.no_grad():
-            first, second = (model.predict(*model.embed(one), order) for one in (images, other))
+            first, second = (model.encode(*model.embed(one), order) for one in (images, other))
         return (first - second).abs().amax((0, 2)) > 1e-6
 
     @pytest.mark.parametrize('name', ['mse', 'sincos', 'nested', 'round-robin', 'two-stream'])
@@ -219,7 +219,7 @@ class TestCausality:
             patches[:, index] += 1
             other = model.unpatchify(patches, (4, 4))
             with torch.no_grad():
-                z = [model.predict(*model.embed(one), orders) for one in (images, other)]
+                z = [model.encode(*model.embed(one), orders) for one in (images, other)]
             differs = (z[0] - z[1]).abs().amax(2) > 1e-6
             for order, one in zip(orders.tolist(), differs):
                 place = order.index(index)

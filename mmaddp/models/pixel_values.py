@@ -1,0 +1,28 @@
+"""The values that pixels have where networks see them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Data preprocessors, which are given uint8 images in BGR and give RGB.
+IMAGES_TO_UNIT_RANGE = dict(
+    type='ImgDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True
+)
+IMAGES_TO_SIGNED_RANGE = dict(
+    type='ImgDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True
+)
+NORMALISED_IMAGES = dict(
+    type='ImgDataPreprocessor',
+    mean=[255 * value for value in IMAGENET_MEAN],
+    std=[255 * value for value in IMAGENET_STD],
+    bgr_to_rgb=True,
+)
+
+
+def register_imagenet_statistics(module: nn.Module) -> None:
+    """Give a module the buffers ``mean`` and ``std``, (1, 3, 1, 1), for images in [0, 1]."""
+    for name, values in (('mean', IMAGENET_MEAN), ('std', IMAGENET_STD)):
+        module.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
