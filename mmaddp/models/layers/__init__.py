@@ -1,6 +1,7 @@
 from .adaptive_norm import AdaptiveBlock, AdaptiveHead, ConditionEmbed
 from .attention import Attention, rel_pos_attention
 from .block import Block
+from .ema import RisingEMA
 from .initialization import draw_weights
 from .kv_cache import KVCache
 from .norm import LN2d
@@ -21,6 +22,7 @@ __all__ = [
     'KVCache',
     'LN2d',
     'PatchEmbed',
+    'RisingEMA',
     'TokenHead',
     'Vocabulary',
     'draw_weights',

@@ -1,0 +1,11 @@
+# DDAE by EDM, DDPM++, on Tiny-ImageNet.
+_base_ = [
+    '../../_base_/models/ddae-edm_ddpmpp.py',
+    '../../_base_/datasets/tiny-imagenet_64_pretrain.py',
+    '../../_base_/schedules/ddae-edm_2000e.py',
+]
+
+model = dict(img_size=64)
+
+train_dataloader = dict(batch_size=64)
+auto_scale_lr = dict(base_batch_size=256)
