@@ -1,6 +1,7 @@
 from mmaddp.datasets.dataset_parts import DatasetParts
 from mmaddp.datasets.imagenet_variants import ImageNetVariant, imagenet_wnids, variant_wnids
 from mmaddp.datasets.robustness_parts import RobustnessPart, find_parts
+from mmaddp.datasets.tiny_imagenet import TinyImageNet
 from mmaddp.datasets.torchvision_dataset import TorchvisionDataset
 from mmaddp.datasets.transforms import LoadImage, RandomResizedCrop
 from mmaddp.datasets.vq_tokens import VQTokenDataset
@@ -11,6 +12,7 @@ __all__ = [
     'LoadImage',
     'RandomResizedCrop',
     'RobustnessPart',
+    'TinyImageNet',
     'TorchvisionDataset',
     'VQTokenDataset',
     'find_parts',

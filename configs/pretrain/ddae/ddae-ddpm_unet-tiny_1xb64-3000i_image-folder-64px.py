@@ -9,6 +9,6 @@ _base_ = [
 model = dict(
     img_size=64,
     network=dict(
-        base_channels=32, channel_multipliers=(1, 2, 2, 2), attention_stages=(2,), num_blocks=2
+        base_channels=32, channel_multipliers=(1, 2, 3, 3), attention_stages=(2,), num_blocks=1
     ),
 )

@@ -1,0 +1,14 @@
+# CIFAR-10's training images as files, as they are but for flips, without labels: CIFAR10_DIR=…,
+# which holds train/<class>/ and test/<class>/.
+_base_ = './tiny-imagenet_64_pretrain.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='CustomDataset',
+        data_root='{{$CIFAR10_DIR:data/cifar10}}',
+        data_prefix='train',
+        with_label=False,
+        pipeline=_base_.train_pipeline,
+    ),
+)

@@ -1,0 +1,26 @@
+"""What DDAE's paper and its authors' repository report, by the config that follows the row."""
+
+from __future__ import annotations
+
+# FID and linear accuracy of the best checkpoint each: the table of the authors' repository.
+REPOSITORY = {
+    'ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px': [3.62, 90.05],
+    'ddae-edm_unet_4xb128-amp-2000e_cifar10-32px': [3.56, 90.44],
+    'ddae-ddpm_ddpmpp_4xb64-amp-2000e_cifar10-32px': [2.98, 93.97],
+    'ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px': [2.23, 94.5],
+    'ddae-edm_ddpmpp-aug_8xb64-amp-4000e_cifar10-32px': [2.12, 95.49],
+}
+# Fine-tuned: the paper's tables 3 and 4.
+FINE_TUNED = {
+    'ddae-edm-ddpmpp_1xb128-amp-100e_cifar10-32px': [97.2],
+    'ddae-edm-ddpmpp_in1k_1xb128-amp-100e_cifar10-32px': [98.1],
+    'ddae-dit-xl_4xb32-amp-100e_cifar10-256px': [98.4],
+    'ddae-edm-ddpmpp_1xb128-amp-100e_tiny-imagenet-64px': [69.4],
+    'ddae-dit-xl_4xb32-amp-100e_tiny-imagenet-256px': [77.8],
+}
+# The paper's table 2.
+FIGURES = {
+    **REPOSITORY,
+    **FINE_TUNED,
+    'ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px': [19.5, 50.0],
+}

@@ -1,0 +1,151 @@
+"""DDAE's pre-training configs against the settings of its authors' code, typed here."""
+
+import re
+
+import pytest
+import torch
+from config_tools import differences
+from mmengine.config import Config
+from mmengine.registry import MODELS, PARAM_SCHEDULERS, init_default_scope
+from torch import nn
+
+FOLDER = 'pretrain/ddae/'
+# Processes, images of each, epochs, epochs of warm-up, decay of the average, dropout, parameters;
+# the learning rate is 1e-4 times the processes.
+UNET = dict(processes=4, images=128, epochs=2000, warmup=13, decay=0.9999, dropout=0.1, size=35.7)
+DDPMPP = dict(UNET, images=64, size=56.5)
+EDM = dict(warmup=200, decay=0.9993, dropout=0.13)
+RECIPES = {
+    'ddae-ddpm_unet_4xb128-amp-2000e': UNET,
+    'ddae-edm_unet_4xb128-amp-2000e': dict(UNET, **EDM),
+    'ddae-ddpm_ddpmpp_4xb64-amp-2000e': DDPMPP,
+    'ddae-edm_ddpmpp_4xb64-amp-2000e': dict(DDPMPP, **EDM),
+    'ddae-edm_ddpmpp-aug_8xb64-amp-4000e': dict(DDPMPP, **EDM, processes=8, epochs=4000),
+}
+CIFAR10, TINY_IMAGENET = '_cifar10-32px', '_tiny-imagenet-64px'
+NAMES = [name + CIFAR10 for name in RECIPES]
+# The authors published no settings for Tiny-ImageNet: here they are CIFAR-10's.
+NAMES += [name + TINY_IMAGENET for name in RECIPES if 'edm_unet' not in name]
+# Figure 4: the halves of the betas meet in the middle.
+ABLATIONS = {
+    't-64': {'model.framework.num_timesteps': 64},
+    't-256': {'model.framework.num_timesteps': 256},
+    't-512': {'model.framework.num_timesteps': 512},
+    'betas-smaller': {'model.framework.beta_end': (1e-4 + 0.02) / 2},
+    'betas-larger': {'model.framework.beta_start': (1e-4 + 0.02) / 2},
+}
+BASE = 'ddae-ddpm_unet_4xb128-amp-2000e' + CIFAR10
+
+
+def recipe_of(name: str) -> dict:
+    return RECIPES[name.rsplit('_', 1)[0]]
+
+
+def build(cfg: Config) -> nn.Module:
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        return MODELS.build(cfg.model)
+
+
+def rates(cfg: Config, steps: int) -> list[float]:
+    """The learning rate of each of the first epochs, one step each."""
+    parameter = nn.Parameter(torch.zeros(()))
+    optimizer = torch.optim.SGD([parameter], lr=cfg.optim_wrapper.optimizer.lr)
+    scheduler = PARAM_SCHEDULERS.build(dict(cfg.param_scheduler[0], optimizer=optimizer))
+    values = []
+    for _ in range(steps):
+        values.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    return values
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_training_is_the_authors(name, load_config):
+    cfg, recipe = load_config(FOLDER + name), recipe_of(name)
+    assert cfg.train_dataloader.batch_size == recipe['images']
+    assert cfg.auto_scale_lr.base_batch_size == recipe['processes'] * recipe['images']
+    wrapper = cfg.optim_wrapper
+    assert wrapper.optimizer == dict(type='Adam', lr=1e-4 * recipe['processes'])
+    assert (wrapper.type, wrapper.clip_grad) == ('AmpOptimWrapper', dict(max_norm=1.0))
+    assert cfg.train_cfg.max_epochs == recipe['epochs']
+    (ema,) = cfg.custom_hooks
+    assert (ema.type, ema.ema_type) == ('EMAHook', 'mmaddp.RisingEMA')
+    assert 1 - ema.momentum == pytest.approx(recipe['decay'])
+    flip = cfg.train_dataloader.dataset.pipeline[1]
+    assert (flip.type, flip.prob, len(cfg.train_dataloader.dataset.pipeline)) == (
+        'RandomFlip',
+        0.5,
+        3,
+    )
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_rate_rises_epoch_by_epoch(name, load_config):
+    """Lr min((epoch + 1) / warm-up, 1), as the authors set it."""
+    cfg, recipe = load_config(FOLDER + name), recipe_of(name)
+    epochs, largest = recipe['warmup'], 1e-4 * recipe['processes']
+    expected = [largest * min((epoch + 1) / epochs, 1) for epoch in range(epochs + 3)]
+    assert rates(cfg, epochs + 3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_networks_are_the_authors(name, load_config):
+    model, recipe = build(load_config(FOLDER + name)), recipe_of(name)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    assert size == pytest.approx(recipe['size'], abs=0.05)
+    drops = {m.p for m in model.modules() if isinstance(m, nn.Dropout)}
+    assert drops == {recipe['dropout']}
+    assert model.img_size == (64 if TINY_IMAGENET in name else 32)
+    framework = model.framework
+    if 'ddpm_' in name:
+        assert (framework.num_timesteps, framework.beta_start, framework.beta_end) == (
+            1000,
+            1e-4,
+            0.02,
+        )
+    else:
+        assert (framework.p_mean, framework.p_std, framework.sigma_data) == (-1.2, 1.2, 0.5)
+    probability = model.augmentation and model.augmentation.probability
+    assert probability == (0.12 if '-aug' in name else None)
+
+
+@pytest.mark.parametrize('ablation', ABLATIONS)
+def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config):
+    changed = load_config(FOLDER + BASE.replace('_unet_', f'_unet_{ablation}_'))
+    found = differences(load_config(FOLDER + BASE), changed)
+    assert found == pytest.approx(ABLATIONS[ablation])
+    build(changed)
+
+
+def test_there_is_no_other_full_size_config(repository):
+    names = {path.stem for path in (repository / 'configs' / FOLDER).glob('*e_*.py')}
+    ablations = {BASE.replace('_unet_', f'_unet_{ablation}_') for ablation in ABLATIONS}
+    assert names == {*NAMES, *ablations}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_figures_3_and_4_find_their_checkpoints(name, load_config):
+    """All of them are kept; figure 4 looks at those of 150 to 2,000 epochs."""
+    checkpoint = load_config(FOLDER + name).default_hooks.checkpoint
+    assert checkpoint.max_keep_ckpts == -1
+    if '-aug' not in name:
+        seen = (150, 250, 500, 1000, 1500, 2000)
+        assert not any(epoch % checkpoint.interval for epoch in seen)
+
+
+def test_data_come_from_the_environment(repository, monkeypatch):
+    for variable, data in (('CIFAR10_DIR', CIFAR10), ('TINY_IMAGENET_DIR', TINY_IMAGENET)):
+        monkeypatch.setenv(variable, '/data/here')
+        name = f'configs/{FOLDER}ddae-ddpm_unet_4xb128-amp-2000e{data}.py'
+        cfg = Config.fromfile(repository / name)
+        assert cfg.train_dataloader.dataset.data_root == '/data/here'
+
+
+def test_parameters_in_the_readme_are_counted(repository, load_config):
+    readme = (repository / 'configs' / FOLDER / 'README.md').read_text()
+    rows = re.findall(r'\]\((ddae-\S+)\.py\) \| [^|]+ \| [\d,]+ \| (\d+\.\d) \|', readme)
+    assert len(rows) == len(NAMES)
+    for name, millions in rows:
+        parameters = build(load_config(FOLDER + name)).parameters()
+        assert f'{sum(p.numel() for p in parameters) / 1e6:.1f}' == millions
