@@ -2,6 +2,7 @@
 
 from .augmentation import NonLeakingAugmentation
 from .frameworks import DDPM, EDM, Framework
+from .guidance import ClassifierGuidance
 from .image_samplers import AncestralSampler, DDIMSampler, Denoised, HeunSampler
 from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
@@ -15,6 +16,7 @@ __all__ = [
     'MAPPINGS',
     'AncestralSampler',
     'BetaNoise',
+    'ClassifierGuidance',
     'DDIMSampler',
     'Denoised',
     'Framework',

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .frameworks import DDPM, EDM
 
 Denoiser = Callable[[Tensor, float], Tensor]
+VARIANCES = ('beta', 'posterior')
 
 
 class Denoised(NamedTuple):
@@ -50,7 +51,7 @@ class AncestralSampler:
     clip: bool = True
 
     def __post_init__(self) -> None:
-        check_choice('variance', self.variance, ('beta', 'posterior'))
+        check_choice('variance', self.variance, VARIANCES)
 
     @torch.no_grad()
     def __call__(
@@ -158,6 +159,10 @@ class HeunSampler:
     def __post_init__(self) -> None:
         check_steps(self.steps, 2)
         check_eta(self.eta)
+        if not self.s_min <= self.s_max:
+            raise UserError(
+                f's_min={self.s_min}, s_max={self.s_max}: s_min must not be above s_max'
+            )
 
     @torch.no_grad()
     def __call__(

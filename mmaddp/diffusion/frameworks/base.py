@@ -42,6 +42,10 @@ class Framework(ABC):
         """The level of a number that is in its range."""
 
     @abstractmethod
+    def number(self, level: Level) -> Tensor:
+        """The number of a level, or a place between two; of the shape of ``level``, float32."""
+
+    @abstractmethod
     def usual_sampler(self) -> Any:
         """The deterministic sampler with the authors' number of steps."""
 

@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.registry import TASK_UTILS
+from mmaddp.utils import check_choice
 
 from ..gaussian import perturb, x0_from_epsilon
 from ..image_samplers import AncestralSampler, DDIMSampler
 from .base import Framework, Level, Network, per_image
 
 DDIM_STEPS = 100
+TIME_INPUTS = ('fraction', 'index')
 
 
 @TASK_UTILS.register_module()
@@ -23,8 +25,7 @@ DDIM_STEPS = 100
 class DDPM(Framework):
     """Timesteps t = 1 .. T with linear betas; the network predicts the noise (section 3.1).
 
-    alpha_t^2 = alpha_bar_t = prod_{i <= t} (1 - beta_i) and sigma_t^2 = 1 - alpha_bar_t. The
-    network's time input is t / T, as the authors' code has it.
+    alpha_t^2 = alpha_bar_t = prod_{i <= t} (1 - beta_i) and sigma_t^2 = 1 - alpha_bar_t.
 
     Section 4.1.1 and figure 4 take T = 64, 256, 512 and 1000 over the same betas, and with T = 1000
     the smaller and the larger half of their range, which meet at 0.01005.
@@ -33,18 +34,24 @@ class DDPM(Framework):
         num_timesteps: T.
         beta_start: beta_1.
         beta_end: beta_T.
+        time_input: How the network is told of t: 'fraction' is t / T, as the authors' code has it;
+            'index' is t - 1, for networks that count timesteps from 0, as DiT and those of
+            ``diffusers`` do.
 
     Raises:
+        UserError: ``time_input`` is neither.
         ValueError: T is below 1, or the betas do not rise inside (0, 1).
     """
 
     num_timesteps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.02
+    time_input: str = 'fraction'
 
     samplers = (DDIMSampler, AncestralSampler)
 
     def __post_init__(self) -> None:
+        check_choice('time_input', self.time_input, TIME_INPUTS)
         if self.num_timesteps < 1:
             raise ValueError(f'num_timesteps={self.num_timesteps}: must be 1 or more')
         if not 0 < self.beta_start < self.beta_end < 1:
@@ -70,6 +77,10 @@ class DDPM(Framework):
         """The timestep, which is its own number."""
         return number
 
+    def number(self, level: Level) -> Tensor:
+        """The timestep."""
+        return torch.as_tensor(level).float()
+
     def usual_sampler(self) -> DDIMSampler:
         """DDIM of 100 steps, or of T where there are fewer."""
         return DDIMSampler(min(DDIM_STEPS, self.num_timesteps))
@@ -94,8 +105,9 @@ class DDPM(Framework):
         return perturb(x_0, self.alpha_bar(level, x_0), noise)
 
     def time(self, level: Level) -> Tensor:
-        """t / T."""
-        return torch.as_tensor(level).float() / self.num_timesteps
+        """t / T, or t - 1."""
+        t = torch.as_tensor(level).float()
+        return t - 1 if self.time_input == 'index' else t / self.num_timesteps
 
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
         """The noised images as they are, whose variance is about 1 at every level."""

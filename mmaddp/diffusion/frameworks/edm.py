@@ -87,6 +87,13 @@ class EDM(Framework):
         """The sigma of a number."""
         return self.schedule(self.num_steps).flip(0)[number].item()
 
+    def number(self, level: Level) -> Tensor:
+        """Where the root of rho of sigma is among those of the schedule, which are evenly apart."""
+        sigma = torch.as_tensor(level, dtype=torch.float64)
+        least, largest = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
+        place = (sigma ** (1 / self.rho) - least) / (largest - least)
+        return (1 + (self.num_steps - 1) * place).float()
+
     def usual_sampler(self) -> HeunSampler:
         """Heun's method over the schedule."""
         return HeunSampler(self.num_steps)

@@ -1,0 +1,268 @@
+"""A classifier of noised images that reads a denoiser's features: DDAE's section 4.1.3."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmaddp.diffusion import ClassifierGuidance, Denoised, ImageNoise
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
+
+from ..pixel_values import IMAGES_TO_SIGNED_RANGE
+from ..pretrainers.frozen import FrozenParts
+from ..probing import average, probed_encoder
+from .noise_conditional_head import NoiseConditionalHead
+
+if TYPE_CHECKING:
+    from mmengine.structures import BaseDataElement
+
+EVAL_LEVELS = 20
+
+
+@MODELS.register_module()
+class NoiseConditionalClassifier(FrozenParts, BaseModel):
+    """p_t(y | x_t) by equation 5, and classifier-guided generation with the same network.
+
+    A block of the frozen denoiser is averaged over its places, and a
+    :class:`NoiseConditionalHead` reads it. In training each image has a level of its own. The
+    authors' code draws its number uniformly, for EDM too, whose own training has another
+    distribution; so does this. Between EDM's 18 sigmas tau sees fractions of numbers.
+
+    In testing each image is classified at all of ``eval_levels``, with one and the same noise,
+    which is a function of ``seed`` and the image's place in the data set alone.
+
+    A checkpoint holds all weights, the denoiser's included, and so generates without another file.
+
+    Args:
+        pretrainer: Config of :class:`mmaddp.DDAE`, whose ``network`` has the ``init_cfg``.
+        layer: The block of the network that is read, such as 'out_6'.
+        num_classes: Classes.
+        frozen: Train the head alone. Otherwise the network is cut behind the block and trained
+            too, which with random weights is a supervised control; it does not generate.
+        hidden_dims: As :class:`NoiseConditionalHead` takes it.
+        eval_levels: Numbers of the levels of the test. None takes the authors': every T / 20-th
+            from 1 on, for EDM all 18.
+        seed: Of the noise in testing.
+        data_preprocessor: Must give RGB images in [-1, 1].
+        init_cfg: As for any module of MMEngine.
+
+    Raises:
+        ValueError: Parts or options do not fit each other.
+        UserError: One of ``eval_levels`` does not exist.
+    """
+
+    def __init__(
+        self,
+        pretrainer: dict,
+        layer: str,
+        num_classes: int = 10,
+        frozen: bool = True,
+        hidden_dims: int | None = None,
+        eval_levels: Sequence[int] | None = None,
+        seed: int = 0,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor or IMAGES_TO_SIGNED_RANGE, init_cfg)
+        network = dict(pretrainer['network'], frozen=frozen)
+        self.pretrainer = MODELS.build(dict(pretrainer, network=network))
+        self.framework = self.pretrainer.framework
+        encoder = probed_encoder(self.pretrainer)
+        check_layer(layer, encoder.layers)
+        self.head = NoiseConditionalHead(encoder.channels(layer), num_classes, hidden_dims)
+        self.layer, self.frozen, self.seed = layer, frozen, seed
+        if not frozen:
+            cut(self.network, layer)
+        numbers = range(1, self.framework.num_levels + 1)
+        self.eval_levels = eval_levels or numbers[:: max(1, len(numbers) // EVAL_LEVELS)]
+        for number in self.eval_levels:
+            self.framework.level(number)
+        levels = torch.tensor([self.framework.level(number) for number in numbers])
+        self.register_buffer('levels', levels, persistent=False)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that denoises."""
+        return self.pretrainer.network
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[BaseDataElement] | None = None,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[BaseDataElement] | Tensor:
+        """Loss of a batch, its labels at all levels of the test, or logits.
+
+        Args:
+            inputs: (B, 3, H, W) in [-1, 1], clean.
+            data_samples: With ``gt_label``, and in testing ``sample_idx``, as MMPretrain has them.
+            mode: 'loss', 'predict', or 'tensor', where the images are taken as they are for ones
+                of the least noise: (B, num_classes).
+        """
+        images = inputs.float()
+        if mode == 'loss':
+            return self.loss(images, data_samples)
+        if mode == 'predict':
+            return self.predict(images, data_samples)
+        if mode == 'tensor':
+            return self.classify(self.pretrainer.encode(images), self.framework.level(1))
+        raise ValueError(f"mode '{mode}' is none of 'loss', 'predict', 'tensor'")
+
+    def loss(self, images: Tensor, data_samples: list[BaseDataElement]) -> dict[str, Tensor]:
+        """Cross entropy, with a level and noise for each image."""
+        labels = torch.cat([sample.gt_label for sample in data_samples])
+        x_0 = self.pretrainer.encode(images)
+        level = self.levels[torch.randint(len(self.levels), (len(x_0),), device=x_0.device)]
+        x_t = self.framework.perturb(x_0, level, torch.randn_like(x_0))
+        return dict(loss=F.cross_entropy(self.classify(x_t, level), labels))
+
+    def predict(self, images: Tensor, data_samples: list[BaseDataElement]) -> list[BaseDataElement]:
+        """Samples with ``pred_label_by_level``, a dict from the number of a level to the label."""
+        indices = [sample.sample_idx for sample in data_samples]
+        x_0 = self.pretrainer.encode(images)
+        noise = ImageNoise(self.seed, indices).normal(x_0)
+        by_level = []
+        for number in self.eval_levels:
+            level = self.framework.level(number)
+            x_t = self.framework.perturb(x_0, level, noise)
+            by_level.append(self.classify(x_t, level).argmax(1).tolist())
+        for sample, labels in zip(data_samples, zip(*by_level)):
+            sample.set_field(dict(zip(self.eval_levels, labels)), 'pred_label_by_level')
+        return data_samples
+
+    def classify(self, x_t: Tensor, level: Tensor | float) -> Tensor:
+        """Logits (B, num_classes) of noised images, from a pass that ends behind the block.
+
+        Args:
+            x_t: (B, C, h, w), images or latents.
+            level: Timesteps of DDPM or sigmas of EDM: (B,), or one for all.
+        """
+        inputs = self.framework.network_input(x_t, level)
+        features = self.network.block_features(*inputs, names=[self.layer])
+        return self.read(features[self.layer], level)
+
+    def read(self, features: Tensor, level: Tensor | float) -> Tensor:
+        """Logits (B, num_classes) of a block's features (B, C, h, w) or (B, N, C)."""
+        numbers = self.framework.number(level).to(features.device).expand(len(features))
+        return self.head(average(features), numbers)
+
+    def denoise_and_classify(self, x_t: Tensor, level: Tensor | float) -> tuple[Tensor, Tensor]:
+        """D(x_t, t) and logits from one pass through the network.
+
+        Args:
+            x_t: (B, C, h, w), images or latents.
+            level: As :meth:`classify` takes it.
+
+        Returns:
+            As ``x_t``, and (B, num_classes).
+        """
+        features = {}
+
+        def network(x: Tensor, time: Tensor) -> Tensor:
+            prediction, maps = self.network.predict_with_features(x, time, [self.layer])
+            features.update(maps)
+            # What is beyond the channels of the input is DiT's variance.
+            return prediction[:, : x.shape[1]].float()
+
+        x_0 = self.framework.denoise(network, x_t, level)
+        return x_0, self.read(features[self.layer], level)
+
+    def guidance(self, labels: Tensor | int, scale: float, count: int) -> ClassifierGuidance:
+        """The denoiser that is drawn towards labels, for a batch of ``count`` images.
+
+        Raises:
+            UserError: The network is cut, or a label is no class.
+        """
+        if not self.frozen:
+            raise UserError(
+                f'frozen=False has cut the network behind {self.layer}, it does not generate: take '
+                'a classifier of frozen=True'
+            )
+        labels = torch.as_tensor(labels, device=self.levels.device).expand(count)
+        if not ((labels >= 0) & (labels < self.head.num_classes)).all():
+            raise UserError(
+                f'labels {labels.unique().tolist()}: the classifier has the classes 0 to '
+                f'{self.head.num_classes - 1}'
+            )
+        return ClassifierGuidance(self.framework, self.denoise_and_classify, labels, scale)
+
+    def guided_denoise(
+        self, x_t: Tensor, level: Tensor | float, labels: Tensor | int, scale: float = 1.0
+    ) -> Tensor:
+        """The prediction of the clean images, drawn towards labels.
+
+        Args:
+            x_t: (B, C, h, w), images or latents.
+            level: As :meth:`classify` takes it.
+            labels: (B,), or one for all.
+            scale: s of the guidance; 0 is the unconditional prediction.
+
+        Returns:
+            As ``x_t``.
+
+        Raises:
+            UserError: As :meth:`guidance`.
+        """
+        return self.guidance(labels, scale, len(x_t))(x_t, level)
+
+    def sample(
+        self, noise: ImageNoise, labels: Tensor | int, scale: float = 1.0, sampler: Any = None
+    ) -> Tensor:
+        """Generate images of classes; the model is to be in evaluation mode.
+
+        Args:
+            noise: That of the B images that are wanted.
+            labels: (B,), or one for all.
+            scale: s of the guidance.
+            sampler: One of ``framework.samplers``; the pre-trainer's usual one when None.
+
+        Returns:
+            (B, 3, H, W), about [-1, 1].
+
+        Raises:
+            UserError: The sampler does not fit the pre-trainer, or as :meth:`guidance`.
+        """
+        sampler = self.pretrainer.usual_sampler() if sampler is None else sampler
+        steps = self.sampling_steps(noise, labels, scale, sampler)
+        return self.pretrainer.decode(deque(steps, maxlen=1).pop().x_t.float())
+
+    @torch.no_grad()
+    def sampling_steps(
+        self, noise: ImageNoise, labels: Tensor | int, scale: float, sampler: Any
+    ) -> Iterator[Denoised]:
+        """As :meth:`sample`: what each step ends with, before the pre-trainer decodes it."""
+        self.pretrainer.check_sampler(sampler)
+        like = self.pretrainer.like(len(noise.generators))
+        guided = self.guidance(labels, scale, len(like))
+        yield from sampler(self.framework, guided, like, noise)
+
+
+def check_layer(layer: str, layers: Sequence[str]) -> None:
+    """Refuse a block that does not exist.
+
+    Raises:
+        ValueError: The message lists those that do.
+    """
+    if layer not in layers:
+        raise ValueError(f'layer={layer!r}: the network has {", ".join(layers)}')
+
+
+def cut(network: nn.Module, layer: str) -> None:
+    """Drop what stands behind a block.
+
+    Raises:
+        ValueError: The network cannot be cut.
+    """
+    if not hasattr(network, 'truncate'):
+        raise ValueError(
+            f'frozen=False with {type(network).__name__}, which cannot be cut behind a block: '
+            'take mmaddp.DDAEUNet, or frozen=True'
+        )
+    network.truncate(layer)

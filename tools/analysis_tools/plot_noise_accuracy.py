@@ -1,0 +1,42 @@
+"""Draw accuracy over noise levels of noise-conditional classifiers, a curve for each run.
+
+    python tools/analysis_tools/plot_noise_accuracy.py work_dirs/RUN [MORE …] --out accuracy.png
+
+writes the picture, and the numbers beside it as accuracy.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmaddp.apis.noise_accuracy import draw_accuracies, read_accuracies
+from mmaddp.utils import atomic_write, run_tool
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('work_dirs', nargs='+', type=Path, help='work folders of classifiers')
+    parser.add_argument(
+        '--out', type=Path, default=Path('noise_accuracy.png'), help='a .png, .svg or .pdf'
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the last accuracies of every run, write the numbers and the picture."""
+    args = parse_args(arguments)
+    runs = {folder.name: read_accuracies(folder) for folder in args.work_dirs}
+    figure, numbers = draw_accuracies(runs), args.out.with_suffix('.json')
+    with atomic_write(numbers) as path:
+        path.write_text(json.dumps(runs, indent=2) + '\n')
+    with atomic_write(args.out) as path:
+        figure.savefig(path, dpi=120, format=args.out.suffix.lstrip('.') or 'png')
+    print(f'accuracies: {numbers}, {args.out}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
