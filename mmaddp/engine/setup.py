@@ -18,11 +18,14 @@ from torch.utils.data import DataLoader
 
 from mmaddp.utils import UserError
 
+from .best_cell import KEY as BEST_CELL
+from .best_cell import apply_best_cell
 from .explain import accepted_arguments, find_class, first_line, nearest
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch'}
 _TOP_KEYS = {
+    BEST_CELL,
     'compile',
     'custom_imports',
     'default_scope',
@@ -72,9 +75,13 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         options: Values by dotted key. A key that the config does not have must be one that its
             class, dataloader or runner takes, and must not look like a misspelt one.
 
+    Returns:
+        The config; where its ``best_cell`` names a file, the backbone as that says, unless
+        ``options`` say otherwise.
+
     Raises:
-        UserError: The file is missing or does not run, or a key of the file or of ``options`` is
-            not known.
+        UserError: The file is missing or does not run, a key of the file or of ``options`` is not
+            known, or ``best_cell`` does not fit.
     """
     if not Path(path).is_file():
         raise UserError(f'{path}: no such config file')
@@ -86,7 +93,8 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
     init_default_scope(config.get('default_scope') or 'mmengine')
     for key in options or {}:
         _check_option(config, key)
-    config.merge_from_dict(options or {})
+    apply_best_cell(config, (options or {}).get(BEST_CELL, config.get(BEST_CELL)))
+    config.merge_from_dict({k: v for k, v in (options or {}).items() if k != BEST_CELL})
     return config
 
 

@@ -1,0 +1,82 @@
+"""A fine-tuning config takes the best cell up, or says in one line why it cannot."""
+
+import json
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from tiny_ddae import UNET
+
+from mmaddp.engine.setup import load_config
+from mmaddp.utils import UserError
+
+CELL = dict(
+    method='DDAE', layer='out_3', level=11, time=0.011, channels=32, accuracy=88.5, out_index=2
+)
+VIT = dict(type='mmaddp.DARLViT', arch=dict(embed_dims=16, num_layers=2, num_heads=2), img_size=32)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Write a config with a backbone and a cell, and read it as the tools do."""
+
+    def read(backbone, cell, options=None, head=None):
+        path = tmp_path / 'best_cell.json'
+        path.write_text(cell if isinstance(cell, str) else json.dumps(cell))
+        head = dict(type='LinearClsHead', num_classes=3, in_channels=7) if head is None else head
+        model = dict(type='ImageClassifier', backbone=backbone, head=head)
+        config = dict(default_scope='mmpretrain', model=model, best_cell=str(path))
+        Config(config).dump(tmp_path / 'config.py')
+        return load_config(tmp_path / 'config.py', options)
+
+    return read
+
+
+def test_a_unet_is_cut_and_told_the_time(load):
+    config = load(dict(UNET, out_blocks=['out_1'], time=0.5), CELL)
+    assert config.model.backbone.out_blocks == ['out_3']
+    assert config.model.backbone.time == 0.011
+    assert config.model.head.in_channels == 32
+    network = MODELS.build(config.model.backbone)
+    assert list(network.up_blocks) == ['out_1', 'out_2', 'out_3']
+    # The config that a run writes down stands by itself.
+    assert config.best_cell == 'none'
+
+
+def test_a_transformer_gives_the_map_of_the_block(load):
+    cell = dict(CELL, method='DARL', layer='block_1', level=None, time=None, channels=16)
+    config = load(VIT, dict(cell, out_index=0))
+    assert config.model.backbone.out_indices == [0]
+    assert config.model.head.in_channels == 16
+
+
+def test_options_have_the_last_word(load):
+    config = load(UNET, CELL, {'model.backbone.time': 0.2})
+    assert config.model.backbone.time == 0.2
+    assert load(dict(UNET, time=1), 'broken', {'best_cell': 'none'}).model.backbone.time == 1
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'cell', 'words'),
+    [
+        (
+            VIT,
+            CELL,
+            'best_cell.json: holds a layer of DDAE, and model.backbone.type is',
+        ),
+        (UNET, dict(CELL, layer='out_9'), 'best_cell.json: .*out_9: the network has out_1, out_2'),
+        (VIT, dict(CELL, method='DARL', out_index=5), 'block 5 does not exist: the encoder has 2'),
+        (UNET, dict(layer='out_1'), 'has no accuracy, channels, level, method, out_index, time'),
+        (UNET, 'broken', 'name the best_cell.json that tools/probe.py has written'),
+    ],
+)
+def test_a_cell_that_does_not_fit_is_refused(load, backbone, cell, words):
+    with pytest.raises(UserError, match=words):
+        load(backbone, cell)
+
+
+def test_a_missing_file_and_a_head_without_channels_are_refused(load, tmp_path):
+    with pytest.raises(UserError, match=r'gone.json: no such file: tools/probe.py writes it'):
+        load(UNET, CELL, {'best_cell': str(tmp_path / 'gone.json')})
+    with pytest.raises(UserError, match=r'no model.head.in_channels'):
+        load(UNET, CELL, head=dict(type='FCNHead'))

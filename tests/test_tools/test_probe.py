@@ -1,0 +1,129 @@
+"""The probing tool as users call it: its files, resuming, several processes, and its errors."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from scripts import run_main
+from tiny_darl import darl, tiny_darl
+from tiny_ddae import ddae, tiny_ddae
+from tiny_probe import probe_config
+from tiny_processes import in_processes
+from tiny_runs import last_checkpoint, write_pictures
+
+from mmaddp.utils import UserError
+
+LATENT = dict(
+    type='mmaddp.DDAE',
+    network=dict(type='mmaddp.DDAEDiT', embed_dims=16, num_layers=2, num_heads=2, input_size=4),
+    framework=dict(type='mmaddp.DDPM', time_input='index'),
+    img_size=8,
+)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Pictures, encoders, and a config for each of them."""
+    folder = tmp_path_factory.mktemp('probe')
+    pictures = write_pictures(folder / 'pictures', per_class=4)
+    for name, encoder, model, settings in (
+        ('ddae', ddae(), tiny_ddae(ddae()), dict(levels=[1, 300], pixels=8)),
+        ('darl', darl(), tiny_darl(), {}),
+    ):
+        torch.save(dict(state_dict=model.state_dict()), folder / f'{name}.pth')
+        probe_config(pictures, folder / name, encoder, **settings).dump(folder / f'{name}.py')
+    probe_config(pictures, folder / 'dit', LATENT, levels=[3]).dump(folder / 'dit.py')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def tool(repository):
+    """Calls the tool's main in this process."""
+
+    def call(*words):
+        run_main(repository / 'tools' / 'probe.py', [str(word) for word in words])
+
+    return call
+
+
+@pytest.fixture(scope='module')
+def probed(folder, tool):
+    tool(folder / 'ddae.py', folder / 'ddae.pth', '--work-dir', folder / 'whole')
+    return folder / 'whole'
+
+
+def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
+    grid = json.loads((probed / 'grid.json').read_text())
+    assert grid['layers'] == ['out_1', 'out_2', 'out_3', 'out_4']
+    assert (grid['levels'], grid['times']) == ([1, 300], pytest.approx([0.001, 0.3]))
+    best = json.loads((probed / 'best_cell.json').read_text())
+    row, column = grid['layers'].index(best['layer']), grid['levels'].index(best['level'])
+    assert best['accuracy'] == grid['accuracy'][row][column] == max(map(max, grid['accuracy']))
+    assert best['time'] == {1: 0.001, 300: 0.3}[best['level']]
+    assert (best['channels'], best['out_index'], best['method']) == (32, row, 'DDAE')
+    # 12 pictures of plain colours.
+    assert grid['pixels'] == 100
+    table = (probed / 'grid.md').read_text()
+    assert table.count('**') == 2
+    assert 'Linear on raw pixels: 100.0' in table
+    assert Image.open(probed / 'grid.png').size[0] > 300
+
+
+def test_a_resumed_probe_ends_as_one_that_was_not_stopped(folder, probed, tool):
+    work_dir = folder / 'resumed'
+    words = (folder / 'ddae.py', folder / 'ddae.pth', '--work-dir', work_dir)
+    tool(*words, '--cfg-options', 'train_cfg.max_epochs=1')
+    tool(*words, '--resume')
+    one, other = (last_checkpoint(path)['state_dict'] for path in (probed, work_dir))
+    assert set(one) == {'heads.32.weight', 'heads.32.bias', 'heads.192.weight', 'heads.192.bias'}
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert (work_dir / 'grid.json').read_text() == (probed / 'grid.json').read_text()
+    with pytest.raises(UserError, match=r'holds a probe with another layers: give another'):
+        tool(*words, '--resume', '--layers', 'out_1')
+
+
+def test_two_processes_end_as_one_with_the_same_global_batch(folder, tool, repository):
+    words = [str(folder / 'darl.py'), str(folder / 'darl.pth'), '--work-dir']
+    tool(*words, folder / 'one')
+    options = ['--launcher', 'pytorch', '--cfg-options', 'train_dataloader.batch_size=2']
+    script = repository / 'tools' / 'probe.py'
+    assert in_processes(2, run_main, script, [*words, str(folder / 'two'), *options]) == [0, 0]
+    one, two = (last_checkpoint(folder / name)['state_dict'] for name in ('one', 'two'))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-4)
+    grids = [json.loads((folder / name / 'grid.json').read_text()) for name in ('one', 'two')]
+    assert grids[0]['accuracy'] == grids[1]['accuracy']
+
+
+def test_random_weights_are_probed_by_layers_of_the_command_line(folder, tool, capsys):
+    tool(folder / 'darl.py', 'random', '--layers', 'block_2', '--work-dir', folder / 'random')
+    grid = json.loads((folder / 'random' / 'grid.json').read_text())
+    assert (grid['checkpoint'], grid['layers'], grid['levels']) == ('random', ['block_2'], [None])
+    assert grid['best']['out_index'] == 1
+    assert 'Best of DARL, random weights: block_2' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('config', 'checkpoint', 'options', 'words'),
+    [
+        ('ddae', 'ddae', ['--layers', 'out_7'], 'out_7: this DDAE has out_1, out_2, out_3, out_4'),
+        ('ddae', 'ddae', ['--levels', '1001'], 'noise level 1001: .* the levels 1 to 1000'),
+        ('darl', 'darl', ['--levels', '5'], 'noise level 5: DARL takes clean images'),
+        ('dit', 'random', [], 'sees images through an autoencoder: set autoencoder='),
+        ('ddae', 'darl', [], 'darl.pth: holds no UNet of DDAE'),
+        ('darl', 'ddae', [], 'ddae.pth: .*DDAEUNet'),
+        ('ddae', 'gone', [], "gone.pth does not exist: give the encoder's checkpoint, or 'random'"),
+    ],
+)
+def test_errors_are_one_line(folder, tool, config, checkpoint, options, words):
+    checkpoint = checkpoint if checkpoint == 'random' else folder / f'{checkpoint}.pth'
+    with pytest.raises(UserError, match=words) as error:
+        tool(folder / f'{config}.py', checkpoint, '--work-dir', folder / 'error', *options)
+    assert '\n' not in str(error.value)
+
+
+def test_another_config_is_refused(repository, folder, tool):
+    config = repository / 'configs/cls/darl/darl-vit-tiny_1xb64-20e_cifar10-32px.py'
+    with pytest.raises(UserError, match=r"model.type=ImageClassifier is no 'mmaddp.GridProbe'"):
+        tool(config, folder / 'darl.pth')

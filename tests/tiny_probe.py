@@ -1,0 +1,61 @@
+"""Probes of a second or two: tiny encoders on generated pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmpretrain.structures import DataSample
+from tiny_runs import classifier
+
+from mmaddp.models import GridProbe
+from mmaddp.registry import MODELS
+
+
+def probe_config(pictures: Path, work_dir: Path, encoder: dict, **model: Any) -> Config:
+    """3 epochs of 3 batches without augmentation; images are of the size of the tiny encoders."""
+    side = encoder.get('img_size') or encoder['backbone']['img_size']
+    config = classifier(pictures, work_dir)
+    config.model = dict(type='mmaddp.GridProbe', encoder=encoder, num_classes=3, **model)
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(side, side)),
+        dict(type='PackInputs'),
+    ]
+    for split in ('train', 'val', 'test'):
+        config[f'{split}_dataloader'].dataset.pipeline = pipeline
+    config.val_evaluator = config.test_evaluator = dict(type='mmaddp.GridAccuracy')
+    config.optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-2))
+    # A run that is told to stop earlier has the same learning rates up to there.
+    config.param_scheduler[0].end = 3
+    config.custom_hooks = []
+    return config
+
+
+def tiny_probe(encoder: dict, seed: int = 0, **settings: Any) -> GridProbe:
+    """A probe of 3 classes whose encoder's weights depend on the seed alone, in training mode."""
+    torch.manual_seed(seed)
+    model = MODELS.build(
+        dict(type='mmaddp.GridProbe', encoder=encoder, num_classes=3, **settings)
+    ).train()
+    model._is_init = True  # as drawn
+    return model
+
+
+def labelled(count: int) -> list[DataSample]:
+    """Samples of 3 classes in turn."""
+    return [DataSample().set_gt_label(number % 3) for number in range(count)]
+
+
+def train_probe(model: GridProbe, images: torch.Tensor, steps: int = 5) -> GridProbe:
+    """Train the heads by Adam; what is drawn depends on the step alone."""
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    for step in range(steps):
+        torch.manual_seed(step)
+        loss = model(images, labelled(len(images)), mode='loss')['loss']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model

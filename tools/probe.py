@@ -1,0 +1,91 @@
+"""Probe all layers of an encoder at all noise levels: tools/probe.py CONFIG CHECKPOINT [options].
+
+    python tools/probe.py configs/cls/ddae/CONFIG work_dirs/PRE-TRAINING/epoch_2000.pth
+
+CHECKPOINT is the encoder's: of its pre-training, or another file that it takes; 'random' probes
+random weights. The work folder gets grid.json, grid.md, grid.png and best_cell.json, which a
+fine-tuning config takes up by BEST_CELL=PATH. Several processes: tools/dist_run.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.probe_results import BEST_FILE, GRID_FILE, PLOT_FILE, TABLE_FILE
+from mmaddp.apis.probing import RANDOM, prepare_probe, probe
+from mmaddp.engine.setup import (
+    add_config_arguments,
+    add_run_arguments,
+    load_config,
+    prepare_run,
+    set_amp,
+    set_auto_scale_lr,
+    set_seed,
+)
+from mmaddp.utils import run_tool
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help=f"the encoder's weights, or '{RANDOM}'")
+    parser.add_argument('--layers', nargs='+', metavar='NAME', help="layers (the config's)")
+    parser.add_argument(
+        '--levels', nargs='+', type=int, metavar='N', help="noise levels from 1 (the config's)"
+    )
+    add_run_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help="go on from a checkpoint of the probe's, or from the newest of the work folder",
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=['auto', 'bf16', 'fp16', 'off'],
+        help='mixed precision: bf16 where the GPU has it, or as said; off leaves it out',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the images of one optimizer step',
+    )
+    parser.add_argument('--seed', type=int, help='seed of all randomness')
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train all heads, print their table and write the results."""
+    args = parse_arguments(arguments)
+    config = prepare_run(load_config(args.config, args.cfg_options), args)
+    prepare_probe(config, args.checkpoint, args.layers, args.levels)
+    if args.amp:
+        set_amp(config, args.amp)
+    if args.auto_scale_lr:
+        set_auto_scale_lr(config)
+    if args.seed is not None:
+        set_seed(config, args.seed)
+    results = probe(config, args.resume)
+    if results is None:
+        return
+    folder = Path(config.work_dir)
+    print(f'\n{results.table()}\n')
+    print('files: ' + ', '.join(str(folder / name) for name in (GRID_FILE, TABLE_FILE, PLOT_FILE)))
+    if args.checkpoint != RANDOM:
+        print(
+            f'next: fine-tune from the best cell with BEST_CELL={folder / BEST_FILE} '
+            f'ENCODER={args.checkpoint} python tools/train.py CONFIG, a fine-tuning config of '
+            f'{results.method} in configs/cls/{results.method.lower()}'
+        )
+
+
+if __name__ == '__main__':
+    run_tool(main)
