@@ -23,6 +23,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
 from mmaddp.apis.generation_metrics import PLOT, TABLE, evaluate_samplers, sampler_grid
+from mmaddp.apis.generators.ddae import SAMPLERS
 from mmaddp.apis.models import load_pretrainer
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
@@ -78,13 +79,16 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
     """Add the model and the settings of its sampler."""
-    group.add_argument('--config', help='a config of configs/pretrain/addp or of .../darl')
+    group.add_argument('--config', help='a config of configs/pretrain')
     group.add_argument('--checkpoint', help='the weights of its model')
     group.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
     )
     group.add_argument(
         '--steps', nargs='+', type=int, help="default: the sampler's, 20 of ADDP and 1000 of DARL"
+    )
+    group.add_argument(
+        '--sampler', nargs='+', choices=[*SAMPLERS], help='DDAE; default: ddim, heun'
     )
     group.add_argument(
         '--schedule', nargs='+', help='ADDP: linear, cosine or both; default: linear'
@@ -98,14 +102,14 @@ def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument('--static', nargs='+', type=float, help='ADDP: temperatures that stay')
     group.add_argument('--top-p', nargs='+', type=float, help='ADDP, DARL of tokens: default: 1')
     group.add_argument(
-        '--eta', nargs='+', type=float, help='DARL: 1 is ancestral sampling, 0 DDIM; default: 1'
+        '--eta', nargs='+', type=float, help='DARL: 1 is ancestral, 0 DDIM, default: 1; DDAE: 0'
     )
     group.add_argument(
         '--no-clip',
         dest='clip',
         action='store_const',
         const=[False],
-        help='DARL: leave predicted patches outside the range of pixels',
+        help='DARL, DDAE: leave predictions outside the range of pixels',
     )
     group.add_argument(
         '--num-images', type=int, default=50000, help='images of each setting (%(default)s)'
@@ -168,7 +172,8 @@ def read_choices(args: argparse.Namespace) -> list[list[dict]]:
     """For each setting of the sampler that is given, its values."""
     temperatures = [dict(temperature=value) for value in args.temperature or ()]
     temperatures += [dict(temperature=value, decaying=False) for value in args.static or ()]
-    given = {name: getattr(args, name) for name in ('schedule', 'top_p', 'eta', 'clip', 'steps')}
+    names = ('sampler', 'schedule', 'top_p', 'eta', 'clip', 'steps')
+    given = {name: getattr(args, name) for name in names}
     others = [[{name: value} for value in values] for name, values in given.items() if values]
     return [temperatures, *others] if temperatures else others
 

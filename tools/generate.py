@@ -8,9 +8,8 @@ import os
 import mmaddp  # noqa: F401
 from mmaddp.apis.generation_folder import Completion, generate_folder
 from mmaddp.apis.generators import OPTIONS, generator_of
+from mmaddp.apis.generators.options import add_sampler_arguments
 from mmaddp.apis.models import load_pretrainer
-from mmaddp.diffusion import PatchSampler, Sampler, TokenSampler
-from mmaddp.diffusion.sampler import SCHEDULES
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
 from mmaddp.engine.setup import add_config_arguments, add_launcher_arguments, load_config
@@ -20,11 +19,13 @@ from mmaddp.utils import UserError, run_tool
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Generate images with ADDP (its algorithm 2) or DARL (patch by patch), or '
-        'complete one. Images that DIR has already are not generated again.'
+        description='Generate images with ADDP (its algorithm 2), DARL (patch by patch) or DDAE '
+        '(as a whole), or complete one. Images that DIR has already are not generated again.'
     )
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='a pre-training checkpoint or a published file')
+    parser.add_argument(
+        'checkpoint', help='a pre-training checkpoint, or a published file or folder'
+    )
     parser.add_argument('--num-images', type=int, required=True, help='images that DIR has then')
     parser.add_argument('--out-dir', required=True, metavar='DIR', help='gets 000000.png, …')
     add_sampler_arguments(parser)
@@ -45,9 +46,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--intermediate',
         action='store_true',
-        help='the steps of each image in DIR/steps; of DARL its rows',
+        help='the steps of each image in DIR/steps; of DARL its rows, of DDAE some of them',
     )
-    completion = parser.add_argument_group('completion of an image')
+    completion = parser.add_argument_group('completion of an image, with ADDP and DARL')
     completion.add_argument('--image', help='the image, of the size that the model generates')
     completion.add_argument('--mask', help='a picture of the same size: white is generated anew')
     completion.add_argument(
@@ -55,52 +56,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_launcher_arguments(parser)
     return parser.parse_args(arguments)
-
-
-def add_sampler_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of the samplers; those that are not given have their sampler's default."""
-    group = parser.add_argument_group(
-        'settings of the sampler', 'Those of another method than the model are refused.'
-    )
-    addp, darl, tokens = Sampler(), PatchSampler(), TokenSampler()
-    absent = dict(default=argparse.SUPPRESS)
-    group.add_argument(
-        '--steps', type=int, **absent, help=f'ADDP: {addp.steps}; DARL, of each patch: {darl.steps}'
-    )
-    group.add_argument('--schedule', choices=[*SCHEDULES], **absent, help=f'ADDP: {addp.schedule}')
-    group.add_argument(
-        '--temperature',
-        type=float,
-        **absent,
-        help=f"ADDP, weight of the confidences' Gumbel noise: {addp.temperature}; DARL of tokens, "
-        f'of the softmax: {tokens.temperature}',
-    )
-    group.add_argument(
-        '--static',
-        dest='decaying',
-        action='store_false',
-        **absent,
-        help='ADDP: the temperature does not decay',
-    )
-    group.add_argument(
-        '--top-p',
-        type=float,
-        **absent,
-        help='ADDP, DARL of tokens: share of the probability that tokens are drawn from (1)',
-    )
-    group.add_argument(
-        '--eta',
-        type=float,
-        **absent,
-        help=f'DARL: 1 is ancestral sampling, 0 is DDIM ({darl.eta:g})',
-    )
-    group.add_argument(
-        '--no-clip',
-        dest='clip',
-        action='store_false',
-        **absent,
-        help='DARL: leave predicted patches outside the range of pixels',
-    )
 
 
 def read_completion(args: argparse.Namespace) -> Completion | None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise
+from mmaddp.models import DDAEDiT, DDAEUNet, DiffusersUNet
 from mmaddp.models.inspection import evaluating
-from mmaddp.models.pixel_values import IMAGENET_MEAN, IMAGENET_STD
+from mmaddp.models.pixel_values import IMAGES_TO_SIGNED_RANGE, NORMALISED_IMAGES
 from mmaddp.utils import UserError
 
 from .generators import GENERATORS, generator_of
 from .pictures import Images, read_images, to_pictures
 from .sampling import batches_of, completion_start, in_order, read_masks, sample
+
+# Backbones that see images in [-1, 1].
+SIGNED_PIXELS = (DDAEUNet, DDAEDiT, DiffusersUNet)
 
 
 def generate(
@@ -29,7 +33,7 @@ def generate(
     record: bool = False,
     **settings: Any,
 ) -> Any:
-    """Generate images: by algorithm 2 with ADDP, patch by patch with DARL.
+    """Generate images: by algorithm 2 with ADDP, patch by patch with DARL, whole with DDAE.
 
     Image i of a seed is the same whatever ``first`` and ``batch_size`` are, up to the rounding of
     the model's own arithmetic, which may differ between sizes of batch. A DARL trained by MSE has
@@ -44,7 +48,10 @@ def generate(
         record: Whether to give the steps in between too.
         **settings: Of the model's sampler: :class:`mmaddp.diffusion.Sampler` for ADDP; for DARL
             :class:`mmaddp.diffusion.PatchSampler` if it was trained by diffusion,
-            :class:`mmaddp.diffusion.TokenSampler` if it predicts VQ tokens, and none if by MSE.
+            :class:`mmaddp.diffusion.TokenSampler` if it predicts VQ tokens, and none if by MSE;
+            for DDAE ``sampler='ddim'``, 'ancestral' or 'heun' and what
+            :class:`mmaddp.diffusion.DDIMSampler`, :class:`mmaddp.diffusion.AncestralSampler` or
+            :class:`mmaddp.diffusion.HeunSampler` take.
 
     Returns:
         (num_images, H, W, 3) uint8 RGB; with ``record`` also the views of all steps,
@@ -77,7 +84,7 @@ def inpaint(
     of the others and decodes them along with the rest, so that their pixels change as in
     :func:`reconstruct`; DARL keeps the patches. DARL with a fixed order of the patches completes
     what follows the first ones of that order, such as the top rows (figure 7); one with random
-    orders takes any mask.
+    orders takes any mask. DDAE completes nothing.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
@@ -109,38 +116,50 @@ def inpaint(
 
 @torch.no_grad()
 def reconstruct(
-    model: nn.Module, images: Images, batch_size: int = 16, seed: int = 0
+    model: nn.Module,
+    images: Images,
+    batch_size: int = 16,
+    seed: int = 0,
+    level: int | None = None,
 ) -> np.ndarray:
     """What the model makes of images that it is given whole.
 
     ADDP: the images after a pass through the tokenizer, the best that generation can give. DARL:
     the prediction of each patch from the true ones before it. That is the output itself if it was
     trained by MSE; the predicted x^0 at gamma = 0, where the corrupted patch is pure noise, if by
-    diffusion; the most probable tokens, decoded, if it predicts tokens.
+    diffusion; the most probable tokens, decoded, if it predicts tokens. DDAE: the images noised to
+    a level, and denoised by one pass of the network.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
-        images: Paths or uint8 RGB arrays of one size, a multiple of the model's stride.
+        images: Paths or uint8 RGB arrays of one size, of ADDP and DARL a multiple of the stride.
         batch_size: Images at once.
-        seed: Seed of the noise, which DARL's diffusion takes.
+        seed: Seed of the noise, which DARL's diffusion and DDAE take.
+        level: DDAE's noise level, from 1 on; the middle one when None.
 
     Returns:
         (N, H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: The images cannot be used, or the model predicts no images.
+        UserError: The images cannot be used, the model predicts no images, or has no such level.
     """
-    generator, done = generator_of(model), []
+    generator, done = generator_of(model).at(level, None), []
     with evaluating(model):
-        for batch in batches_of(read_images(images), batch_size, model):
-            first = sum(map(len, done))
-            noise = ImageNoise(seed, range(first, first + len(batch)))
+        for batch, noise in noised_batches(model, images, batch_size, seed):
             done.append(to_pictures(generator.reconstruct(batch, noise)))
     return np.concatenate(done)
 
 
 @torch.no_grad()
-def extract_features(model: nn.Module, images: Images, batch_size: int = 16) -> tuple[Tensor, ...]:
+def extract_features(
+    model: nn.Module,
+    images: Images,
+    batch_size: int = 16,
+    *,
+    seed: int = 0,
+    level: int | None = None,
+    layers: Sequence[str] | None = None,
+) -> tuple[Tensor, ...]:
     """Feature maps of an encoder.
 
     DARL's has the attention mask that its config gives it: a full one, unless
@@ -148,27 +167,55 @@ def extract_features(model: nn.Module, images: Images, batch_size: int = 16) -> 
 
     Args:
         model: A pre-trained model, whose encoder is asked; a backbone; or a model with one.
-        images: Paths or uint8 RGB arrays of one size. A backbone sees them normalised by
-            ImageNet's mean and deviation, as all of this package are trained.
+        images: Paths or uint8 RGB arrays of one size. A backbone sees them as those of this package
+            are trained: normalised by ImageNet's mean and deviation, those of DDAE in [-1, 1].
         batch_size: Images at once.
+        seed: Seed of the noise that a pre-trained DDAE is given.
+        level: Its noise level, from 1 on; the middle one when None.
+        layers: Its blocks, such as 'out_7'; all of them when None.
 
     Returns:
-        (N, C, h, w) float32 on the CPU, one for each output of the encoder.
+        (N, C, h, w) float32 on the CPU, one for each output of the encoder; of a pre-trained DDAE
+        one for each of ``layers``.
 
     Raises:
-        UserError: The images cannot be used.
+        UserError: The images cannot be used, or the model has no such level or layers.
+        ValueError: There is no such layer.
     """
-    outputs = []
+    encode, outputs = encoder_of(model, level, layers), []
     with evaluating(model):
-        for batch in batches_of(read_images(images), batch_size, model):
-            maps = encoder_maps(model, batch)
-            outputs.append([each.float().cpu() for each in maps])
+        for batch, noise in noised_batches(model, images, batch_size, seed):
+            outputs.append([each.float().cpu() for each in encode(batch, noise)])
     return tuple(torch.cat(each) for each in zip(*outputs))
 
 
-def encoder_maps(model: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    """Images (B, 3, H, W) in [0, 1] -> maps (B, C, h, w)."""
+def encoder_of(
+    model: nn.Module, level: int | None, layers: Sequence[str] | None
+) -> Callable[[Tensor, ImageNoise], Sequence[Tensor]]:
+    """What makes maps (B, C, h, w) of images (B, 3, H, W) in [0, 1] and noise."""
     if isinstance(model, tuple(GENERATORS)):
-        return generator_of(model).maps(images)
-    mean, std = (images.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return getattr(model, 'backbone', model)((images - mean) / std)
+        return generator_of(model).at(level, layers).maps
+    if level is not None or layers is not None:
+        raise UserError('level, layers: a backbone has its own; set its time and out_blocks')
+    backbone = getattr(model, 'backbone', model)
+    signed = isinstance(backbone, SIGNED_PIXELS)
+    preprocessor = IMAGES_TO_SIGNED_RANGE if signed else NORMALISED_IMAGES
+    return lambda images, noise: backbone(normalised(images, preprocessor))
+
+
+def normalised(images: Tensor, preprocessor: Mapping[str, Any]) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] as a data preprocessor gives them."""
+    mean, std = (
+        images.new_tensor(preprocessor[name]).view(3, 1, 1) / 255 for name in ('mean', 'std')
+    )
+    return (images - mean) / std
+
+
+def noised_batches(
+    model: nn.Module, images: Images, batch_size: int, seed: int
+) -> Iterator[tuple[Tensor, ImageNoise]]:
+    """Batches of images (B, 3, H, W) in [0, 1], and noise for each image by its place."""
+    first = 0
+    for batch in batches_of(read_images(images), batch_size, model):
+        yield batch, ImageNoise(seed, range(first, first + len(batch)))
+        first += len(batch)

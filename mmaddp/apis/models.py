@@ -17,12 +17,17 @@ from mmaddp.checkpoints.convert import unwrap
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.engine.setup import load_config
-from mmaddp.models import ADDP, DARL
+from mmaddp.models import ADDP, DARL, DDAE, NoiseConditionalClassifier
 from mmaddp.utils import UserError
 
 # What a checkpoint of each method's training holds at the least.
-PARTS = {ADDP: ('encoder.', 'decoder.'), DARL: ('backbone.', 'patch_decoder.')}
-Pretrainer = Union[ADDP, DARL]
+PARTS = {
+    ADDP: ('encoder.', 'decoder.'),
+    DARL: ('backbone.', 'patch_decoder.'),
+    DDAE: ('network.',),
+    NoiseConditionalClassifier: ('pretrainer.', 'head.'),
+}
+Pretrainer = Union[ADDP, DARL, DDAE, NoiseConditionalClassifier]
 
 
 def load_pretrainer(
@@ -33,10 +38,11 @@ def load_pretrainer(
     """Build the model of a pre-training config with its weights, ready to generate.
 
     Args:
-        config: A config of ``configs/pretrain/addp`` or ``configs/pretrain/darl``, or its path.
-        checkpoint: A checkpoint of its training, or for ADDP any file that converts to the target
-            'pretrain'. None takes what the ``init_cfg`` of the model and of its parts name; what
-            they do not name stays random.
+        config: A config of ``configs/pretrain`` or of a noise-conditional classifier, or its path.
+        checkpoint: A checkpoint of its training; for ADDP also any file that converts to the target
+            'pretrain', for DDAE any file or folder that converts to 'backbone', a whole network.
+            None takes what the ``init_cfg`` of the model and of its parts name; what they do not
+            name stays random.
         device: Where the model goes; the GPU where there is one when None.
 
     Returns:
@@ -82,13 +88,15 @@ def build_pretrainer(config: Config) -> Pretrainer:
     if not isinstance(model, tuple(PARTS)):
         raise UserError(
             f'{config.filename}: model.type={settings.get("type")} does not generate images: '
-            'take a config of configs/pretrain/addp or configs/pretrain/darl'
+            'take a config of configs/pretrain/addp, configs/pretrain/darl or configs/pretrain/ddae'
         )
     return model
 
 
 def read_pretraining_weights(model: Pretrainer, path: str | Path) -> dict[str, Tensor]:
     """The tensors of a pre-training checkpoint of ours or of a published file, in our names.
+
+    Where a training keeps a moving average, as DDAE's do, it is what is returned.
 
     Raises:
         UserError: The file cannot be read or converted.
@@ -101,6 +109,9 @@ def read_pretraining_weights(model: Pretrainer, path: str | Path) -> dict[str, T
             return tensors
         if isinstance(model, ADDP):
             return convert_checkpoint(checkpoint, target='pretrain')
+        if isinstance(model, DDAE):
+            network = convert_checkpoint(checkpoint, target='backbone')
+            return {f'network.{name}': tensor for name, tensor in network.items()}
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
     raise UserError(

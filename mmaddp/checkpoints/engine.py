@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from string import Formatter
 
+import torch
 from torch import Tensor
 
 from mmaddp.utils import UserError
@@ -148,6 +149,7 @@ def build(
 ) -> Conversion:
     """Rename and transform what is kept, and count what became of everything."""
     state_dict: dict[str, Tensor] = {}
+    pieces: dict[str, dict[int, Tensor]] = defaultdict(dict)
     counts: dict[tuple[str, str], Counter] = defaultdict(Counter)
     for match in matches:
         rule, tensor = match.rule, tensors[match.key]
@@ -155,10 +157,15 @@ def build(
         tensor = rule.transform(tensor) if kept and rule.transform else tensor
         for number, target in enumerate(rule.targets if kept else ()):
             name = target.format(**match.fields)
-            if name in state_dict:
+            if name in state_dict or rule.piece in pieces.get(name, ()):
                 raise ValueError(f'two rules of the table fill {name}')
-            state_dict[name] = tensor.clone() if number else tensor
+            if rule.piece is None:
+                state_dict[name] = tensor.clone() if number else tensor
+            else:
+                pieces[name][rule.piece] = tensor
         counts[rule.part, fate(rule, kept)].update(tensors=1, parameters=tensor.numel())
+    for name, parts in pieces.items():
+        state_dict[name] = torch.cat([parts[number] for number in sorted(parts)])
     return Conversion(state_dict, summary(counts))
 
 

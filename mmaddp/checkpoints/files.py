@@ -17,6 +17,7 @@ from mmaddp.utils import UserError, atomic_write
 from mmaddp.version import __version__
 
 from .convert import convert_with_summary, unwrap
+from .diffusers_folder import weights_file
 from .engine import Part
 from .reader import read_checkpoint
 from .rules import RULES_VERSION
@@ -53,7 +54,7 @@ def convert_file(
     """Convert a checkpoint file; the new file appears whole or not at all.
 
     Args:
-        src: The published file.
+        src: The published file, or a folder of diffusers.
         dst: The file to write, .pth or .pt (``{'meta', 'state_dict'}`` as OpenMMLab has it, for
             'official' ``{'meta', 'model'}`` as the authors have it) or .safetensors (metadata in
             the header; not for 'official').
@@ -81,7 +82,7 @@ def convert_file(
         raise UserError(f'{src}: {error}') from None
     meta = {
         'source_file': src.name,
-        'source_sha256': sha256(src),
+        'source_sha256': sha256(weights_file(src)),
         'source': layout.name,
         'target': target,
         'rules_version': RULES_VERSION,

@@ -15,21 +15,22 @@ from safetensors import safe_open
 from mmaddp.utils import UserError
 
 from . import unpickler
+from .diffusers_folder import weights_file, with_positions
+from .pickled_modules import TORCH_LEGACY
 
 HEAD_BYTES = 512
 ZIP = b'PK\x03\x04'
-# The number that PyTorch's files before 1.6 begin with, as a pickle of its own.
-TORCH_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint without executing anything from it.
 
     Takes PyTorch's files, old and new, .safetensors, and pickles such as detectron2's model zoo
-    has. The content decides, not the extension.
+    and NVIDIA's networks. The content decides, not the extension. Of a folder that the library
+    diffusers has saved, a pipeline or a model, the denoising network is read.
 
     Args:
-        path: A local file.
+        path: A local file, or such a folder.
 
     Returns:
         What the file holds, with tensors on the CPU and NumPy arrays as they are. For
@@ -39,7 +40,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: No such file, a file that is no checkpoint, a truncated or damaged one, or one
             that asks for more than tensors and plain values.
     """
-    return _read(Path(path), choose_reader)
+    path = Path(path)
+    if path.is_dir() and (file := weights_file(path)) != path:
+        checkpoint = _read(file, choose_reader)
+        tensors = checkpoint.get('state_dict', checkpoint)
+        return {'state_dict': with_positions(tensors, file.parent)}
+    return _read(path, choose_reader)
 
 
 def map_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -76,7 +82,9 @@ def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) ->
 def read_head(path: Path) -> bytes:
     """The first bytes of a file that looks like a checkpoint at all."""
     if path.is_dir():
-        raise UserError(f'{path}: is a folder; name the checkpoint file inside it')
+        raise UserError(
+            f'{path}: is a folder, and none of diffusers; name the checkpoint file inside it'
+        )
     try:
         with open(path, 'rb') as file:
             head = file.read(HEAD_BYTES)

@@ -32,6 +32,8 @@ class Rule:
         on_request: Dropped unless the one who loads has a place for it (a norm, say).
         refused: A tensor that tells of a network which is not this one.
         transform: Applied to the tensor.
+        piece: The tensor is the so-manieth piece of its target, counted from 0; all pieces are
+            stacked along the first axis.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Rule:
     on_request: bool = False
     refused: bool = False
     transform: Callable[[Tensor], Tensor] | None = None
+    piece: int | None = None
 
     @property
     def required(self) -> bool:

@@ -22,6 +22,8 @@ import torch
 
 from mmaddp.utils import UserError
 
+from .pickled_modules import ModuleState, persistent_object, storage_from_bytes
+
 __all__ = ['Unpickler', 'load']
 
 NUMBERS = re.compile(r'[<>=|]?(b1|\?|[iuf][1248])')
@@ -116,6 +118,8 @@ STAND_INS: dict[str, Callable] = {
     'torch._utils._rebuild_tensor': tensor,
     'torch._utils._rebuild_tensor_v2': tensor,
     'torch._utils._rebuild_parameter': first,
+    'torch.storage._load_from_bytes': storage_from_bytes,
+    'torch_utils.persistence._reconstruct_persistent_obj': persistent_object,
     'numpy.dtype': DType,
     '_codecs.encode': latin1,
     'collections.Counter': dict,
@@ -144,6 +148,13 @@ WITHOUT_WEIGHTS = {
     'mmengine.logging.history_buffer.HistoryBuffer',
     'numpy.ndarray',
 }
+MODULES = {
+    'torch.nn.modules.container.ModuleDict',
+    'torch.nn.modules.container.ModuleList',
+    'torch.nn.modules.container.Sequential',
+}
+# A dictionary of NVIDIA's with its keys as attributes.
+DICTIONARIES = {'dnnlib.util.EasyDict', 'dnnlib.EasyDict'}
 RENAMED_MODULES = {'__builtin__': 'builtins', 'pathlib._local': 'pathlib'}
 
 
@@ -161,6 +172,10 @@ class Unpickler(pickle.Unpickler):
             return AS_THEY_ARE[full_name]
         if full_name in WITHOUT_WEIGHTS:
             return type(name, (Inert,), {})
+        if full_name in MODULES:
+            return type(name, (ModuleState,), {})
+        if full_name in DICTIONARIES:
+            return type(name, (dict,), {})
         if full_name in STAND_INS:
             stand_in = STAND_INS[full_name]
             return lambda *args: stand_in(*args)

@@ -6,6 +6,8 @@ from mmaddp.evaluation.corruption_error import (
     corruption_errors,
 )
 from mmaddp.evaluation.depth_accuracy import DepthAccuracy
+from mmaddp.evaluation.grid_accuracy import GridAccuracy
+from mmaddp.evaluation.noise_level_accuracy import NoiseLevelAccuracy
 from mmaddp.evaluation.robustness_summary import format_table, summarise
 from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
 
@@ -15,6 +17,8 @@ __all__ = [
     'SEVERITIES',
     'CorruptionErrors',
     'DepthAccuracy',
+    'GridAccuracy',
+    'NoiseLevelAccuracy',
     'SubsetAccuracy',
     'corruption_errors',
     'format_table',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def markdown_table(results: Sequence[Mapping]) -> str:
 
     Args:
         results: Metrics as :class:`mmaddp.evaluation.GenerationMetrics` gives them; those with
-            ``settings`` of a sampler have columns for these.
+            ``settings`` of a sampler have columns for these; samplers may differ in theirs.
 
     Returns:
         The table, with a note where figures are of too few images to be compared.
@@ -51,7 +52,9 @@ def markdown_table(results: Sequence[Mapping]) -> str:
         else _figures(result)
         for result in results
     ]
-    lines = [list(rows[0]), ['---:'] * len(rows[0]), *(list(row.values()) for row in rows)]
+    header = [name for name in dict.fromkeys(chain(*rows)) if name not in COLUMNS] + [*COLUMNS]
+    cells = ([row.get(name, '-') for name in header] for row in rows)
+    lines = [header, ['---:'] * len(header), *cells]
     table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     counts = [result[key] for result in results for key in ('num_images', 'num_reference')]
     if min(count for count in counts if count is not None) >= FEW_IMAGES:
@@ -73,12 +76,13 @@ def plot_results(results: Sequence[Mapping], path: str | os.PathLike) -> None:
     """Draw FID and inception score over the setting that has most values, as figure 6 does.
 
     Args:
-        results: Metrics with ``settings``; the other settings give a line each.
+        results: Metrics with ``settings``; the other settings give a line each. A sampler that has
+            not the setting is left out.
         path: A .png, .svg or .pdf.
     """
-    numeric = [key for key in NUMERIC if key in results[0]['settings']]
-    values = {key: {result['settings'][key] for result in results} for key in numeric}
-    over = max(numeric, key=lambda key: len(values[key]))
+    values = {key: {result['settings'].get(key) for result in results} for key in NUMERIC}
+    over = max(NUMERIC, key=lambda key: len(values[key] - {None}))
+    results = [result for result in results if over in result['settings']]
     figure = Figure(figsize=(10, 3.5), layout='constrained')
     axes = figure.subplots(1, 2)
     for axis, title in zip(axes, ('FID', 'IS')):
@@ -87,7 +91,8 @@ def plot_results(results: Sequence[Mapping], path: str | os.PathLike) -> None:
             axis.plot(*zip(*sorted(points)), label=label, marker='o', ms=3)
         axis.set(xlabel=over.replace('_', '-'), title=title)
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize='small')
+    if results:
+        axes[0].legend(fontsize='small')
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=120, format=Path(path).suffix.lstrip('.'))
 

@@ -1,6 +1,7 @@
 from importlib.util import find_spec
 
-from .backbones import ADDPViT, DARLViT, DDAEDiT, DDAEUNet
+from .backbones import ADDPViT, DARLViT, DDAEDiT, DDAEUNet, DiffusersUNet
+from .classifiers import NoiseConditionalClassifier
 from .discriminators import PatchDiscriminator
 from .layers import LN2d
 from .necks import LastTokenNeck, PixelShuffleNeck, PoolNormNeck, SimpleFeaturePyramid
@@ -14,6 +15,7 @@ from .pretrainers import (
     TransformerPatchDecoder,
     VQGANTrainer,
 )
+from .probing import GridProbe
 from .token_predictors import MAGE
 from .tokenizers import VQGAN, KLAutoencoder
 
@@ -28,11 +30,14 @@ __all__ = [
     'DARLViT',
     'DDAEDiT',
     'DDAEUNet',
+    'DiffusersUNet',
+    'GridProbe',
     'KLAutoencoder',
     'LN2d',
     'LastTokenNeck',
     'MAGETrainer',
     'MLPPatchDecoder',
+    'NoiseConditionalClassifier',
     'PatchDiscriminator',
     'PixelShuffleNeck',
     'PoolNormNeck',

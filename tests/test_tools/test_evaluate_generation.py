@@ -8,6 +8,7 @@ from mmengine.config import Config
 from scripts import load_script
 from tiny_addp import SIZES, addp, tiny_addp
 from tiny_darl_generation import build, diffusion, mse
+from tiny_ddae import ddae, tiny_ddae
 
 from mmaddp.utils import UserError
 
@@ -107,3 +108,27 @@ def test_one_image_only_is_not_measured(tool, options, tmp_path):
 def test_command_lines_that_mean_nothing(tool, options, arguments, message):
     with pytest.raises(UserError, match=message):
         tool.main([*options, *arguments])
+
+
+def test_ddae_over_samplers(tool, options, tmp_path, capsys):
+    """Samplers with other settings stand in one table, one without numbers too."""
+    settings = ddae(framework=dict(type='mmaddp.DDPM', num_timesteps=4))
+    Config(dict(default_scope='mmaddp', model=settings)).dump(tmp_path / 'ddae.py')
+    torch.save(tiny_ddae(settings).state_dict(), tmp_path / 'ddae.pth')
+    words = ['--config', str(tmp_path / 'ddae.py'), '--checkpoint', str(tmp_path / 'ddae.pth')]
+    words += ['--num-images', '10', '--out-dir', str(tmp_path / 'out'), *options]
+    words += ['--reference-size', '8']
+    tool.main([*words, '--sampler', 'ancestral'])
+    tool.main([*words, '--sampler', 'ddim', '--steps', '1', '2', '--eta', '0'])
+    results = json.loads((tmp_path / 'out/results.json').read_text())['samplers']
+    assert list(results) == [
+        'variance-beta_clip-True',
+        'steps-1_eta-0_clip-True',
+        'steps-2_eta-0_clip-True',
+    ]
+    table = capsys.readouterr().out
+    assert '| variance | clip | steps | eta | FID |' in table
+    assert '| beta | True | - | - |' in table
+    assert '| - | True | 2 | 0 |' in table
+    with pytest.raises(UserError, match=r'--schedule: DDIMSampler, .* has only --steps, --eta'):
+        tool.main([*words, '--schedule', 'linear'])

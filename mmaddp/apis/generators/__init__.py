@@ -2,14 +2,22 @@
 
 from torch import nn
 
-from mmaddp.models import ADDP, DARL
+from mmaddp.models import ADDP, DARL, DDAE, NoiseConditionalClassifier
 from mmaddp.utils import UserError
 
 from .addp import ADDPGenerator
-from .base import OPTIONS, ImageGenerator, Start
+from .base import ImageGenerator, Start
 from .darl import DARLGenerator
+from .ddae import DDAEGenerator
+from .guided import GuidedGenerator
+from .options import OPTIONS
 
-GENERATORS = {ADDP: ADDPGenerator, DARL: DARLGenerator}
+GENERATORS = {
+    ADDP: ADDPGenerator,
+    DARL: DARLGenerator,
+    DDAE: DDAEGenerator,
+    NoiseConditionalClassifier: GuidedGenerator,
+}
 
 
 def generator_of(model: nn.Module) -> ImageGenerator:

@@ -57,7 +57,7 @@ class ADDPGenerator(ImageGenerator):
         grid = tuple(side // tokenizer.stride for side in images.shape[-2:])
         return tokenizer.decode(tokenizer.embed(tokenizer.encode(images)), grid)
 
-    def maps(self, images: Tensor) -> list[Tensor]:
+    def maps(self, images: Tensor, noise: ImageNoise) -> list[Tensor]:
         """The map of the patch tokens."""
         grid = self.check_multiple(images)
         tokens = self.model.encode(images)[:, -math.prod(grid) :]

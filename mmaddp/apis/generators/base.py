@@ -14,17 +14,6 @@ from torch import Tensor, nn
 from mmaddp.diffusion import ImageNoise
 from mmaddp.utils import UserError
 
-# How the tools spell the settings of the samplers.
-OPTIONS = {
-    'steps': '--steps',
-    'schedule': '--schedule',
-    'temperature': '--temperature',
-    'decaying': '--static',
-    'top_p': '--top-p',
-    'eta': '--eta',
-    'clip': '--no-clip',
-}
-
 
 class Start(NamedTuple):
     """What generation starts from, for M images of N places.
@@ -109,8 +98,21 @@ class ImageGenerator(ABC):
         """See :func:`mmaddp.apis.reconstruct`: (B, 3, H, W) in [0, 1] -> the same, about [0, 1]."""
 
     @abstractmethod
-    def maps(self, images: Tensor) -> Sequence[Tensor]:
+    def maps(self, images: Tensor, noise: ImageNoise) -> Sequence[Tensor]:
         """Feature maps of the encoder: (B, 3, H, W) in [0, 1] -> (B, C, h, w) each."""
+
+    def at(self, level: int | None, layers: Sequence[str] | None) -> ImageGenerator:
+        """The same, with the noise level and the layers that are asked for.
+
+        Raises:
+            UserError: The model has no noise levels, or none of these numbers and names.
+        """
+        if level is not None or layers is not None:
+            raise UserError(
+                f'level, layers: only DDAE has them, this is an {type(self.model).__name__}; '
+                'leave them out'
+            )
+        return self
 
     def sampler(self, settings: Mapping[str, Any], spelled: Mapping[str, str] | None = None) -> Any:
         """The sampler with some of its settings.
@@ -122,16 +124,7 @@ class ImageGenerator(ABC):
         Raises:
             UserError: The sampler has no such setting, or a value is out of its range.
         """
-        known = [field.name for field in fields(self.sampler_type)]
-        names = {name: (spelled or {}).get(name, name) for name in [*settings, *known]}
-        unknown = [names[name] for name in settings if name not in known]
-        if unknown:
-            has = f'only {", ".join(names[name] for name in known)}' if known else 'no settings'
-            raise UserError(
-                f'{", ".join(unknown)}: {self.sampler_type.__name__}, which samples from this '
-                f'model, has {has}'
-            )
-        return self.sampler_type(**settings)
+        return build_sampler(self.sampler_type, settings, spelled or {})
 
     def blank(self) -> Start:
         """The start of one image that is generated as a whole."""
@@ -156,3 +149,20 @@ class ImageGenerator(ABC):
                 'resize or crop them'
             )
         return height // self.stride, width // self.stride
+
+
+def build_sampler(kind: type, settings: Mapping[str, Any], spelled: Mapping[str, str]) -> Any:
+    """A sampler of a type; arguments as :meth:`ImageGenerator.sampler` takes them.
+
+    Raises:
+        UserError: The sampler has no such setting, or a value is out of its range.
+    """
+    known = [field.name for field in fields(kind)]
+    names = {name: spelled.get(name, name) for name in [*settings, *known]}
+    unknown = [names[name] for name in settings if name not in known]
+    if unknown:
+        has = f'only {", ".join(names[name] for name in known)}' if known else 'no settings'
+        raise UserError(
+            f'{", ".join(unknown)}: {kind.__name__}, which samples from this model, has {has}'
+        )
+    return kind(**settings)

@@ -79,7 +79,7 @@ class DARLGenerator(ImageGenerator):
             return self.model.tokenizer.decode(self.model.tokenizer.embed(values), grid)
         return self.model.to_unit_range(self.model.unpatchify(values, grid))
 
-    def maps(self, images: Tensor) -> Sequence[Tensor]:
+    def maps(self, images: Tensor, noise: ImageNoise) -> Sequence[Tensor]:
         """The backbone's maps, with its attention as it is configured."""
         if self.model.inputs == 'tokens':
             raise UserError(

@@ -2,7 +2,9 @@
 
 from .addp import ADDP
 from .ddae import DDAE
+from .diffusers import DIFFUSERS
 from .dit import DIT
+from .edm import EDM
 from .mae import MAE
 from .mage import MAGE
 from .mmaddp import MMADDP
@@ -12,7 +14,19 @@ from .vqgan import VQGAN
 
 SOURCES = {
     source.name: source
-    for source in (ADDP, MAGE, VQGAN, MAE, VITDET, MMPRETRAIN, DIT, DDAE, MMADDP)
+    for source in (
+        ADDP,
+        MAGE,
+        VQGAN,
+        MAE,
+        VITDET,
+        MMPRETRAIN,
+        DIT,
+        DDAE,
+        DIFFUSERS,
+        EDM,
+        MMADDP,
+    )
 }
 
 __all__ = ['SOURCES']

@@ -67,11 +67,14 @@ class DDAEDiT(PlainViT):
 
     Attributes:
         grid: (h, w) of the pre-training.
+        counts_timesteps: The time input is no share of T.
 
     Raises:
         ValueError: An unknown ``arch`` or block, patches that do not fill the latents, a timestep
             out of range, or one of ``out_blocks`` and ``time`` without the other.
     """
+
+    counts_timesteps = True
 
     def __init__(
         self,
@@ -112,12 +115,12 @@ class DDAEDiT(PlainViT):
         positions = sincos_pos_embed(patch_coordinates(self.grid) - 1, self.embed_dims)
         self.register_buffer('pos_embed', positions[None])
         self.condition = ConditionEmbed(self.embed_dims, num_classes)
-        out_channels = in_channels * (2 if learn_sigma else 1)
-        self.add_adaptive_blocks(out_channels, truncated=out_blocks is not None)
+        self.add_adaptive_blocks(in_channels * (1 + learn_sigma), out_blocks is not None)
 
     def add_adaptive_blocks(self, out_channels: int, truncated: bool) -> None:
         """Add the blocks, up to the last that is wanted, and for a whole network its head."""
         del self.block_names[self.out_indices[-1] + 1 :]
+        self.num_layers = len(self.block_names)
         sizes = (self.embed_dims, self.arch['num_heads'], self.arch['mlp_ratio'])
         self.blocks = nn.ModuleList(AdaptiveBlock(*sizes) for _ in self.block_names)
         self.norm, self.head = nn.Identity(), None
@@ -201,25 +204,28 @@ class DDAEDiT(PlainViT):
         Raises:
             ValueError: The network is truncated.
         """
+        return self.predict_with_features(latents, timesteps, [], labels)[0]
+
+    def predict_with_features(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        names: Sequence[str],
+        labels: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What :meth:`predict` and :meth:`block_features` give, from one pass."""
         if self.head is None:
             raise ValueError(
                 f'the network is truncated behind {self.block_names[-1]} and predicts nothing: '
                 'leave out_blocks and time out'
             )
-        condition = self.condition(timesteps, labels)
-        tokens, grid = self.embed(latents)
-        for output in self.block_outputs(
-            tokens, grid, self.num_layers - 1, self.options(condition)
-        ):
-            tokens = output
-        outputs = unpatchify(self.head(tokens, condition), grid, self.patch_size)
-        return outputs[..., : latents.shape[2], : latents.shape[3]]
-
-    def predict_noise(
-        self, latents: Tensor, timesteps: Tensor, labels: Tensor | None = None
-    ) -> Tensor:
-        """The predicted noise alone: as :meth:`predict`, without the half for the variance."""
-        return self.predict(latents, timesteps, labels)[:, : self.in_channels]
+        last = self.block_names[-1]
+        features = self.block_features(latents, timesteps, labels, [*names, last])
+        outputs = self.head(features[last], self.condition(timesteps, labels))
+        height, width = latents.shape[2:]
+        grid = (-(-height // self.patch_size), -(-width // self.patch_size))
+        outputs = unpatchify(outputs, grid, self.patch_size)[..., :height, :width]
+        return outputs, {name: features[name] for name in names}
 
     def block_features(
         self,

@@ -32,7 +32,8 @@ class DDAEUNet(DenoisingUNet):
         base_channels: Channels in front of the first block; multiples of it must be of 32.
         channel_multipliers: Width over ``base_channels`` at each resolution, the finest first.
         attention_stages: Resolutions whose blocks have attention, 0 the finest. All places attend
-            to all: memory and time grow with the square of the image's area.
+            to all, unless there are windows: memory and time grow with the square of the image's
+            area.
         num_blocks: Blocks at each resolution on the way down; there is one more on the way up.
         resblock_updown: Change the resolution by residual blocks rather than by convolutions.
         augment_dim: Numbers that tell how an image was augmented; 0 has no embedding of them.
@@ -44,6 +45,14 @@ class DDAEUNet(DenoisingUNet):
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the authors' file, a converted
             one or a checkpoint of ours, see :func:`load_pretrained_unet`.
+        attention_window: Side in places of the windows within which all attention stays, for
+            images much larger than those of the pre-training; None for none. 16 is what CIFAR-10
+            has at the second resolution.
+        reduction: Side of the squares of pixels that a backbone averages to one in front of the
+            network, for images much larger than those of the pre-training; the strides of its maps
+            grow by it.
+        channels_last: Keep maps with the channels of a place side by side, which convolutions of
+            some devices are faster with; what is computed is the same.
 
     Attributes:
         up_blocks: Names and :class:`UpBlock` of the blocks on the way up, those that are there.
@@ -69,6 +78,9 @@ class DDAEUNet(DenoisingUNet):
         frozen: bool = False,
         with_cp: bool = False,
         init_cfg: dict | None = None,
+        attention_window: int | None = None,
+        reduction: int = 1,
+        channels_last: bool = False,
     ) -> None:
         super().__init__(
             in_channels,
@@ -81,15 +93,19 @@ class DDAEUNet(DenoisingUNet):
             dropout,
             with_cp,
             init_cfg,
+            attention_window,
         )
         if (out_blocks is None) != (time is None):
             raise ValueError('out_blocks and time go together: a backbone needs both')
-        self.out_blocks, self.time = out_blocks, time
+        self.out_blocks, self.time, self.reduction = out_blocks, time, reduction
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
         self.frozen = frozen
         if frozen:
             self.requires_grad_(False)
+        if channels_last:
+            # The convolutions' weights decide for the maps.
+            self.to(memory_format=torch.channels_last)
 
     def truncate(self, name: str) -> None:
         """Drop what the map of a block does not need.
@@ -108,88 +124,6 @@ class DDAEUNet(DenoisingUNet):
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
         self.norm_out = self.conv_out = self.time_embed.augment = None
 
-    def last_of(self, names: Sequence[str]) -> str:
-        """The block among ``names`` that is computed last.
-
-        Raises:
-            ValueError: There is none, or one that does not exist.
-        """
-        unknown = [name for name in names if name not in self.up_blocks]
-        if unknown or not names:
-            raise ValueError(
-                f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
-                f'{", ".join(self.up_blocks)}'
-            )
-        return max(names, key=lambda name: self.up_blocks[name].index)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of a backbone's blocks.
-
-        Args:
-            images: (B, C_in, H, W) in the values of the pre-training, which are [-1, 1]; sides
-                that ``stride`` does not divide are padded by zeros at the right and the bottom.
-
-        Returns:
-            One (B, C, ceil(H / s), ceil(W / s)) for each of ``out_blocks``, s the stride of the
-            block; contiguous.
-
-        Raises:
-            ValueError: The network is no backbone.
-        """
-        if self.out_blocks is None:
-            raise ValueError('a whole network is no backbone: set its out_blocks and time')
-        time = torch.full((len(images),), float(self.time), device=images.device)
-        features = self.block_features(images, time, names=self.out_blocks)
-        return tuple(features[name].contiguous() for name in self.out_blocks)
-
-    def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
-        """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
-
-        Args:
-            x: (B, C_in, H, W), noised, and scaled where the framework does so; any size.
-            time: (B,), t / T in DDPM, ln(sigma) / 4 in EDM.
-            augment: (B, augment_dim), how the images were augmented; None for not at all.
-
-        Returns:
-            (B, C_in, H, W).
-
-        Raises:
-            ValueError: The network is truncated, or has no embedding of augmentations.
-        """
-        last = self.last_of(list(self.up_blocks))
-        return self.project(self.block_features(x, time, augment, [last])[last])
-
-    def block_features(
-        self,
-        x: Tensor,
-        time: Tensor,
-        augment: Tensor | None = None,
-        names: Sequence[str] | None = None,
-    ) -> dict[str, Tensor]:
-        """Maps of blocks on the way up, from one pass that ends behind the last of them.
-
-        Args:
-            x: As :meth:`predict` takes it.
-            time: As :meth:`predict` takes it.
-            augment: As :meth:`predict` takes it.
-            names: The blocks; all of them when None.
-
-        Returns:
-            (B, C, ceil(H / s), ceil(W / s)) under each name, from the coarsest on.
-
-        Raises:
-            ValueError: There is no such block, or no embedding of augmentations.
-        """
-        names = list(self.up_blocks) if names is None else names
-        last, features = self.last_of(names), {}
-        for name, feature in self.up_features(x, time, augment):
-            if name in names:
-                height, width = (-(-side // self.up_blocks[name].stride) for side in x.shape[-2:])
-                features[name] = feature[..., :height, :width]
-            if name == last:
-                break
-        return features
-
     def project(self, features: Tensor) -> Tensor:
         """The prediction from the last block's map: (B, C, H, W) -> (B, C_in, H, W).
 
@@ -197,10 +131,7 @@ class DDAEUNet(DenoisingUNet):
             ValueError: The network is truncated.
         """
         if self.conv_out is None:
-            raise ValueError(
-                f'the network is truncated behind {list(self.up_blocks)[-1]} and predicts nothing: '
-                'leave out_blocks and time out'
-            )
+            raise self.truncated()
         return self.conv_out(F.silu(self.norm_out(features)))
 
     def init_weights(self) -> None:
@@ -211,7 +142,3 @@ class DDAEUNet(DenoisingUNet):
             return
         load_pretrained_unet(self, self.init_cfg['checkpoint'])
         self._is_init = True
-
-    def train(self, mode: bool = True) -> DDAEUNet:
-        """Set the mode; a frozen network stays in evaluation mode."""
-        return super().train(mode and not self.frozen)

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.unet import GROUPS, Downsample, ResBlock, TimeEmbedding, UNetBlock, Upsample
+from .unet_encoder import UNetEncoder, UpBlock
 
 OUTPUT_GROUPS = 8
 
 
-class UpBlock(NamedTuple):
-    """Where an up-sampling block is, and what it gives.
-
-    Attributes:
-        index: Its place in ``up``.
-        channels: Channels of its map.
-        stride: Pixels of the image for one of its map.
-    """
-
-    index: int
-    channels: int
-    stride: int
-
-
-class DenoisingUNet(BaseModule):
+class DenoisingUNet(UNetEncoder):
     """Layers, and the one pass through them that all uses share.
 
     Args:
@@ -44,6 +29,7 @@ class DenoisingUNet(BaseModule):
         dropout: Probability in residual blocks.
         with_cp: Recompute each layer in the backward pass instead of keeping its activations.
         init_cfg: As MMEngine's modules take it.
+        attention_window: Side of the windows of all attention in places; None has none.
 
     Attributes:
         up_blocks: Names and :class:`UpBlock` of the blocks on the way up, those that are there.
@@ -66,13 +52,17 @@ class DenoisingUNet(BaseModule):
         dropout: float,
         with_cp: bool,
         init_cfg: dict | None,
+        attention_window: int | None,
     ) -> None:
         super().__init__(init_cfg)
         self.widths = [base_channels * multiplier for multiplier in channel_multipliers]
         check_sizes([base_channels, *self.widths], attention_stages, num_blocks)
-        self.num_blocks, self.attention_stages = num_blocks, set(attention_stages)
+        check_window(attention_window)
+        self.in_channels, self.num_blocks = in_channels, num_blocks
+        self.attention_stages = set(attention_stages)
         self.resblock_updown, self.with_cp = resblock_updown, with_cp
         self.layer_options = dict(time_dims=4 * base_channels, dropout=dropout)
+        self.block_options = dict(self.layer_options, attention_window=attention_window)
         self.stride = 2 ** (len(self.widths) - 1)
         self.conv_in = nn.Conv2d(in_channels, base_channels, 3, padding=1)
         self.time_embed = TimeEmbedding(base_channels, augment_dim)
@@ -99,7 +89,7 @@ class DenoisingUNet(BaseModule):
         """Two blocks at the coarsest resolution, the first with attention."""
         width = self.widths[-1]
         return nn.ModuleList(
-            UNetBlock(width, width, with_attention=attends, **self.layer_options)
+            UNetBlock(width, width, with_attention=attends, **self.block_options)
             for attends in (True, False)
         )
 
@@ -119,7 +109,7 @@ class DenoisingUNet(BaseModule):
         """A block of one resolution."""
         attends = stage in self.attention_stages
         width = self.widths[stage]
-        return UNetBlock(in_channels, width, with_attention=attends, **self.layer_options)
+        return UNetBlock(in_channels, width, with_attention=attends, **self.block_options)
 
     def build_resampling(self, channels: int, direction: str) -> nn.Module:
         """The way to the next resolution, 'down' or 'up'."""
@@ -138,7 +128,9 @@ class DenoisingUNet(BaseModule):
             augment: (B, augment_dim), or None.
         """
         embedding = self.time_embed(time, augment)
-        skips = [self.conv_in(self.pad(x))]
+        # One for each block on the way up: the finer maps that a truncated network adds nothing to
+        # are let go.
+        skips = deque([self.conv_in(self.pad(x))], maxlen=len(self.up_blocks))
         for layer in self.down:
             skips.append(self.run(layer, skips[-1], embedding))
         x = skips[-1]
@@ -152,16 +144,44 @@ class DenoisingUNet(BaseModule):
             else:
                 x = self.run(layer, x, embedding)
 
-    def pad(self, x: Tensor) -> Tensor:
-        """Add zeros at the right and the bottom until ``stride`` divides the sides."""
-        height, width = (-side % self.stride for side in x.shape[-2:])
-        return F.pad(x, (0, width, 0, height)) if height or width else x
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay, as MMPretrain counts it.
+
+        The layers on the way down, in the middle and on the way up count in the order of
+        computation, those that change the resolution among them.
+
+        Args:
+            param_name: Its name, such as ``down.3.res.conv1.weight``.
+            prefix: What stands before the names of this module's parameters.
+
+        Returns:
+            The depth (0 for the first convolution and the time embedding, i + 1 for layer i, last
+            for what predicts) and the number of depths, that of the layers and 2.
+        """
+        stack, index = param_name[len(prefix) :].split('.')[:2]
+        num_depths = len(self.down) + len(self.middle) + len(self.up) + 2
+        before = 0
+        for name in ('down', 'middle', 'up'):
+            if stack == name:
+                return before + int(index) + 1, num_depths
+            before += len(getattr(self, name))
+        return (0 if stack in ('conv_in', 'time_embed') else before + 1), num_depths
 
     def run(self, layer: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
         """Apply a layer, keeping its activations or not."""
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(layer, x, embedding, use_reentrant=False)
         return layer(x, embedding)
+
+
+def check_window(side: int | None) -> None:
+    """Refuse windows without places.
+
+    Raises:
+        ValueError: Names the key and the remedy.
+    """
+    if side is not None and side < 1:
+        raise ValueError(f'attention_window={side}: set its side in places, or None for none')
 
 
 def check_sizes(widths: Sequence[int], attention_stages: Sequence[int], num_blocks: int) -> None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .windows import window_partition, window_unpartition
+
 GROUPS = 32
 # The longest wavelength of the time embedding over 2 pi, in units of time.
 MAX_PERIOD = 10_000
@@ -107,23 +109,53 @@ def resampling(kind: str) -> nn.Module:
 class SpatialAttention(nn.Module):
     """All places of a map attend to all, with one head, beside the identity.
 
+    With windows they attend to those of their own window. Pre-training has seen no padding, so
+    what fills up the last windows is masked, unlike ViTDet's: a map that fits into one window is
+    treated as without windows, whatever its size.
+
     Args:
         channels: C.
+        window_size: Side of a window in places; None for the whole map.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, window_size: int | None = None) -> None:
         super().__init__()
+        self.window_size = window_size
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        grid = x.shape[-2:]
+        if self.window_size is None or max(grid) <= self.window_size:
+            tokens = self.attend(self.norm(x).flatten(2).transpose(1, 2))
+            return x + tokens.transpose(1, 2).unflatten(2, grid)
+        windows = window_partition(self.norm(x).permute(0, 2, 3, 1), self.window_size)
+        windows = self.attend(windows, places_of_map(x, self.window_size))
+        return x + window_unpartition(windows, self.window_size, grid).permute(0, 3, 1, 2)
+
+    def attend(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention within sequences: (B, N, C) and which keys count, (B, 1, 1, N) -> (B, N, C)."""
         # One head, as an axis of its own: the fused kernels want four.
         q, k, v = self.qkv(tokens)[:, None].chunk(3, dim=-1)
-        tokens = self.proj(F.scaled_dot_product_attention(q, k, v).squeeze(1))
-        return x + tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
+        return self.proj(F.scaled_dot_product_attention(q, k, v, mask).squeeze(1))
+
+
+def places_of_map(x: Tensor, window_size: int) -> Tensor | None:
+    """Which places of its windows are places of a map, and not padding.
+
+    Args:
+        x: (B, C, h, w).
+        window_size: Side of a window.
+
+    Returns:
+        (B * windows, 1, 1, window_size * window_size), bool; None where windows fill the map.
+    """
+    if not any(side % window_size for side in x.shape[-2:]):
+        return None
+    places = window_partition(x.new_ones(1, *x.shape[-2:], 1, dtype=torch.bool), window_size)
+    return places.mT[:, None].repeat(len(x), 1, 1, 1)
 
 
 class UNetBlock(nn.Module):
@@ -135,6 +167,7 @@ class UNetBlock(nn.Module):
         time_dims: Channels of the time embedding.
         dropout: As :class:`ResBlock` takes it.
         with_attention: Have the attention.
+        attention_window: As :class:`SpatialAttention` takes its window.
     """
 
     def __init__(
@@ -144,10 +177,13 @@ class UNetBlock(nn.Module):
         time_dims: int,
         dropout: float = 0.0,
         with_attention: bool = False,
+        attention_window: int | None = None,
     ) -> None:
         super().__init__()
         self.res = ResBlock(in_channels, out_channels, time_dims, dropout)
-        self.attn = SpatialAttention(out_channels) if with_attention else nn.Identity()
+        self.attn = nn.Identity()
+        if with_attention:
+            self.attn = SpatialAttention(out_channels, attention_window)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, C_in, h, w) and the time embedding (B, time_dims) -> (B, C_out, h, w)."""

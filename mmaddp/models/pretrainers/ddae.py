@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmaddp.diffusion import ImageNoise, NonLeakingAugmentation
-from mmaddp.diffusion.frameworks import Framework
+from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation
 from mmaddp.registry import MODELS, TASK_UTILS
+from mmaddp.utils import UserError
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
+from .ddae_checks import AUTOENCODER, check_framework, check_network, check_options
+from .frozen import FrozenParts
 
 
 @MODELS.register_module()
-class DDAE(BaseModel):
+class DDAE(FrozenParts, BaseModel):
     """Denoising diffusion autoencoder: one network that generates and represents (section 3).
 
     The network predicts what its framework asks for, unconditionally. Its features are those of
-    :meth:`block_features`, of images noised to a level (section 3.2).
+    :meth:`block_features`, of images noised to a level (section 3.2). With an autoencoder all of
+    this happens to latents (section 4.2), and images are what goes in and comes out.
 
     Args:
-        network: :class:`mmaddp.models.DDAEUNet`. It has ``predict(x, time, augment)`` and
-            ``block_features(x, time)``.
+        network: :class:`mmaddp.models.DDAEUNet`, :class:`mmaddp.models.DDAEDiT` or
+            :class:`mmaddp.models.DiffusersUNet`. It has ``predict(x, time)`` and
+            ``block_features(x, time, names=names)``. What it predicts beyond the channels of its
+            input, such as DiT's variance, is not looked at.
         framework: :class:`mmaddp.diffusion.DDPM` or :class:`mmaddp.diffusion.EDM`.
         augment: Probability of :class:`mmaddp.diffusion.NonLeakingAugmentation`, 0.12 in the
             paper's EDM on CIFAR-10; needs ``augment_dim=9`` of the network. None for none.
-        img_size: Side of the images that are generated.
+        img_size: Side of the images that are generated, in pixels.
+        autoencoder: :class:`mmaddp.models.KLAutoencoder`, frozen, for a network of latents.
         data_preprocessor: Must give RGB images in [-1, 1].
         init_cfg: As for any module of MMEngine.
 
@@ -36,7 +45,7 @@ class DDAE(BaseModel):
         ValueError: Options or parts do not fit each other.
     """
 
-    timed_steps = ('augment', 'predict')
+    timed_steps = ('encode', 'augment', 'predict')
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class DDAE(BaseModel):
         framework: dict,
         augment: float | None = None,
         img_size: int = 32,
+        autoencoder: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -52,9 +62,10 @@ class DDAE(BaseModel):
         self.augmentation = None if augment is None else NonLeakingAugmentation(augment)
         self.framework = TASK_UTILS.build(framework)
         check_framework(self.framework)
-        check_options(network, self.augmentation)
+        check_options(network, self.augmentation, autoencoder)
         self.network = MODELS.build(network)
-        check_network(self.network)
+        self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
+        check_network(self.network, self.framework, self.autoencoder)
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
@@ -70,15 +81,36 @@ class DDAE(BaseModel):
         if mode == 'loss':
             return self.loss(inputs)
         if mode == 'tensor':
-            return self.denoise(inputs, self.framework.level(1))
+            return self.decode(self.denoise(self.encode(inputs), self.framework.level(1)))
         raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """The framework's objective, with a level and noise for each image; as :meth:`forward`."""
-        x_0, labels = self.augment(images.float())
+        x_0, labels = self.augment(self.encode(images.float()))
         level = self.framework.draw_levels(len(x_0), x_0.device)
         network = partial(self.predict, augment=labels)
         return dict(loss=self.framework.loss(network, x_0, level, torch.randn_like(x_0)))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """What the network denoises, x_0: images (B, 3, H, W) as they are, or their latents.
+
+        Returns:
+            (B, C, h, w), C the ``in_channels`` of the network.
+
+        Raises:
+            UserError: There is an autoencoder, and its latents have other channels.
+        """
+        x_0 = images if self.autoencoder is None else self.autoencoder.encode(images)
+        if x_0.shape[1] != self.network.in_channels:
+            raise UserError(
+                f'network.in_channels={self.network.in_channels}: x_0 has {x_0.shape[1]} channels; '
+                f'set network.in_channels={x_0.shape[1]}, or another autoencoder={AUTOENCODER}'
+            )
+        return x_0
+
+    def decode(self, x_0: Tensor) -> Tensor:
+        """Images (B, 3, H, W), about [-1, 1], of what :meth:`encode` gives."""
+        return x_0 if self.autoencoder is None else self.autoencoder.decode(x_0)
 
     def augment(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (B, 3, H, W) moved, and labels (B, 9) of it; as they are and None without."""
@@ -88,47 +120,64 @@ class DDAE(BaseModel):
         """What the network makes of its input.
 
         Args:
-            x: (B, 3, H, W), scaled as the framework has it.
+            x: (B, C, h, w), scaled as the framework has it.
             time: (B,), the network's time input.
             augment: (B, 9), labels of the augmentation; None for images as they are.
 
         Returns:
-            (B, 3, H, W), float32.
+            (B, C, h, w), float32.
         """
         labels = () if augment is None else (augment,)
-        return self.network.predict(x, time, *labels).float()
+        return self.network.predict(x, time, *labels)[:, : x.shape[1]].float()
 
     def denoise(self, x_t: Tensor, level: Tensor | float) -> Tensor:
-        """D(x_t, t), the predicted clean images of noised ones.
+        """D(x_t, t), the predicted clean images or latents of noised ones.
 
         Args:
-            x_t: (B, 3, H, W).
+            x_t: (B, C, h, w).
             level: Timesteps of DDPM or sigmas of EDM: (B,), or one for all.
         """
         return self.framework.denoise(self.predict, x_t, level)
 
     def block_features(
-        self, images: Tensor, number: int, noise: Tensor | None = None
+        self,
+        images: Tensor,
+        number: int,
+        noise: Tensor | None = None,
+        names: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
         """Features of images at a noise level (section 3.2).
 
         Args:
             images: (B, 3, H, W) in [-1, 1], clean.
-            number: The level as the authors count: t = 1 .. T of DDPM, 1 .. 18 of EDM.
-            noise: As ``images``; drawn when None.
+            number: The level as the authors count: t = 1 .. T of DDPM, 1 .. 18 of EDM. What they
+                probe DiT with counts from 0 and is one less.
+            noise: As :meth:`encode` gives the images; drawn when None.
+            names: The blocks, behind the last of which the pass ends; all of them when None.
 
         Returns:
-            The network's features by name, (B, C, h, w) each.
+            The network's features by name: (B, C, h, w) each, or tokens (B, N, C) of DiT.
 
         Raises:
             UserError: The framework has no such level.
+            ValueError: There is no such block.
         """
-        level = self.framework.level(number)
-        noise = torch.randn_like(images) if noise is None else noise
-        x_t = self.framework.perturb(images, level, noise)
-        return self.network.block_features(*self.framework.network_input(x_t, level))
+        return self.noised_features(self.encode(images), number, noise, names)
 
-    def sample(self, noise: ImageNoise, sampler: object = None) -> Tensor:
+    def noised_features(
+        self,
+        x_0: Tensor,
+        number: int,
+        noise: Tensor | None = None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """:meth:`block_features` of images that :meth:`encode` has seen."""
+        level = self.framework.level(number)
+        noise = torch.randn_like(x_0) if noise is None else noise
+        x_t = self.framework.perturb(x_0, level, noise)
+        return self.network.block_features(*self.framework.network_input(x_t, level), names=names)
+
+    def sample(self, noise: ImageNoise, sampler: Any = None) -> Tensor:
         """Generate images; the model is to be in evaluation mode.
 
         Args:
@@ -139,57 +188,46 @@ class DDAE(BaseModel):
             (B, 3, H, W), about [-1, 1].
 
         Raises:
-            UserError: The sampler does not fit the framework.
+            UserError: The sampler does not fit the model.
         """
-        return self.framework.sample(self.predict, self.like(len(noise.generators)), noise, sampler)
+        sampler = self.usual_sampler() if sampler is None else sampler
+        self.check_sampler(sampler)
+        like = self.like(len(noise.generators))
+        return self.decode(self.framework.sample(self.predict, like, noise, sampler))
+
+    @torch.no_grad()
+    def sampling_steps(self, noise: ImageNoise, sampler: Any) -> Iterator[Denoised]:
+        """As :meth:`sample`: what each step ends with, which :meth:`decode` makes images of."""
+        self.check_sampler(sampler)
+        yield from sampler(self.framework, self.denoise, self.like(len(noise.generators)), noise)
+
+    def usual_sampler(self) -> Any:
+        """The framework's usual sampler; latents are not clipped to the range of pixels."""
+        return replace(self.framework.usual_sampler(), clip=self.autoencoder is None)
+
+    def check_sampler(self, sampler: Any) -> None:
+        """Refuse a sampler of another framework, and one that would cut latents off.
+
+        Raises:
+            UserError: Names the setting and the remedy.
+        """
+        self.framework.check_sampler(sampler)
+        if sampler.clip and self.autoencoder is not None:
+            raise UserError('clip=True: latents are no pixels in [-1, 1]; set clip=False')
 
     def like(self, count: int) -> Tensor:
-        """Zeros of the shape and device of ``count`` generated images."""
+        """Zeros of the shape and device of what is generated for ``count`` images.
+
+        Raises:
+            UserError: The autoencoder has no latents for images of this size.
+        """
+        stride = 1 if self.autoencoder is None else self.autoencoder.stride
+        side, rest = divmod(self.img_size, stride)
+        if rest:
+            raise UserError(f'img_size={self.img_size}: set a multiple of {stride} pixels')
         device = next(self.network.parameters()).device
-        return torch.zeros(count, 3, self.img_size, self.img_size, device=device)
+        return torch.zeros(count, self.network.in_channels, side, side, device=device)
 
     def to_unit_range(self, images: Tensor) -> Tensor:
         """Undo the data preprocessor's normalisation: [-1, 1] to [0, 1], not clamped."""
         return (images + 1) / 2
-
-
-def check_framework(framework: object) -> None:
-    """Refuse what is no diffusion framework.
-
-    Raises:
-        ValueError: Names the key and the remedy.
-    """
-    if not isinstance(framework, Framework):
-        raise ValueError(
-            f"framework.type='{type(framework).__name__}': set it to 'mmaddp.DDPM' or 'mmaddp.EDM'"
-        )
-
-
-def check_options(network: dict, augmentation: NonLeakingAugmentation | None) -> None:
-    """Refuse a network that is cut, or that is told of more or fewer moves than there are.
-
-    Raises:
-        ValueError: Names the key and the remedy.
-    """
-    if network.get('out_blocks') is not None:
-        raise ValueError('network.out_blocks: a truncated network does not denoise; leave it out')
-    dims = network.get('augment_dim', 0)
-    if augmentation is None and dims:
-        raise ValueError(
-            f'network.augment_dim={dims} without augmentation: set augment=0.12, or augment_dim=0'
-        )
-    if augmentation is not None and dims != augmentation.label_dims:
-        raise ValueError(
-            f'network.augment_dim={dims}: the augmentation has {augmentation.label_dims} labels; '
-            f'set network.augment_dim={augmentation.label_dims}, or augment=None'
-        )
-
-
-def check_network(network: nn.Module) -> None:
-    """Refuse a network that is no denoiser.
-
-    Raises:
-        ValueError: Names the key and the remedy.
-    """
-    if not hasattr(network, 'predict'):
-        raise ValueError(f"network.type='{type(network).__name__}': set it to 'mmaddp.DDAEUNet'")

@@ -1,0 +1,207 @@
+"""UNets of the library ``diffusers``, such as google/ddpm-cifar10-32, as this package's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmaddp.checkpoints import convert_checkpoint, read_checkpoint
+from mmaddp.checkpoints.diffusers_folder import network_folder, read_config
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
+
+from .unet_encoder import UNetEncoder, UpBlock
+
+# What a config must say, or leave out, for the pass here to be the library's.
+SETTINGS = dict(
+    _class_name='UNet2DModel',
+    center_input_sample=False,
+    time_embedding_type='positional',
+    mid_block_type='UNetMidBlock2D',
+    class_embed_type=None,
+    num_class_embeds=None,
+    downsample_type='conv',
+    upsample_type='conv',
+)
+BLOCKS = ('DownBlock2D', 'AttnDownBlock2D', 'UpBlock2D', 'AttnUpBlock2D')
+
+
+@MODELS.register_module()
+class DiffusersUNet(UNetEncoder):
+    """A UNet2DModel of a local folder, whole or truncated to an encoder.
+
+    The library builds the network, whose norms, paddings and embedding of the time are not those of
+    :class:`DDAEUNet`; the blocks on the way up are named 'out_1', 'out_2' and so on in the same
+    way. It needs ``DDPM(time_input='index')``.
+
+    Args:
+        folder: That of the network or of a whole pipeline. Of it the config is read when the
+            network is built, and the weights by ``init_weights``, as data alone.
+        out_blocks: Names of the blocks whose maps a backbone gives, in the order of the maps.
+        time: A backbone's time input, a timestep from 0 on.
+        frozen: Train nothing, and leave the dropout out.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the weights of another folder
+            or of a checkpoint of ours.
+
+    Attributes:
+        in_channels: Channels of the image.
+        counts_timesteps: The time input is no share of T.
+
+    Raises:
+        UserError: The library is not installed, or the folder holds no such network.
+        ValueError: A block that does not exist, or one of ``out_blocks`` and ``time`` without the
+            other.
+    """
+
+    counts_timesteps = True
+
+    def __init__(
+        self,
+        folder: str,
+        out_blocks: Sequence[str] | None = None,
+        time: int | None = None,
+        frozen: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.folder = Path(folder)
+        self.unet = build_unet(self.folder)
+        self.in_channels = self.unet.config.in_channels
+        self.stride = 2 ** (len(self.unet.up_blocks) - 1)
+        self.up_blocks = name_blocks(self.unet)
+        if (out_blocks is None) != (time is None):
+            raise ValueError('out_blocks and time go together: a backbone needs both')
+        self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
+        if out_blocks is not None:
+            self.truncate(self.last_of(out_blocks))
+        if frozen:
+            self.requires_grad_(False)
+
+    def truncate(self, name: str) -> None:
+        """Drop all that is behind a block.
+
+        Raises:
+            ValueError: There is no such block; the message lists those that there are.
+        """
+        last = self.up_blocks[self.last_of([name])].index
+        self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
+        left = len(self.up_blocks)
+        for number, block in enumerate(self.unet.up_blocks):
+            count = min(left, len(block.resnets))
+            left -= count
+            del block.resnets[count:]
+            if hasattr(block, 'attentions'):
+                del block.attentions[count:]
+            if left == 0:
+                block.upsamplers = None
+                del self.unet.up_blocks[number + 1 :]
+                break
+        self.unet.conv_norm_out = self.unet.conv_out = None
+
+    def up_features(
+        self, x: Tensor, time: Tensor, augment: Tensor | None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Names and maps of the blocks on the way up; see the base class."""
+        if augment is not None:
+            raise ValueError('the network has no augmentation embedding: set augment=None')
+        unet, names = self.unet, iter(self.up_blocks)
+        embedding = unet.time_embedding(unet.time_proj(time).to(unet.dtype))
+        skips = [unet.conv_in(self.pad(x))]
+        for block in unet.down_blocks:
+            skips += block(skips[-1], embedding)[1]
+        x = unet.mid_block(skips[-1], embedding)
+        for block in unet.up_blocks:
+            attentions = getattr(block, 'attentions', [nn.Identity()] * len(block.resnets))
+            for resnet, attention in zip(block.resnets, attentions):
+                x = attention(resnet(torch.cat([x, skips.pop()], dim=1), embedding))
+                yield next(names), x
+            for upsampler in block.upsamplers or ():
+                x = upsampler(x)
+
+    def project(self, features: Tensor) -> Tensor:
+        """See the base class."""
+        if self.unet.conv_out is None:
+            raise self.truncated()
+        return self.unet.conv_out(self.unet.conv_act(self.unet.conv_norm_out(features)))
+
+    def init_weights(self) -> None:
+        """Take the weights of the folder, or of ``init_cfg``."""
+        if not self.is_init:
+            self.load(self.init_cfg['checkpoint'] if self.init_cfg else self.folder)
+            self._is_init = True
+
+    def load(self, path: str | Path) -> None:
+        """Load a folder or a checkpoint of ours, strictly but for what a truncated network drops.
+
+        Raises:
+            UserError: It cannot be read, or holds another network; nothing is loaded then.
+        """
+        try:
+            state = convert_checkpoint(read_checkpoint(path))
+        except UserError as error:
+            raise UserError(f'{path}: {str(error).replace(f"{path}: ", "")}') from None
+        wanted = self.state_dict()
+        unlike = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
+        if unlike:
+            raise UserError(
+                f'{path}: lacks {unlike[0]} in the size of {self.folder}, and {len(unlike) - 1} '
+                'more: it is of another network'
+            )
+        self.load_state_dict({name: state[name] for name in wanted})
+
+
+def build_unet(folder: Path) -> nn.Module:
+    """The network of a folder's config, with random weights.
+
+    Raises:
+        UserError: The library is not installed, or the folder holds no such network.
+    """
+    try:
+        from diffusers import UNet2DModel
+    except ImportError:
+        raise UserError(
+            f'{folder}: the library diffusers builds the network and is not installed: run '
+            'pip install diffusers'
+        ) from None
+    found = network_folder(folder)
+    if found is None:
+        raise UserError(
+            f"{folder}: has no config.json: set the folder to one with 'google/ddpm-cifar10-32' or "
+            'another UNet2DModel'
+        )
+    config = read_config(found)
+    check_config(found, config)
+    return UNet2DModel.from_config(config)
+
+
+def check_config(folder: Path, config: dict) -> None:
+    """Refuse networks whose pass is another.
+
+    Raises:
+        UserError: Names the setting.
+    """
+    for name, value in SETTINGS.items():
+        if config.get(name, value) != value:
+            raise UserError(
+                f'{folder}: its config has {name}={config[name]!r}, DiffusersUNet runs networks '
+                f'with {value!r}'
+            )
+    blocks = [*config.get('down_block_types', ()), *config.get('up_block_types', ())]
+    unknown = [block for block in blocks if block not in BLOCKS]
+    if unknown:
+        raise UserError(
+            f'{folder}: its network has {unknown[0]}, DiffusersUNet runs {", ".join(BLOCKS)}'
+        )
+
+
+def name_blocks(unet: nn.Module) -> dict[str, UpBlock]:
+    """The blocks on the way up, counted from the coarsest resolution."""
+    names: dict[str, UpBlock] = {}
+    for number, block in enumerate(unet.up_blocks):
+        stride = 2 ** (len(unet.up_blocks) - 1 - number)
+        for resnet in block.resnets:
+            names[f'out_{len(names) + 1}'] = UpBlock(len(names), resnet.out_channels, stride)
+    return names

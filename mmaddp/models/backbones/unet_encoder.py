@@ -1,0 +1,168 @@
+"""What all UNets have in common whose blocks on the way up give representations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class UpBlock(NamedTuple):
+    """Where an up-sampling block is, and what it gives.
+
+    Attributes:
+        index: Its place among the layers on the way up.
+        channels: Channels of its map.
+        stride: Pixels of the image for one of its map.
+    """
+
+    index: int
+    channels: int
+    stride: int
+
+
+class UNetEncoder(BaseModule, ABC):
+    """A UNet that denoises, or one truncated behind a block on the way up.
+
+    Attributes:
+        up_blocks: Names and :class:`UpBlock` of the blocks on the way up, those that are there.
+        stride: Pixels of the image for one place of the coarsest map.
+        out_blocks: Names of the blocks whose maps a backbone gives; None of a whole network.
+        time: A backbone's time input.
+        reduction: Pixels along the side of one that a backbone sees.
+        frozen: Nothing is trained, and dropout is left out.
+    """
+
+    up_blocks: dict[str, UpBlock]
+    stride: int
+    out_blocks: Sequence[str] | None = None
+    time: float | None = None
+    reduction: int = 1
+    frozen: bool = False
+
+    @abstractmethod
+    def up_features(
+        self, x: Tensor, time: Tensor, augment: Tensor | None
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Names and maps of the blocks on the way up, one after another."""
+
+    @abstractmethod
+    def project(self, features: Tensor) -> Tensor:
+        """The prediction from the last block's map: (B, C, H, W) -> (B, C_in, H, W).
+
+        Raises:
+            ValueError: The network is truncated.
+        """
+
+    def truncated(self) -> ValueError:
+        """Why a truncated network predicts nothing."""
+        return ValueError(
+            f'the network is truncated behind {list(self.up_blocks)[-1]} and predicts nothing: '
+            'leave out_blocks and time out'
+        )
+
+    def last_of(self, names: Sequence[str]) -> str:
+        """The block among ``names`` that is computed last.
+
+        Raises:
+            ValueError: There is none, or one that does not exist.
+        """
+        unknown = [name for name in names if name not in self.up_blocks]
+        if unknown or not names:
+            raise ValueError(
+                f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
+                f'{", ".join(self.up_blocks)}'
+            )
+        return max(names, key=lambda name: self.up_blocks[name].index)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of a backbone's blocks.
+
+        Args:
+            images: (B, C_in, H, W) in the values of the pre-training, which are [-1, 1]; sides
+                that ``stride`` does not divide are padded by zeros at the right and the bottom.
+
+        Returns:
+            One (B, C, ceil(H / s), ceil(W / s)) for each of ``out_blocks``, s the stride of the
+            block times ``reduction``; contiguous.
+
+        Raises:
+            ValueError: The network is no backbone.
+        """
+        if self.out_blocks is None:
+            raise ValueError('a whole network is no backbone: set its out_blocks and time')
+        if self.reduction > 1:
+            images = F.avg_pool2d(images, self.reduction, ceil_mode=True)
+        time = torch.full((len(images),), float(self.time), device=images.device)
+        features = self.block_features(images, time, names=self.out_blocks)
+        return tuple(features[name].contiguous() for name in self.out_blocks)
+
+    def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
+        """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
+
+        Args:
+            x: (B, C_in, H, W), noised, and scaled where the framework does so; any size.
+            time: (B,), t / T in DDPM, ln(sigma) / 4 in EDM.
+            augment: (B, augment_dim), how the images were augmented; None for not at all.
+
+        Returns:
+            (B, C_in, H, W).
+
+        Raises:
+            ValueError: The network is truncated, or has no embedding of augmentations.
+        """
+        last = self.last_of(list(self.up_blocks))
+        return self.project(self.block_features(x, time, augment, [last])[last])
+
+    def predict_with_features(
+        self, x: Tensor, time: Tensor, names: Sequence[str]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What :meth:`predict` and :meth:`block_features` give, from one pass."""
+        last = self.last_of(list(self.up_blocks))
+        features = self.block_features(x, time, names=[*names, last])
+        return self.project(features[last]), {name: features[name] for name in names}
+
+    def block_features(
+        self,
+        x: Tensor,
+        time: Tensor,
+        augment: Tensor | None = None,
+        names: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Maps of blocks on the way up, from one pass that ends behind the last of them.
+
+        Args:
+            x: As :meth:`predict` takes it.
+            time: As :meth:`predict` takes it.
+            augment: As :meth:`predict` takes it.
+            names: The blocks; all of them when None.
+
+        Returns:
+            (B, C, ceil(H / s), ceil(W / s)) under each name, from the coarsest on.
+
+        Raises:
+            ValueError: There is no such block, or no embedding of augmentations.
+        """
+        names = list(self.up_blocks) if names is None else names
+        last, features = self.last_of(names), {}
+        for name, feature in self.up_features(x, time, augment):
+            if name in names:
+                height, width = (-(-side // self.up_blocks[name].stride) for side in x.shape[-2:])
+                features[name] = feature[..., :height, :width]
+            if name == last:
+                break
+        return features
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Add zeros at the right and the bottom until ``stride`` divides the sides."""
+        height, width = (-side % self.stride for side in x.shape[-2:])
+        return F.pad(x, (0, width, 0, height)) if height or width else x
+
+    def train(self, mode: bool = True) -> UNetEncoder:
+        """Set the mode; a frozen network stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
