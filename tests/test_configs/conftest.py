@@ -28,7 +28,13 @@ def config(request, load_config) -> Config:
     return load_config(request.param)
 
 
-@pytest.fixture(scope='session', params=[n for n in NAMES if not n.startswith('pretrain/')])
+def has_backbone(name: str) -> bool:
+    """Whether a config trains one: pre-trainings have parts of their own, probes an encoder."""
+    others = ('pretrain/', '_probe_', '_noise-conditional')
+    return not any(part in name for part in others)
+
+
+@pytest.fixture(scope='session', params=[name for name in NAMES if has_backbone(name)])
 def transfer_config(request, load_config) -> Config:
     """Every config that has a backbone, labels and an evaluation; not to be changed."""
     return load_config(request.param)

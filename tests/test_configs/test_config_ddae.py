@@ -69,9 +69,10 @@ def test_training_is_the_authors(name, load_config):
     assert wrapper.optimizer == dict(type='Adam', lr=1e-4 * recipe['processes'])
     assert (wrapper.type, wrapper.clip_grad) == ('AmpOptimWrapper', dict(max_norm=1.0))
     assert cfg.train_cfg.max_epochs == recipe['epochs']
-    (ema,) = cfg.custom_hooks
+    ema, drawing = cfg.custom_hooks
     assert (ema.type, ema.ema_type) == ('EMAHook', 'mmaddp.RisingEMA')
     assert 1 - ema.momentum == pytest.approx(recipe['decay'])
+    assert drawing.type == 'mmaddp.DenoisingVisualizationHook'
     flip = cfg.train_dataloader.dataset.pipeline[1]
     assert (flip.type, flip.prob, len(cfg.train_dataloader.dataset.pipeline)) == (
         'RandomFlip',

@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 from darl_figures import FIGURES
+from ddae_figures import FIGURES as DDAE_FIGURES
 from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 FOLDERS = sorted({str(path.parent.relative_to(CONFIGS)) for path in CONFIGS.glob('[!_]*/*/*.py')})
 
-# Typed from the papers: ADDP's tables 2 to 8; the two Cascade rows from ViTDet's model zoo; DARL's.
+# Typed from the papers: ADDP's tables 2 to 8; the two Cascade rows from ViTDet's model zoo; DARL's
+# and DDAE's.
 PAPER = {
     **FIGURES,
+    **DDAE_FIGURES,
     'mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco': [51.7, 45.8],
     'mask-rcnn_addp-vit-l_sfp_16xb4-lsj-100e_coco': [54.6, 48.2],
     'mask-rcnn_mae-vit-b_sfp_16xb4-lsj-100e_coco': [51.6, 45.9],

@@ -20,7 +20,17 @@ VITDET_PARAMETERS = {
     ('cascade-mask-rcnn', 'l'): 366,
 }
 # Folders whose every table of figures has a column of parameters.
-README_TABLES = ['cls/addp', 'det/addp', 'det/darl', 'det/mae', 'seg/addp', 'seg/darl', 'seg/mae']
+README_TABLES = [
+    'cls/addp',
+    'det/addp',
+    'det/darl',
+    'det/ddae',
+    'det/mae',
+    'seg/addp',
+    'seg/darl',
+    'seg/ddae',
+    'seg/mae',
+]
 
 
 def build(cfg: Config) -> nn.Module:
@@ -74,6 +84,9 @@ def test_model_builds_with_the_expected_parameters(transfer_config):
     if backbone.type == 'ResNet':
         # torchvision's count for ResNet-50 with its classifier.
         assert count(model) == 25_557_032
+    elif backbone.type in ('mmaddp.DDAEUNet', 'mmaddp.DDAEDiT'):
+        # What DDAE's sizes are is test_config_ddae_transfer.py's.
+        assert count(model.backbone)
     else:
         assert count(model.backbone) == encoder_parameters(backbone)
 

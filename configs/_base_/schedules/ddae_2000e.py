@@ -2,7 +2,7 @@
 # epochs of warm-up that each keep their rate, and a moving average of the weights, which is what
 # is saved for use. All checkpoints are kept: figures 3 and 4 look at the way there, at 150 epochs
 # first.
-_base_ = '../runtimes/pretrain.py'
+_base_ = '../runtimes/ddae.py'
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',
@@ -13,5 +13,8 @@ optim_wrapper = dict(
 param_scheduler = [dict(type='LinearLR', start_factor=1 / 13, by_epoch=True, begin=0, end=13)]
 train_cfg = dict(by_epoch=True, max_epochs=2000)
 default_hooks = dict(checkpoint=dict(interval=50, max_keep_ckpts=-1))
-custom_hooks = [dict(type='EMAHook', ema_type='mmaddp.RisingEMA', momentum=1e-4)]
+custom_hooks = [
+    dict(type='EMAHook', ema_type='mmaddp.RisingEMA', momentum=1e-4),
+    *_base_.custom_hooks,
+]
 auto_scale_lr = dict(base_batch_size=512)

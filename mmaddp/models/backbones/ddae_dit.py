@@ -20,6 +20,7 @@ from ..layers import (
     sincos_pos_embed,
     unpatchify,
 )
+from .block_checks import check_backbone, check_blocks
 from .plain_vit import PlainViT, resolve_arch
 
 ARCHITECTURES = {
@@ -97,7 +98,8 @@ class DDAEDiT(PlainViT):
         given = dict(embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads)
         arch = resolve_arch(arch, ARCHITECTURES)
         arch |= {name: size for name, size in given.items() if size is not None}
-        check_inputs(input_size, patch_size, out_blocks, time)
+        check_backbone(out_blocks, time)
+        check_inputs(input_size, patch_size, time)
         self.block_names = [f'layer-{i}' for i in range(arch['num_layers'])]
         super().__init__(
             arch,
@@ -134,12 +136,7 @@ class DDAEDiT(PlainViT):
         Raises:
             ValueError: There are none, or one does not exist; the message lists those that do.
         """
-        unknown = [name for name in names if name not in self.block_names]
-        if unknown or not names:
-            raise ValueError(
-                f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
-                f'{", ".join(self.block_names)}'
-            )
+        check_blocks(names, self.block_names)
         return [self.block_names.index(name) for name in names]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -287,9 +284,7 @@ class DDAEDiT(PlainViT):
         return [*self.embedding_modules(), *self.blocks, *head] if self.frozen_stages >= 0 else []
 
 
-def check_inputs(
-    input_size: int, patch_size: int, out_blocks: Sequence[str] | None, time: int | None
-) -> None:
+def check_inputs(input_size: int, patch_size: int, time: int | None) -> None:
     """Refuse patches that do not fill the latents, and a timestep that does not exist.
 
     Raises:
@@ -299,7 +294,5 @@ def check_inputs(
         raise ValueError(
             f'patch_size {patch_size} does not divide input_size {input_size}: set one that does'
         )
-    if (out_blocks is None) != (time is None):
-        raise ValueError('out_blocks and time go together: a backbone needs both')
     if time is not None and not 0 <= time < NUM_TIMESTEPS:
         raise ValueError(f'time {time} is not in 0..{NUM_TIMESTEPS - 1}, the timesteps of DiT')

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
 
+from .block_checks import check_backbone
 from .denoising_unet import DenoisingUNet
 from .pretrained_unet import load_pretrained_unet
 
@@ -95,8 +96,7 @@ class DDAEUNet(DenoisingUNet):
             init_cfg,
             attention_window,
         )
-        if (out_blocks is None) != (time is None):
-            raise ValueError('out_blocks and time go together: a backbone needs both')
+        check_backbone(out_blocks, time)
         self.out_blocks, self.time, self.reduction = out_blocks, time, reduction
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))

@@ -13,6 +13,7 @@ from mmaddp.checkpoints.diffusers_folder import network_folder, read_config
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
+from .block_checks import check_backbone
 from .unet_encoder import UNetEncoder, UpBlock
 
 # What a config must say, or leave out, for the pass here to be the library's.
@@ -72,8 +73,7 @@ class DiffusersUNet(UNetEncoder):
         self.in_channels = self.unet.config.in_channels
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
-        if (out_blocks is None) != (time is None):
-            raise ValueError('out_blocks and time go together: a backbone needs both')
+        check_backbone(out_blocks, time)
         self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))

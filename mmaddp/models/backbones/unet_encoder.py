@@ -11,6 +11,8 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
 
+from .block_checks import check_blocks
+
 
 class UpBlock(NamedTuple):
     """Where an up-sampling block is, and what it gives.
@@ -72,12 +74,7 @@ class UNetEncoder(BaseModule, ABC):
         Raises:
             ValueError: There is none, or one that does not exist.
         """
-        unknown = [name for name in names if name not in self.up_blocks]
-        if unknown or not names:
-            raise ValueError(
-                f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
-                f'{", ".join(self.up_blocks)}'
-            )
+        check_blocks(names, self.up_blocks)
         return max(names, key=lambda name: self.up_blocks[name].index)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

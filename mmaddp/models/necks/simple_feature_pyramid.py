@@ -15,25 +15,27 @@ from ..layers import LN2d
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """Pyramid of strides 4, 8, 16, 32 and 64 from maps of stride 16 (Li et al., 2022).
+    """Pyramid of strides 4, 8, 16, 32 and 64, by default from maps of stride 16 (ViTDet).
 
     ViTDet takes the last map alone, which suits encoders with a bottleneck behind them. DARL's
     have none and hold their best features in the middle (its section 4.3, appendix B.1): a level
-    may take the map of another depth. Each level resizes its map by transposed convolutions or
-    max pooling, and projects it by a 1 x 1 and a 3 x 3 convolution, each followed by a LayerNorm.
+    may take the map of another depth. So it may where the maps have several strides, as those of a
+    UNet, whose way up is a top-down path already. Each level resizes its map by transposed
+    convolutions or max pooling, and projects it by a 1 x 1 and a 3 x 3 convolution, each followed
+    by a LayerNorm.
     Levels beyond the scale factors subsample the one before.
 
     Args:
         in_channels: Channels of the encoder's map.
         out_channels: Channels of every level.
         num_outs: Number of levels, at least as many as scale factors.
-        scale_factors: Size of each level over the map's, of 4, 2, 1 and 0.5.
+        scale_factors: Size of each level over that of its map, of 4, 2, 1, 0.5, 0.25 and 0.125.
         in_indices: For each scale factor the encoder's map that it resizes, counted in the order
             in which the encoder gives them; None is the last map for all.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: A scale factor that is none of the four, fewer levels than scale factors, or
+        ValueError: A scale factor that is none of these, fewer levels than scale factors, or
             another number of ``in_indices``.
     """
 
@@ -74,7 +76,7 @@ class PyramidLevel(nn.Module):
     Args:
         in_channels: Channels of the encoder's map.
         out_channels: Channels of the level.
-        scale: 4, 2, 1 or 0.5.
+        scale: 4, 2, 1, 0.5, 0.25 or 0.125.
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: float) -> None:
@@ -104,7 +106,7 @@ def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
     """The layers that resize a map by ``scale``, and the channels that they give.
 
     Raises:
-        ValueError: ``scale`` is none of 4, 2, 1 and 0.5.
+        ValueError: ``scale`` is none of 4, 2, 1, 0.5, 0.25 and 0.125.
     """
     if scale == 4:
         half, quarter = channels // 2, channels // 4
@@ -116,6 +118,6 @@ def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
         return nn.Sequential(upsample), channels // 2
     if scale == 1:
         return nn.Identity(), channels
-    if scale == 0.5:
-        return nn.MaxPool2d(kernel_size=2, stride=2), channels
-    raise ValueError(f'scale factor {scale} is none of 4, 2, 1 and 0.5')
+    if scale in (0.5, 0.25, 0.125):
+        return nn.MaxPool2d(int(1 / scale)), channels
+    raise ValueError(f'scale factor {scale} is none of 4, 2, 1, 0.5, 0.25 and 0.125')

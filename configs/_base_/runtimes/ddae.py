@@ -1,0 +1,5 @@
+# DDAE's pre-training as it is watched: what it makes of noised images and what it generates, in
+# work_dir/visualizations.
+_base_ = './pretrain.py'
+
+custom_hooks = [dict(type='mmaddp.DenoisingVisualizationHook', interval=1000)]

@@ -1,0 +1,25 @@
+# Block and timestep are those of the authors' script for linear probing.
+_base_ = [
+    '../../_base_/models/ddae-dit-xl_avg-pool.py',
+    '../../_base_/datasets/tiny-imagenet_64_256.py',
+    '../../_base_/schedules/ddae-finetune_100e.py',
+]
+
+# What tools/probe.py found, if named: its block and time in place of those of the config.
+best_cell = '{{$BEST_CELL:none}}'
+
+model = dict(
+    data_preprocessor=dict(num_classes=200),
+    backbone=dict(
+        time=81,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='{{$ENCODER:checkpoints/DiT-XL-2-256x256.pt}}',
+        ),
+    ),
+    head=dict(num_classes=200),
+)
+
+train_dataloader = dict(batch_size=32)
+val_dataloader = dict(batch_size=32)
+test_dataloader = val_dataloader

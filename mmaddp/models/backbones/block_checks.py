@@ -1,0 +1,30 @@
+"""What networks refuse that can be truncated behind a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def check_blocks(names: Sequence[str], existing: Iterable[str]) -> None:
+    """Refuse blocks that a network does not have, and none at all.
+
+    Raises:
+        ValueError: Lists the blocks that exist.
+    """
+    existing = list(existing)
+    unknown = [name for name in names if name not in existing]
+    if unknown or not names:
+        raise ValueError(
+            f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
+            f'{", ".join(existing)}'
+        )
+
+
+def check_backbone(out_blocks: Sequence[str] | None, time: float | None) -> None:
+    """Refuse a backbone that has one of its two options alone.
+
+    Raises:
+        ValueError: Names both.
+    """
+    if (out_blocks is None) != (time is None):
+        raise ValueError('out_blocks and time go together: a backbone needs both')
