@@ -1,0 +1,68 @@
+"""Select layers without labels: DDAE's figure 3, alignment and uniformity over checkpoints.
+
+    python tools/analysis_tools/alignment_uniformity.py CONFIG work_dirs/ddae/iter_*.pth --level 11
+
+Goes on if killed: a checkpoint that the JSON file has is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmaddp  # noqa: F401
+from mmaddp.apis.layer_selection import Selection, select_layers
+from mmaddp.apis.layer_selection_results import PLOT_FILE, TABLE_FILE, SelectionResults
+from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.utils import UserError, run_tool
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    add_config_arguments(parser)
+    parser.add_argument('checkpoints', nargs='+', help='checkpoints of its training')
+    parser.add_argument(
+        '--level', type=int, required=True, help='noise level, 1 .. T of DDPM, 1 .. 18 of EDM'
+    )
+    parser.add_argument('--layers', nargs='+', metavar='NAME', help='which layers (all)')
+    parser.add_argument('--num-images', type=int, help='a random part of the images (all)')
+    parser.add_argument('--seed', type=int, default=0, help='of the noise and of the part')
+    parser.add_argument('--batch-size', type=int, default=128, help='images seen at once')
+    parser.add_argument('--num-workers', type=int, default=2, help='processes that load images')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1 … (the GPU where there is one)')
+    parser.add_argument('--work-dir', help='results (work_dirs/CONFIG/alignment_level-N)')
+    args = parser.parse_args(arguments)
+    if args.batch_size < 1 or args.num_workers < 0:
+        raise UserError('--batch-size must be 1 or more and --num-workers 0 or more')
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is missing, and say which layer is best."""
+    args = parse_arguments(arguments)
+    config = load_config(args.config, args.cfg_options)
+    folder = args.work_dir or f'work_dirs/{Path(args.config).stem}/alignment_level-{args.level}'
+    selection = Selection(args.level, args.layers, args.num_images, args.seed)
+    digest = hashlib.sha256(config.pretty_text.encode()).hexdigest()
+    settings = {'config': Path(args.config).name, 'sha256': digest, **selection.settings()}
+    results = SelectionResults(folder, settings)
+    select_layers(
+        config,
+        args.checkpoints,
+        selection,
+        results,
+        args.batch_size,
+        args.num_workers,
+        args.device,
+    )
+    results.write_report()
+    best = results.best()
+    print(f'least sum: {best.layer}, {best.alignment:.4g} and {best.uniformity:.4g}')
+    print(f'{results.folder / TABLE_FILE}\n{results.folder / PLOT_FILE}')
+
+
+if __name__ == '__main__':
+    run_tool(main)
