@@ -3,6 +3,7 @@
 from .checkpoint_hook import CheckpointHook
 from .corrupt_images_hook import CorruptImagesHook
 from .data_check_hook import DataCheckHook
+from .denoising_visualization_hook import DenoisingVisualizationHook
 from .finite_loss_hook import FiniteLossHook
 from .iteration_seed_hook import IterationSeedHook
 from .loss_by_mask_ratio_hook import LossByMaskRatioHook
@@ -13,6 +14,7 @@ __all__ = [
     'CheckpointHook',
     'CorruptImagesHook',
     'DataCheckHook',
+    'DenoisingVisualizationHook',
     'FiniteLossHook',
     'IterationSeedHook',
     'LossByMaskRatioHook',

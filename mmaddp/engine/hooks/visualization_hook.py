@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from PIL import Image
 from torch import Tensor, nn
@@ -27,8 +27,10 @@ FOLDER = 'visualizations'
 class VisualizationHook(Hook, ABC):
     """Draw grids of pictures at an interval, into ``work_dir/visualizations`` and the visualizer.
 
-    The training goes on as if nothing had been drawn: no generator moves. The parts of a sharded
-    model cannot be run one by one, so that nothing is drawn of it.
+    The training goes on as if nothing had been drawn: no generator moves, no weight is exchanged.
+    Where the run averages its weights, by MMEngine's ``EMAHook``, it is the average that is drawn,
+    as it is what is saved for use. The parts of a sharded model cannot be run one by one, so that
+    nothing is drawn of it.
 
     Args:
         interval: Iterations between two drawings; the last iteration is drawn too.
@@ -70,7 +72,7 @@ class VisualizationHook(Hook, ABC):
     @master_only
     def draw(self, runner: Any) -> None:
         """Draw all grids."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_for_use(runner)
         with keep_random_state(), evaluating(model), torch.no_grad():
             inputs = self._inputs(model, runner.train_dataloader.dataset)
             for name, images, columns in self.pictures(model, inputs):
@@ -91,3 +93,11 @@ class VisualizationHook(Hook, ABC):
         with atomic_write(Path(runner.work_dir) / FOLDER / f'{name}_{step:08d}.png') as temporary:
             Image.fromarray(picture).save(temporary, format='PNG')
         runner.visualizer.add_image(name, picture, step)
+
+
+def model_for_use(runner: Any) -> nn.Module:
+    """The bare model, or the copy of it that has the averaged weights where the run keeps one."""
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            return hook.ema_model.module
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
