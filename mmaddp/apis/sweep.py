@@ -133,7 +133,7 @@ def run_stage(config: Config, keep_checkpoints: bool = True) -> dict[str, float]
         The metrics of the last validation.
     """
     # Runs of one second share MMEngine's logger and message hub unless their names differ.
-    config.experiment_name = '_'.join(Path(config.work_dir).parts[-2:])
+    config.experiment_name = '_'.join(Path(config.work_dir).parts[-5:])
     runner = train(config, 'auto')
     scalars = {key: log.current() for key, log in runner.message_hub.log_scalars.items()}
     if not keep_checkpoints:

@@ -1,0 +1,220 @@
+"""Comparisons: what is run, what the page says, and what is refused; trainings are stand-ins."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+from tiny_comparison import write_comparison, write_spec
+from tiny_ddae import ddae, tiny_ddae
+
+from mmaddp.apis import comparison
+from mmaddp.apis.comparison_report import draw
+from mmaddp.apis.comparison_spec import read_comparison
+from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
+from mmaddp.utils import UserError
+
+# By config and seed: what a training of it would measure.
+SCORES = {('ddae', 0): 61.0, ('ddae', 1): 65.0, ('scratch', 0): 52.5, ('scratch', 1): 50.5}
+CELL = dict(
+    method='DDAE',
+    layer='out_2',
+    level=11,
+    time=0.011,
+    channels=32,
+    accuracy=40.0,
+    out_index=1,
+)
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    return write_comparison(tmp_path_factory.mktemp('comparison')).parent
+
+
+@pytest.fixture
+def spec(files, tmp_path):
+    """The file that says what is compared, and beside it an encoder of its own."""
+    shutil.copy(files / 'encoder.pth', tmp_path)
+    text = (files / 'compare.py').read_text()
+    text = text.replace(str(files / 'encoder.pth'), str(tmp_path / 'encoder.pth'))
+    (tmp_path / 'compare.py').write_text(text)
+    return tmp_path / 'compare.py'
+
+
+@pytest.fixture(autouse=True)
+def plots(monkeypatch):
+    """Drawing, and collecting what no training has left, take longer than all the rest."""
+    drawn = []
+    monkeypatch.setattr('mmaddp.apis.sweep.gc.collect', int)
+    monkeypatch.setattr(comparison, 'write_plot', lambda *given: drawn.append(given))
+    return drawn
+
+
+class Trainer:
+    """Notes what it is given to train, and gives the scores."""
+
+    def __init__(self, fails_at=None, diverges_at=None):
+        self.configs, self.fails_at, self.diverges_at = [], fails_at, diverges_at
+
+    def __call__(self, config):
+        task, method, seed = config.work_dir.split('/')[-5:-2]
+        self.configs.append((task, method, config))
+        if len(self.configs) == self.fails_at:
+            raise KeyboardInterrupt
+        if len(self.configs) == self.diverges_at:
+            raise UserError('the loss is nan') from NotFiniteError()
+        if task == 'probe':
+            with open(f'{config.work_dir}/best_cell.json', 'w') as file:
+                json.dump(CELL, file)
+            return {'accuracy/best': CELL['accuracy']}
+        return {'accuracy/top1': SCORES[method, int(seed[-1])]}
+
+
+def run(spec, trainer, **chosen):
+    read = read_comparison(spec)
+    comparison.compare(read, spec.parent / 'out', read.choose(**chosen), trainer)
+    return (spec.parent / 'out/comparison.md').read_text()
+
+
+def rows(page, heading):
+    """The cells of a table's lines by the method in the first of them."""
+    lines = page.split(f'# {heading}\n')[1].split('\n#')[0].splitlines()
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines if '|' in line]
+    return {line[0]: line[1:] for line in cells[2:]}
+
+
+def change(spec, key, value):
+    config = Config.fromfile(spec)
+    config.merge_from_dict({key: value})
+    write_spec(config.to_dict(), spec)
+
+
+def test_the_page(spec, plots):
+    page = run(spec, Trainer())
+    assert len(plots) == 1
+    assert rows(page, 'Two encoders') == {
+        'DDAE': ['40.00 ± 0.00', '63.00 ± 2.83'],
+        'From scratch': ['-', '51.50 ± 1.41'],
+    }
+    # 20 iterations of 4 images; the network is cut behind the block that probed best.
+    size, *told = rows(page, 'Fine-tuning')['DDAE']
+    assert told == ['80', '1 epochs of 4 images', '63.00 ± 2.83', '61.00, 65.00']
+    whole = sum(p.numel() for p in tiny_ddae(ddae()).network.parameters())
+    assert rows(page, 'Linear probe')['DDAE'][0] == f'{whole / 1e6:.2f}'
+    assert float(size) < whole / 1e6
+    assert rows(page, 'Fine-tuning')['From scratch'][1] == '-'
+    numbers = json.loads((spec.parent / 'out/comparison.json').read_text())
+    summary = numbers['tasks']['cls'][0]['summary']['top-1']
+    assert summary == {'mean': 63.0, 'spread': pytest.approx(8**0.5)}
+
+
+def test_encoders_start_where_the_file_says(spec):
+    trainer = Trainer()
+    run(spec, trainer, seeds=[1])
+    probe, tuned, scratch = (config for _, _, config in trainer.configs)
+    encoder = str(spec.parent / 'encoder.pth')
+    assert probe.model.checkpoint == encoder
+    assert tuned.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=encoder)
+    assert tuned.model.backbone.out_blocks == ['out_2']
+    assert scratch.model.backbone.init_cfg is None
+    assert scratch.model.backbone.out_blocks == ['out_4']
+    assert {config.randomness.seed for _, _, config in trainer.configs} == {1}
+    assert tuned.train_cfg.max_epochs == 1
+
+
+def test_what_has_ended_is_not_run_again(spec):
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, Trainer(fails_at=3))
+    again = Trainer()
+    page = run(spec, again)
+    # Of six trainings two had ended.
+    assert len(again.configs) == 4
+    assert rows(page, 'Fine-tuning')['From scratch'][-1] == '52.50, 50.50'
+    last = Trainer()
+    run(spec, last)
+    assert not last.configs
+
+
+def test_parts_of_a_comparison(spec):
+    trainer = Trainer()
+    page = run(spec, trainer, tasks=['cls'], methods=['scratch'], seeds=[0])
+    assert [(task, method) for task, method, _ in trainer.configs] == [('cls', 'scratch')]
+    assert rows(page, 'Two encoders') == {
+        'DDAE': ['-', '-'],
+        'From scratch': ['-', '52.50'],
+    }
+
+
+def test_another_seed_or_method_may_come_later(spec):
+    run(spec, Trainer())
+    change(spec, 'seeds', [0, 1, 2])
+    trainer = Trainer()
+    SCORES['scratch', 2] = 53.0
+    page = run(spec, trainer, methods=['scratch'])
+    assert len(trainer.configs) == 1
+    assert rows(page, 'Fine-tuning')['From scratch'][-1] == '52.50, 50.50, 53.00'
+
+
+def test_a_training_that_diverges_is_told(spec):
+    page = run(spec, Trainer(diverges_at=2), methods=['ddae'])
+    assert rows(page, 'Fine-tuning')['DDAE'][-1] == '65.00, seed 0 diverged'
+
+
+def test_other_encoders_are_not_mixed(spec):
+    run(spec, Trainer(), methods=['ddae'], tasks=['probe'], seeds=[0])
+    state = tiny_ddae(ddae(), seed=21).state_dict()
+    torch.save({'meta': {'iter': 20}, 'state_dict': state}, spec.parent / 'encoder.pth')
+    # A process of its own would hash the file anew.
+    comparison.digest.cache_clear()
+    with pytest.raises(UserError, match='whose encoder differ'):
+        run(spec, Trainer(), methods=['ddae'], tasks=['probe'], seeds=[0])
+
+
+@pytest.mark.parametrize(
+    ('chosen', 'message'),
+    [
+        (dict(methods=['mae']), "--methods='mae' is none of 'ddae', 'scratch'"),
+        (dict(tasks=['depth']), "--tasks='depth' is none of 'probe', 'cls'"),
+        (dict(seeds=[7]), '--seeds=7 is none of 0, 1'),
+        (dict(tasks=['cls']), 'best cell of ddae is asked for, .* --tasks probe --methods ddae'),
+    ],
+)
+def test_what_is_not_there_is_one_line(spec, chosen, message):
+    with pytest.raises(UserError, match=message):
+        run(spec, Trainer(), **chosen)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('methods.ddae.cls.checkpint', 'x', "methods.ddae.cls: key='checkpint' is none of"),
+        ('methods.ddae.depth', {}, "methods.ddae: task='depth' is none of 'probe', 'cls'"),
+        ('methods.ddae.cls', 'x.py', "must be a dict, not 'x.py'"),
+        ('methods.ddae.probe', {'_delete_': True}, "methods.ddae.probe: needs the key 'config'"),
+        ('seeds', [], 'it has no seeds'),
+        ('methods.ddae.cls.best_cell', 'mae', "best_cell='mae' is none of None, 'ddae'"),
+    ],
+)
+def test_a_wrong_file_is_one_line(spec, key, value, message):
+    change(spec, key, value)
+    with pytest.raises(UserError, match=message):
+        read_comparison(spec)
+
+
+def test_a_missing_encoder_names_the_command(files, spec):
+    (spec.parent / 'encoder.pth').unlink()
+    command = rf'python tools/train.py {files}/pretrain.py --work-dir {spec.parent}$'
+    trainer = Trainer()
+    with pytest.raises(UserError, match=command):
+        run(spec, trainer)
+    assert not trainer.configs
+
+
+def test_the_plot_has_a_bar_for_each_mean(spec):
+    run(spec, Trainer(), seeds=[0])
+    numbers = json.loads((spec.parent / 'out/comparison.json').read_text())['tasks']
+    probe, tuning = draw(read_comparison(spec), numbers).axes
+    assert [patch.get_height() for patch in probe.patches] == [40.0]
+    assert [patch.get_height() for patch in tuning.patches] == [61.0, 52.5]

@@ -1,0 +1,76 @@
+"""The files of configs/compare: their configs exist and fit, sizes and budgets are equal."""
+
+import pytest
+import torch
+
+from mmaddp.apis.comparison import encoder_parameters, is_probe, source_of
+from mmaddp.apis.comparison_report import budget
+from mmaddp.apis.comparison_spec import read_comparison
+from mmaddp.engine.setup import load_config
+from mmaddp.registry import MODELS
+
+FILES = ('small', 'imagenet_coco_ade20k')
+
+
+def configs_of(comparison, task):
+    """The configs of a task with their options, by method."""
+    methods = comparison.methods
+    sources = {name: source_of(comparison, task, name) for name in methods}
+    return {name: load_config(*sources[name]) for name in methods if task in methods[name].entries}
+
+
+@pytest.fixture(params=FILES)
+def comparison(request, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    return read_comparison(f'configs/compare/{request.param}.py')
+
+
+def test_every_method_is_in_every_task(comparison, repository):
+    for method in comparison.methods.values():
+        assert list(method.entries) == list(comparison.tasks)
+        for entry in method.entries.values():
+            assert entry.pretrain is None or (repository / entry.pretrain).is_file()
+
+
+@pytest.mark.parametrize('task', ['probe', 'cls', 'det', 'seg'])
+def test_configs_have_what_the_page_needs(comparison, task):
+    for method, config in configs_of(comparison, task).items():
+        assert is_probe(config) == (task == 'probe'), method
+        assert is_probe(config) or 'backbone' in config.model, method
+        if comparison.methods[method].entries[task].best_cell:
+            assert 'best_cell' in config
+
+
+@pytest.mark.parametrize(('task', 'method'), [(task, 'ddae') for task in ('cls', 'det', 'seg')])
+def test_the_small_networks_fill_the_backbones(repository, monkeypatch, task, method):
+    """ViTs adapt to other sizes; a UNet is what it is."""
+    monkeypatch.chdir(repository)
+    comparison = read_comparison('configs/compare/small.py')
+    source, options = source_of(comparison, task, method)
+    backbone = load_config(source, options).model.backbone
+    pretrain = load_config(comparison.methods[method].entries[task].pretrain)
+    with torch.device('meta'):
+        wanted = MODELS.build({**backbone, 'init_cfg': None}).state_dict()
+        network = MODELS.build(pretrain.model.network).state_dict()
+    assert wanted
+    assert all(network[name].shape == tensor.shape for name, tensor in wanted.items())
+
+
+def test_small_encoders_are_of_one_size_and_budget(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    comparison = read_comparison('configs/compare/small.py')
+    sizes = [encoder_parameters(config) for config in configs_of(comparison, 'probe').values()]
+    assert max(sizes) < 1.15 * min(sizes)
+    for task in comparison.tasks:
+        budgets = [budget(config) for config in configs_of(comparison, task).values()]
+        assert all(one == budgets[0] for one in budgets)
+    pretraining = {
+        entry.pretrain
+        for method in comparison.methods.values()
+        for entry in method.entries.values()
+        if entry.pretrain
+    }
+    assert len(pretraining) == 6
+    assert all(
+        budget(load_config(path)) == dict(iterations=3000, batch_size=64) for path in pretraining
+    )

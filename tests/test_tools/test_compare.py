@@ -1,0 +1,43 @@
+"""The comparison's command with real trainings of a second."""
+
+import json
+
+import pytest
+from scripts import load_script
+from tiny_comparison import write_comparison
+
+from mmaddp.utils import UserError
+
+
+@pytest.fixture
+def tool(repository):
+    return load_script(repository / 'tools/compare.py')
+
+
+def test_probe_and_fine_tuning(tool, tmp_path, capsys):
+    """The probe's best cell reaches the classifier; a second call has nothing to do."""
+    words = [str(write_comparison(tmp_path)), '--work-dir', str(tmp_path / 'out'), '--seeds', '0']
+    tool.main(words)
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / 'out/comparison.md')
+    tasks = json.loads((tmp_path / 'out/comparison.json').read_text())['tasks']
+    (probe,), tuned = tasks['probe'], tasks['cls']
+    assert [row['method'] for row in tuned] == ['ddae', 'scratch']
+    (cell,) = (tmp_path / 'out/probe/ddae/seed-0').glob('cells/*/best_cell.json')
+    cell = json.loads(cell.read_text())
+    assert probe['seeds']['0']['top-1'] == pytest.approx(cell['accuracy'])
+    (dumped,) = (tmp_path / 'out/cls/ddae/seed-0').glob('cells/*/*/vis_data/config.py')
+    assert f"out_blocks=['{cell['layer']}']" in dumped.read_text().replace(' ', '').replace(
+        '\n', ''
+    ).replace(',]', ']')
+    assert not list((tmp_path / 'out').glob('**/*.pth'))
+    assert (tmp_path / 'out/comparison.png').read_bytes().startswith(b'\x89PNG')
+    before = (tmp_path / 'out/comparison.json').read_text()
+    tool.main(words)
+    assert (tmp_path / 'out/comparison.json').read_text() == before
+
+
+def test_bad_input_is_one_line(tool, tmp_path):
+    with pytest.raises(UserError, match='no such file; take one of configs/compare'):
+        tool.main([str(tmp_path / 'none.py'), '--work-dir', str(tmp_path)])
+    with pytest.raises(UserError, match='--gpus 0'):
+        tool.main(['x.py', '--work-dir', str(tmp_path), '--gpus', '0'])
