@@ -85,7 +85,10 @@ def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
     )
     group.add_argument(
-        '--steps', nargs='+', type=int, help="default: the sampler's, 20 of ADDP and 1000 of DARL"
+        '--steps',
+        nargs='+',
+        type=int,
+        help="default: the sampler's, 20 of ADDP, 1000 of DARL, 100 or 18 of DDAE",
     )
     group.add_argument(
         '--sampler', nargs='+', choices=[*SAMPLERS], help='DDAE; default: ddim, heun'

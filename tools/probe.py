@@ -3,8 +3,8 @@
     python tools/probe.py configs/cls/ddae/CONFIG work_dirs/PRE-TRAINING/epoch_2000.pth
 
 CHECKPOINT is the encoder's: of its pre-training, or another file that it takes; 'random' probes
-random weights. The work folder gets grid.json, grid.md, grid.png and best_cell.json, which a
-fine-tuning config takes up by BEST_CELL=PATH. Several processes: tools/dist_run.py.
+random weights. The work folder gets grid.json, grid.md, grid.png and best_cell.json, which any
+fine-tuning config takes up by --cfg-options best_cell=PATH. Several processes: tools/dist_run.py.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def main(arguments: list[str] | None = None) -> None:
     print('files: ' + ', '.join(str(folder / name) for name in (GRID_FILE, TABLE_FILE, PLOT_FILE)))
     if args.checkpoint != RANDOM:
         print(
-            f'next: fine-tune from the best cell with BEST_CELL={folder / BEST_FILE} '
-            f'ENCODER={args.checkpoint} python tools/train.py CONFIG, a fine-tuning config of '
-            f'{results.method} in configs/cls/{results.method.lower()}'
+            'next: fine-tune from the best cell with python tools/train.py CONFIG --cfg-options '
+            f'best_cell={folder / BEST_FILE} model.backbone.init_cfg.checkpoint={args.checkpoint}, '
+            f'a fine-tuning config of {results.method} in configs/cls/{results.method.lower()}'
         )
 
 

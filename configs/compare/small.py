@@ -94,7 +94,6 @@ for method, name in dict(addp='ADDP', darl='DARL', ddae='DDAE').items():
         seg=dict(config=segmentors[method]),
     )
 
-# DDAE's classifiers read the block, at the time, that probed best, of the network of the probe.
-network = {'model.backbone.channel_multipliers': (1, 2, 3), 'model.backbone.num_blocks': 1}
+# DDAE's classifiers read the block, at the time, that probed best.
 for method in ('ddae', 'ddae_scratch'):
-    methods[method]['cls'].update(best_cell='ddae', options=network)
+    methods[method]['cls']['best_cell'] = 'ddae'

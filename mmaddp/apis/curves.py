@@ -9,9 +9,31 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, atomic_write
 
 Records = list[dict]
+
+
+def by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """Work folders by their names, or by their paths where several have one name."""
+    names = [folder.name for folder in folders]
+    return {
+        name if name and names.count(name) == 1 else str(folder): folder
+        for name, folder in zip(names, folders)
+    }
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture in the format that its name tells.
+
+    Raises:
+        UserError: There is no such format.
+    """
+    kind = path.suffix.lstrip('.') or 'png'
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise UserError(f'--out {path}: .{kind} is no picture: give a .png, .svg or .pdf')
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=120, format=kind)
 
 
 def draw_curves(curves: dict[str, Records], keys: Sequence[str]) -> Figure:

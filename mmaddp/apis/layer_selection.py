@@ -77,6 +77,9 @@ def select_layers(
             checkpoint and images do not fit each other.
     """
     device = device or get_device()
+    for key in ('model', 'train_dataloader'):
+        if key not in config:
+            raise UserError(f'{config.filename}: has no {key}: take one of configs/pretrain/ddae')
     with clear_errors():
         model = MODELS.build(copy.deepcopy(config.model)).to(device).eval()
         encoder = noised_encoder(model, config)

@@ -51,6 +51,8 @@ def prepare_probe(
     for key, values in (('layers', layers), ('levels', levels)):
         if values is not None:
             model[key] = list(values)
+    # The test that follows the training measures the same images as its last validation would.
+    config.val_cfg = config.val_dataloader = config.val_evaluator = None
 
 
 def check_probe(config: Config) -> None:

@@ -40,7 +40,10 @@ def weights_file(path: Path) -> Path:
         )
     files = [folder / file for file in WEIGHTS if (folder / file).is_file()]
     if not files:
-        raise UserError(f'{folder}: has neither {" nor ".join(WEIGHTS)}: download it again, whole')
+        raise UserError(
+            f'{folder}: has neither {" nor ".join(WEIGHTS)}: download it again, whole, or save it '
+            'in one file (max_shard_size)'
+        )
     return files[0]
 
 

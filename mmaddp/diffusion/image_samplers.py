@@ -2,7 +2,8 @@
 
 Each is called with a framework, a denoiser ``D(x_t, level)`` that gives the predicted clean images
 (B, 3, H, W), images ``like`` those that are wanted, and the noise of these. It gives what every
-step ends with. As in the code of DDAE's authors, predictions are clipped to [-1, 1].
+step ends with. As in the code of DDAE's authors, predictions are clipped to [-1, 1], unless
+``clip`` says otherwise: latents, which take the place of images in a latent model, have no bounds.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ CELL_KEYS = {'method', 'layer', 'level', 'time', 'channels', 'accuracy', 'out_in
 METHODS = {
     'mmaddp.DDAEUNet': 'DDAE',
     'mmaddp.DDAEDiT': 'DDAE',
+    'mmaddp.DiffusersUNet': 'DDAE',
     'mmaddp.ADDPViT': 'ADDP',
     'mmaddp.DARLViT': 'DARL',
 }

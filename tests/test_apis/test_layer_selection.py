@@ -143,6 +143,12 @@ def test_encoders_of_clean_images_are_refused(tool, files):
         run(tool, files, 'iter_20.pth', config='darl.py')
 
 
+def test_a_config_without_images_is_refused(tool, files):
+    Config(dict(default_scope='mmpretrain', model=ddae())).dump(files / 'model.py')
+    with pytest.raises(UserError, match=r'model\.py: has no train_dataloader: take one of configs'):
+        run(tool, files, 'iter_20.pth', config='model.py')
+
+
 def test_figure_3_has_a_dot_for_each_checkpoint():
     trails = {
         'out_1': [Point('out_1', '20', 0.9, -1.0), Point('out_1', '100', 0.5, -2.0)],

@@ -9,6 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, init_default_scope
 from torch import nn
 
+from mmaddp.apis.generators import generator_of
+from mmaddp.apis.models import build_pretrainer
+
 FOLDER = 'pretrain/ddae/'
 # Processes, images of each, epochs, epochs of warm-up, decay of the average, dropout, parameters;
 # the learning rate is 1e-4 times the processes.
@@ -150,3 +153,12 @@ def test_parameters_in_the_readme_are_counted(repository, load_config):
     for name, millions in rows:
         parameters = build(load_config(FOLDER + name)).parameters()
         assert f'{sum(p.numel() for p in parameters) / 1e6:.1f}' == millions
+
+
+def test_the_published_transformer_generates_without_a_training_config(repository):
+    """675M parameters, as DiT's paper counts them."""
+    cfg = Config.fromfile(repository / 'configs/_base_/models/ddae-ddpm_dit-xl.py')
+    with torch.device('meta'):
+        model = build_pretrainer(cfg)
+    assert generator_of(model).side == 256
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(675, abs=1)

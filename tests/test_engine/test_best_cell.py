@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from tiny_ddae import UNET
+from tiny_diffusers import save_unet
 
 from mmaddp.engine.setup import load_config
 from mmaddp.utils import UserError
@@ -48,6 +49,14 @@ def test_a_transformer_gives_the_map_of_the_block(load):
     config = load(VIT, dict(cell, out_index=0))
     assert config.model.backbone.out_indices == [0]
     assert config.model.head.in_channels == 16
+
+
+def test_a_unet_of_diffusers_is_cut_and_told_the_timestep(load, tmp_path):
+    save_unet(tmp_path / 'unet')
+    backbone = dict(type='mmaddp.DiffusersUNet', folder=str(tmp_path / 'unet'))
+    config = load(backbone, dict(CELL, layer='out_2', time=10.0))
+    assert list(MODELS.build(config.model.backbone).up_blocks) == ['out_1', 'out_2']
+    assert config.model.backbone.time == 10
 
 
 def test_options_have_the_last_word(load):

@@ -51,6 +51,22 @@ def test_a_curve_for_each_run_beside_those_of_its_levels(tool):
     ]
 
 
+def test_runs_of_one_name_are_told_apart_by_their_paths(tool, tmp_path):
+    folders = [tmp_path / name / 'seed-0' for name in 'ab']
+    for folder, value in zip(folders, (80.0, 70.0)):
+        write_log(folder / '1', measured(1, t1=value))
+    tool.main([*map(str, folders), '--out', str(tmp_path / 'figure.svg')])
+    numbers = json.loads((tmp_path / 'figure.json').read_text())
+    assert numbers == {str(folders[0]): {'1': 80.0}, str(folders[1]): {'1': 70.0}}
+
+
+def test_a_picture_of_no_format_is_refused(tool, tmp_path):
+    write_log(tmp_path / 'run/1', measured(1, t1=80.0))
+    with pytest.raises(UserError, match=r'--out .*figure.abc: .abc is no picture: give a .png'):
+        tool.main([str(tmp_path / 'run'), '--out', str(tmp_path / 'figure.abc')])
+    assert not list(tmp_path.glob('figure*'))
+
+
 def test_a_run_without_these_accuracies_is_refused(tool, tmp_path):
     write_log(tmp_path / 'other/1', {'loss': 3.0, 'step': 10})
     with pytest.raises(UserError, match=r'other has no accuracy/level_\*'):

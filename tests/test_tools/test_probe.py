@@ -16,7 +16,11 @@ from mmaddp.utils import UserError
 
 LATENT = dict(
     type='mmaddp.DDAE',
-    network=dict(type='mmaddp.DDAEDiT', embed_dims=16, num_layers=2, num_heads=2, input_size=4),
+    network=dict(
+        type='mmaddp.DDAEDiT',
+        arch=dict(embed_dims=16, num_layers=2, num_heads=2),
+        input_size=4,
+    ),
     framework=dict(type='mmaddp.DDPM', time_input='index'),
     img_size=8,
 )

@@ -24,6 +24,7 @@ from torch import Tensor
 import mmaddp  # noqa: F401
 from mmaddp.apis.benchmark import now
 from mmaddp.apis.probing import check_probe
+from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.setup import add_config_arguments, load_config
 from mmaddp.models import GridProbe
 from mmaddp.utils import UserError, atomic_write, run_tool
@@ -93,7 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise UserError(f'--{name.replace("_", "-")}: must be {least} or more')
     config = load_config(args.config, args.cfg_options)
     check_probe(config)
-    figures = compare(config, args)
+    with clear_errors(config):
+        figures = compare(config, args)
     print(f'{figures["cells"]} cells, a step of {args.batch_size} images')
     print(f'grid  {figures["medians"]["grid"]:.3f} s')
     print(f'alone {figures["medians"]["alone"]:.3f} s')

@@ -10,8 +10,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.apis.curves import draw_curves, read_scalars
-from mmaddp.utils import atomic_write, run_tool
+from mmaddp.apis.curves import by_name, draw_curves, read_scalars, save_figure
+from mmaddp.utils import run_tool
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -26,10 +26,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read every log, draw a plot for each key, write the picture."""
     args = parse_args(arguments)
-    curves = {folder.name: read_scalars(folder) for folder in args.work_dirs}
-    figure = draw_curves(curves, args.keys)
-    with atomic_write(args.out) as path:
-        figure.savefig(path, dpi=120, format=args.out.suffix.lstrip('.') or 'png')
+    curves = {name: read_scalars(folder) for name, folder in by_name(args.work_dirs).items()}
+    save_figure(draw_curves(curves, args.keys), args.out)
     print(f'curves: {args.out}')
 
 

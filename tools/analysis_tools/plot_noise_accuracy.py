@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmaddp.apis.curves import by_name, save_figure
 from mmaddp.apis.noise_accuracy import draw_accuracies, read_accuracies
 from mmaddp.utils import atomic_write, run_tool
 
@@ -29,12 +30,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the last accuracies of every run, write the numbers and the picture."""
     args = parse_args(arguments)
-    runs = {folder.name: read_accuracies(folder) for folder in args.work_dirs}
-    figure, numbers = draw_accuracies(runs), args.out.with_suffix('.json')
+    runs = {name: read_accuracies(folder) for name, folder in by_name(args.work_dirs).items()}
+    numbers = args.out.with_suffix('.json')
+    save_figure(draw_accuracies(runs), args.out)
     with atomic_write(numbers) as path:
         path.write_text(json.dumps(runs, indent=2) + '\n')
-    with atomic_write(args.out) as path:
-        figure.savefig(path, dpi=120, format=args.out.suffix.lstrip('.') or 'png')
     print(f'accuracies: {numbers}, {args.out}')
 
 

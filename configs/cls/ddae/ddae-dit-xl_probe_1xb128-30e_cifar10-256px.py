@@ -3,23 +3,17 @@
 # AUTOENCODER names the autoencoder's folder. Latents are drawn anew for each image and epoch; the
 # authors draw ten of each beforehand.
 _base_ = [
+    '../../_base_/models/ddae-ddpm_dit-xl.py',
     '../../_base_/datasets/cifar10-folder_32_crop_256.py',
     '../../_base_/schedules/linear-grid_15e.py',
 ]
 
+encoder = _base_.model
+encoder.autoencoder.sample = True
 model = dict(
+    _delete_=True,
     type='mmaddp.GridProbe',
-    encoder=dict(
-        type='mmaddp.DDAE',
-        network=dict(type='mmaddp.DDAEDiT', arch='xlarge'),
-        framework=dict(type='mmaddp.DDPM', time_input='index'),
-        autoencoder=dict(
-            type='mmaddp.KLAutoencoder',
-            folder='{{$AUTOENCODER:checkpoints/sd-vae-ft-mse}}',
-            sample=True,
-        ),
-        img_size=256,
-    ),
+    encoder=encoder,
     num_classes=_base_.num_classes,
     levels=[42, 82, 122, 162, 202],
 )

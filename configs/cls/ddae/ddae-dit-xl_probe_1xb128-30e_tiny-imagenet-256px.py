@@ -1,22 +1,16 @@
 # The same on Tiny-ImageNet, where the authors' best cell is layer-13 at timestep 81, our level 82.
 _base_ = [
+    '../../_base_/models/ddae-ddpm_dit-xl.py',
     '../../_base_/datasets/tiny-imagenet_64_256.py',
     '../../_base_/schedules/linear-grid_15e.py',
 ]
 
+encoder = _base_.model
+encoder.autoencoder.sample = True
 model = dict(
+    _delete_=True,
     type='mmaddp.GridProbe',
-    encoder=dict(
-        type='mmaddp.DDAE',
-        network=dict(type='mmaddp.DDAEDiT', arch='xlarge'),
-        framework=dict(type='mmaddp.DDPM', time_input='index'),
-        autoencoder=dict(
-            type='mmaddp.KLAutoencoder',
-            folder='{{$AUTOENCODER:checkpoints/sd-vae-ft-mse}}',
-            sample=True,
-        ),
-        img_size=256,
-    ),
+    encoder=encoder,
     num_classes=_base_.num_classes,
     levels=[42, 82, 122, 162, 202],
 )

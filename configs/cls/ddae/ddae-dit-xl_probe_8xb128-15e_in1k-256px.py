@@ -1,23 +1,17 @@
-# DiT's encoder on ImageNet, beside the probes of ADDP and DARL: the levels of CIFAR-10 and
-# Tiny-ImageNet, the length of the former.
+# DiT's encoder on ImageNet, as long as the probes of ADDP and DARL beside it and at the levels of
+# CIFAR-10 and Tiny-ImageNet.
 _base_ = [
+    '../../_base_/models/ddae-ddpm_dit-xl.py',
     '../../_base_/datasets/imagenet_256.py',
     '../../_base_/schedules/linear-grid_15e.py',
 ]
 
+encoder = _base_.model
+encoder.autoencoder.sample = True
 model = dict(
+    _delete_=True,
     type='mmaddp.GridProbe',
-    encoder=dict(
-        type='mmaddp.DDAE',
-        network=dict(type='mmaddp.DDAEDiT', arch='xlarge'),
-        framework=dict(type='mmaddp.DDPM', time_input='index'),
-        autoencoder=dict(
-            type='mmaddp.KLAutoencoder',
-            folder='{{$AUTOENCODER:checkpoints/sd-vae-ft-mse}}',
-            sample=True,
-        ),
-        img_size=256,
-    ),
+    encoder=encoder,
     num_classes=1000,
     levels=[42, 82, 122, 162, 202],
 )

@@ -1,6 +1,6 @@
 # Everything small, so that two CPU cores fine-tune it in minutes: ENCODER is a checkpoint of
 # pretrain/ddae's small DDPM at 32 x 32, CIFAR10_DIR the folder. The recipe is that of DARL's small
-# encoder, but that the layers, of which there are four times as many, decay less.
+# encoder, but that the layers, of which there are more, decay less.
 _base_ = [
     '../../_base_/models/ddae-ddpm-unet_avg-pool.py',
     '../../_base_/datasets/cifar10-folder_32.py',
@@ -15,8 +15,9 @@ model = dict(
     data_preprocessor=dict(num_classes=num_classes),
     backbone=dict(
         base_channels=32,
-        channel_multipliers=(1, 2, 2),
-        out_blocks=('out_5',),
+        channel_multipliers=(1, 2, 3),
+        num_blocks=1,
+        out_blocks=('out_3',),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet-tiny_1xb64-3000i_cifar10-32px/iter_3000.pth}}',

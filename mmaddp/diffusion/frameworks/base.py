@@ -22,7 +22,9 @@ class Framework(ABC):
     """How noise is added, what a network learns of it, and how images come of the network.
 
     A framework has no weights. The network is any callable ``(x, time)`` with float32 images
-    (B, 3, H, W) and the float32 time input (B,), which gives (B, 3, H, W). Images are in [-1, 1].
+    (B, 3, H, W) and the float32 time input (B,), which gives (B, 3, H, W). Images are in [-1, 1];
+    those of a latent model are latents (B, C, h, w), which have no bounds.
+
     A ``level`` is the noise level in the framework's own measure, the timestep t of DDPM or the
     deviation sigma of EDM: (B,), or one number for all images.
 

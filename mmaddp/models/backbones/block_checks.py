@@ -20,6 +20,14 @@ def check_blocks(names: Sequence[str], existing: Iterable[str]) -> None:
         )
 
 
+def truncation_error(last: str) -> ValueError:
+    """Why a network that is truncated behind the block ``last`` predicts nothing."""
+    return ValueError(
+        f'the network is truncated behind {last} and predicts nothing: leave out_blocks and time '
+        'out'
+    )
+
+
 def check_backbone(out_blocks: Sequence[str] | None, time: float | None) -> None:
     """Refuse a backbone that has one of its two options alone.
 

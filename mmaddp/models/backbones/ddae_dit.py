@@ -20,7 +20,7 @@ from ..layers import (
     sincos_pos_embed,
     unpatchify,
 )
-from .block_checks import check_backbone, check_blocks
+from .block_checks import check_backbone, check_blocks, truncation_error
 from .plain_vit import PlainViT, resolve_arch
 
 ARCHITECTURES = {
@@ -211,12 +211,9 @@ class DDAEDiT(PlainViT):
         labels: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What :meth:`predict` and :meth:`block_features` give, from one pass."""
-        if self.head is None:
-            raise ValueError(
-                f'the network is truncated behind {self.block_names[-1]} and predicts nothing: '
-                'leave out_blocks and time out'
-            )
         last = self.block_names[-1]
+        if self.head is None:
+            raise truncation_error(last)
         features = self.block_features(latents, timesteps, labels, [*names, last])
         outputs = self.head(features[last], self.condition(timesteps, labels))
         height, width = latents.shape[2:]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
 
-from .block_checks import check_backbone
+from .block_checks import check_backbone, truncation_error
 from .denoising_unet import DenoisingUNet
 from .pretrained_unet import load_pretrained_unet
 
@@ -131,7 +131,7 @@ class DDAEUNet(DenoisingUNet):
             ValueError: The network is truncated.
         """
         if self.conv_out is None:
-            raise self.truncated()
+            raise truncation_error(list(self.up_blocks)[-1])
         return self.conv_out(F.silu(self.norm_out(features)))
 
     def init_weights(self) -> None:

@@ -13,7 +13,7 @@ from mmaddp.checkpoints.diffusers_folder import network_folder, read_config
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-from .block_checks import check_backbone
+from .block_checks import check_backbone, truncation_error
 from .unet_encoder import UNetEncoder, UpBlock
 
 # What a config must say, or leave out, for the pass here to be the library's.
@@ -124,7 +124,7 @@ class DiffusersUNet(UNetEncoder):
     def project(self, features: Tensor) -> Tensor:
         """See the base class."""
         if self.unet.conv_out is None:
-            raise self.truncated()
+            raise truncation_error(list(self.up_blocks)[-1])
         return self.unet.conv_out(self.unet.conv_act(self.unet.conv_norm_out(features)))
 
     def init_weights(self) -> None:
@@ -139,10 +139,11 @@ class DiffusersUNet(UNetEncoder):
         Raises:
             UserError: It cannot be read, or holds another network; nothing is loaded then.
         """
+        checkpoint = read_checkpoint(path)
         try:
-            state = convert_checkpoint(read_checkpoint(path))
+            state = convert_checkpoint(checkpoint)
         except UserError as error:
-            raise UserError(f'{path}: {str(error).replace(f"{path}: ", "")}') from None
+            raise UserError(f'{path}: {error}') from None
         wanted = self.state_dict()
         unlike = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
         if unlike:

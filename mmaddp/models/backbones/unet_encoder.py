@@ -61,13 +61,6 @@ class UNetEncoder(BaseModule, ABC):
             ValueError: The network is truncated.
         """
 
-    def truncated(self) -> ValueError:
-        """Why a truncated network predicts nothing."""
-        return ValueError(
-            f'the network is truncated behind {list(self.up_blocks)[-1]} and predicts nothing: '
-            'leave out_blocks and time out'
-        )
-
     def last_of(self, names: Sequence[str]) -> str:
         """The block among ``names`` that is computed last.
 

@@ -177,6 +177,11 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
     def guidance(self, labels: Tensor | int, scale: float, count: int) -> ClassifierGuidance:
         """The denoiser that is drawn towards labels, for a batch of ``count`` images.
 
+        Args:
+            labels: (B,), or one for all.
+            scale: s of the guidance; 0 is the unconditional prediction.
+            count: B.
+
         Raises:
             UserError: The network is cut, or a label is no class.
         """
@@ -192,25 +197,6 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
                 f'{self.head.num_classes - 1}'
             )
         return ClassifierGuidance(self.framework, self.denoise_and_classify, labels, scale)
-
-    def guided_denoise(
-        self, x_t: Tensor, level: Tensor | float, labels: Tensor | int, scale: float = 1.0
-    ) -> Tensor:
-        """The prediction of the clean images, drawn towards labels.
-
-        Args:
-            x_t: (B, C, h, w), images or latents.
-            level: As :meth:`classify` takes it.
-            labels: (B,), or one for all.
-            scale: s of the guidance; 0 is the unconditional prediction.
-
-        Returns:
-            As ``x_t``.
-
-        Raises:
-            UserError: As :meth:`guidance`.
-        """
-        return self.guidance(labels, scale, len(x_t))(x_t, level)
 
     def sample(
         self, noise: ImageNoise, labels: Tensor | int, scale: float = 1.0, sampler: Any = None

@@ -139,7 +139,7 @@ def test_prediction_and_logits_are_of_one_pass(pretrainer):
         assert torch.equal(x_0, model.pretrainer.denoise(x_t, level))
         assert torch.equal(logits, model.classify(x_t, level))
     passes.clear()
-    model.guided_denoise(x_t, level, 2)
+    model.guidance(2, 1.0, len(x_t))(x_t, level)
     assert len(passes) == 1
     handle.remove()
 
@@ -149,9 +149,9 @@ def test_guided_towards_a_class(pretrainer):
     """A step along the gradient: the classifier is surer of the class, scale 0 changes nothing."""
     model, x_t = classifier(pretrainer), random_images(4)
     level, labels = model.framework.level(4), torch.tensor([0, 1, 2, 3])
-    plain = model.guided_denoise(x_t, level, labels, 0.0)
+    plain = model.guidance(labels, 0.0, 4)(x_t, level)
     assert torch.equal(plain, model.pretrainer.denoise(x_t, level))
-    step = model.guided_denoise(x_t, level, labels, 1.0) - plain
+    step = model.guidance(labels, 1.0, 4)(x_t, level) - plain
     step = 0.01 * step / step.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
     with torch.no_grad():
         sure = [
@@ -216,7 +216,7 @@ def test_what_cannot_be_built_is_told_in_a_line(settings, message):
 
 def test_a_label_that_is_no_class_is_refused():
     with pytest.raises(UserError, match='the classifier has the classes 0 to 3'):
-        classifier().guided_denoise(random_images(), 1, 4)
+        classifier().guidance(4, 1.0, 2)
 
 
 def test_a_dit_over_latents():
