@@ -1,5 +1,5 @@
-# small.py at a fraction of its budget, for an hour or two of two cores: encoders that saw 100 steps,
-# a quarter of 10,000 images of CIFAR-10, 40 steps of the detector, 30 of the segmentor.
+# small.py at a fraction of its budget, for an hour or two of two cores: encoders that saw 100
+# steps, a quarter of 10,000 images of CIFAR-10, 40 steps of the detector, 30 of the segmentor.
 _base_ = './small.py'
 
 quarter = {'train_dataloader.dataset.indices': list(range(0, 10_000, 4))}
@@ -42,8 +42,8 @@ for row in methods.values():
 for name in ('ddae', 'ddae_scratch'):
     methods[name].probe.options = {'model.levels': [31, 121]}
 
-# DDAE's encoder of CIFAR-10 stands in for one of photographs, which takes longer than all the rest.
-# Its network has one resolution whose maps have the width of the heads' input.
+# DDAE's encoder of CIFAR-10 stands in for one of photographs, which would take too long. Of its
+# network one resolution has maps of the width that the heads read.
 dense = {
     'model.backbone.channel_multipliers': (1, 2, 3),
     'model.backbone.num_blocks': 1,
