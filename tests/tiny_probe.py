@@ -46,7 +46,10 @@ def tiny_probe(encoder: dict, seed: int = 0, **settings: Any) -> GridProbe:
 
 def labelled(count: int) -> list[DataSample]:
     """Samples of 3 classes in turn."""
-    return [DataSample().set_gt_label(number % 3) for number in range(count)]
+    return [
+        DataSample(metainfo=dict(sample_idx=number)).set_gt_label(number % 3)
+        for number in range(count)
+    ]
 
 
 def train_probe(model: GridProbe, images: torch.Tensor, steps: int = 5) -> GridProbe:

@@ -11,6 +11,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmaddp.diffusion import ImageNoise
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
@@ -127,7 +128,8 @@ class GridProbe(FrozenParts, BaseModel):
 
         Args:
             inputs: (B, 3, H, W), as the encoder's data preprocessor gives them.
-            data_samples: With ``gt_label``.
+            data_samples: With ``gt_label``, and for 'predict' ``sample_idx``, as MMPretrain has
+                them.
             mode: 'loss', 'predict' or 'tensor'.
 
         Raises:
@@ -136,7 +138,8 @@ class GridProbe(FrozenParts, BaseModel):
         """
         # A test loads the classifiers alone, and does not initialise the model.
         self.init_weights()
-        features = self.features(inputs)
+        images = [sample.sample_idx for sample in data_samples] if mode == 'predict' else None
+        features = self.features(inputs, images)
         if mode == 'loss':
             return self.loss(features, data_samples)
         if mode == 'predict':
@@ -144,13 +147,18 @@ class GridProbe(FrozenParts, BaseModel):
         return features
 
     @torch.no_grad()
-    def features(self, images: Tensor) -> dict[Cell, Tensor]:
-        """What the classifier of each cell sees, (B, C) float32; ``images`` as in :meth:`forward`.
+    def features(self, images: Tensor, indices: Sequence[int] | None = None) -> dict[Cell, Tensor]:
+        """What the classifier of each cell sees, (B, C) float32.
 
         One pass is made for each noise level.
+
+        Args:
+            images: As in :meth:`forward`.
+            indices: Numbers of the images in their data set, each of which has noise of its own,
+                the same in every run; None draws it anew.
         """
         inputs = self.encoder.inputs(images)
-        noise = self.draw_noise(inputs) if self.encoder.num_levels else None
+        noise = self.draw_noise(inputs, indices) if self.encoder.num_levels else None
         by_level = {
             level: self.encoder.pooled(inputs, level, noise, self.layers) for level in self.levels
         }
@@ -159,12 +167,11 @@ class GridProbe(FrozenParts, BaseModel):
         }
         return features | ({Cell(PIXELS, None): self.flat(images)} if self.pixels else {})
 
-    def draw_noise(self, inputs: Tensor) -> Tensor:
-        """Standard normal noise as ``inputs``, in evaluation the same for every batch."""
-        if self.training:
+    def draw_noise(self, inputs: Tensor, indices: Sequence[int] | None) -> Tensor:
+        """Standard normal noise as ``inputs``; ``indices`` as :meth:`features` takes them."""
+        if indices is None:
             return torch.randn_like(inputs)
-        generator = torch.Generator(inputs.device).manual_seed(0)
-        return torch.randn(inputs.shape, generator=generator, device=inputs.device)
+        return ImageNoise(0, indices).normal(inputs)
 
     def flat(self, images: Tensor) -> Tensor:
         """Images as vectors, (B, 3 H W)."""
