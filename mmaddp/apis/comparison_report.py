@@ -171,8 +171,8 @@ def batch_size(config: Config) -> int:
 
 def told_budget(facts: dict[str, float]) -> str:
     """The budget in words."""
-    length = next((f'{facts[key]:.0f} {key}' for key in (EPOCHS, ITERATIONS) if key in facts), None)
-    return f'{length} of {facts[BATCH]:.0f} images' if length else NOTHING
+    told = [f'{key}: {facts[key]:.0f}' for key in (EPOCHS, ITERATIONS) if key in facts]
+    return f'{told[0]}, images a step: {facts[BATCH]:.0f}' if told else NOTHING
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
