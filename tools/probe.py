@@ -17,12 +17,9 @@ from mmaddp.apis.probe_results import BEST_FILE, GRID_FILE, PLOT_FILE, TABLE_FIL
 from mmaddp.apis.probing import RANDOM, prepare_probe, probe
 from mmaddp.engine.setup import (
     add_config_arguments,
-    add_run_arguments,
+    add_training_arguments,
     load_config,
-    prepare_run,
-    set_amp,
-    set_auto_scale_lr,
-    set_seed,
+    prepare_training,
 )
 from mmaddp.utils import run_tool
 
@@ -38,41 +35,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--levels', nargs='+', type=int, metavar='N', help="noise levels from 1 (the config's)"
     )
-    add_run_arguments(parser)
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help="go on from a checkpoint of the probe's, or from the newest of the work folder",
-    )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=['auto', 'bf16', 'fp16', 'off'],
-        help='mixed precision: bf16 where the GPU has it, or as said; off leaves it out',
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate by the images of one optimizer step',
-    )
-    parser.add_argument('--seed', type=int, help='seed of all randomness')
+    add_training_arguments(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train all heads, print their table and write the results."""
     args = parse_arguments(arguments)
-    config = prepare_run(load_config(args.config, args.cfg_options), args)
+    config = prepare_training(load_config(args.config, args.cfg_options), args)
     prepare_probe(config, args.checkpoint, args.layers, args.levels)
-    if args.amp:
-        set_amp(config, args.amp)
-    if args.auto_scale_lr:
-        set_auto_scale_lr(config)
-    if args.seed is not None:
-        set_seed(config, args.seed)
     results = probe(config, args.resume)
     if results is None:
         return

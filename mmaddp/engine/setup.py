@@ -55,6 +55,31 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_launcher_arguments(parser)
 
 
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every training takes: the run's arguments, and how it goes on and learns."""
+    add_run_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint, or from the newest whole one of the work folder',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=['auto', 'bf16', 'fp16', 'off'],
+        help='mixed precision: bf16 where the GPU has it, or as said; off leaves it out',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the images of one optimizer step',
+    )
+    parser.add_argument('--seed', type=int, help='seed of all randomness')
+
+
 def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what starts several processes."""
     parser.add_argument(
@@ -107,6 +132,18 @@ def prepare_run(config: Config, arguments: argparse.Namespace) -> Config:
     elif not config.get('work_dir'):
         config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
     config.setdefault('runner_type', 'mmaddp.Runner')
+    return config
+
+
+def prepare_training(config: Config, arguments: argparse.Namespace) -> Config:
+    """Set what :func:`add_training_arguments` reads, ``--resume`` apart."""
+    prepare_run(config, arguments)
+    if arguments.amp:
+        set_amp(config, arguments.amp)
+    if arguments.auto_scale_lr:
+        set_auto_scale_lr(config)
+    if arguments.seed is not None:
+        set_seed(config, arguments.seed)
     return config
 
 

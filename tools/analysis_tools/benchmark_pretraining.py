@@ -12,26 +12,35 @@ images computed ahead. The forms take turns, so that a busy machine slows all of
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from unittest import mock
 
 import torch
-from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.apis.benchmark import now, timed_methods
+from mmaddp.apis.benchmark_forms import (
+    PLAIN,
+    Figures,
+    add_form_arguments,
+    check_counts,
+    line,
+    plain_optimizer,
+    summarize,
+    take_turns,
+    write_figures,
+)
 from mmaddp.apis.models import build_pretrainer
 from mmaddp.engine.explain import clear_errors
-from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.engine.setup import load_config
 from mmaddp.models import ADDP
 from mmaddp.models.tokenizers.vqgan_layers import Upsample
-from mmaddp.utils import atomic_write, run_tool
+from mmaddp.utils import run_tool
 
-FORMS = ('plain', 'package', 'tokens')
+FORMS = (PLAIN, 'package', 'tokens')
 STEPS = (*ADDP.timed_steps, 'loss', 'backward', 'optimizer')
 CONFIG = 'configs/pretrain/addp/addp_vit-b_64xb64-amp-coslr-1600e_in1k-256px.py'
 
@@ -41,17 +50,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_config_arguments(parser)
-    for action in parser._actions:
-        if action.dest == 'config':
-            action.nargs, action.default = '?', CONFIG
-    parser.add_argument('--batch-size', type=int, default=2, help='images of a batch')
-    parser.add_argument('--runs', type=int, default=3, help='steps of each form that count')
-    parser.add_argument('--warmup', type=int, default=1, help='steps before that do not')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='precision of the step')
+    add_form_arguments(parser, CONFIG, batch_size=2)
     parser.add_argument('--frozen-dtype', help="the package's frozen parts: bfloat16 or float16")
-    parser.add_argument('--out', help='write the figures to this JSON file too')
     return parser.parse_args(arguments)
 
 
@@ -96,8 +96,7 @@ class TrainingStep:
         self.args, self.device = args, torch.device(args.device)
         torch.manual_seed(0)
         self.model = build_pretrainer(config).to(self.device).train()
-        settings = {key: value for key, value in config.optim_wrapper.items() if key != 'dtype'}
-        self.wrapper = build_optim_wrapper(self.model, {**settings, 'type': 'OptimWrapper'})
+        self.wrapper = plain_optimizer(self.model, config)
         side = config.model.encoder.img_size
         self.images = torch.rand(args.batch_size, 3, side, side, device=self.device)
         self.tokens = self.model.tokenize(self.images)
@@ -105,10 +104,10 @@ class TrainingStep:
     def __call__(self, form: str, number: int) -> dict[str, float]:
         """Seconds of each part of one step, and its loss; equal numbers draw equal masks."""
         torch.manual_seed(number)
-        self.model.set_frozen_dtype(self.args.frozen_dtype if form != 'plain' else None)
+        self.model.set_frozen_dtype(self.args.frozen_dtype if form != PLAIN else None)
         dtype = getattr(torch, self.args.amp) if self.args.amp else None
         inputs = self.tokens if form == 'tokens' else self.images
-        with plain_formulation() if form == 'plain' else nullcontext(), self.timed() as seconds:
+        with plain_formulation() if form == PLAIN else nullcontext(), self.timed() as seconds:
             with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
                 loss = self.model(inputs, mode='loss')['loss']
             self.mark('loss')
@@ -133,46 +132,30 @@ class TrainingStep:
         self.seconds[name], self.last = ended - self.last, ended
 
 
-def compare(args: argparse.Namespace) -> dict:
-    """Median seconds of each part, images a second, and the losses of equal masks.
+def compare(args: argparse.Namespace) -> Figures:
+    """The figures of each form, and the losses of equal masks.
 
     Each step changes the weights for the form that comes next, and dropout is drawn by each form in
     its own way: the losses are the same with a learning rate of zero and no dropout alone.
     """
     step = TrainingStep(args)
-    runs: dict[str, list] = {form: [] for form in FORMS}
-    for number in range(args.warmup + args.runs):
-        for form in FORMS:
-            result = step(form, number)
-            if number >= args.warmup:
-                runs[form].append(result)
-    figures = {}
-    for form, results in runs.items():
-        medians = {name: statistics.median(r[name] for r in results) for name in STEPS}
-        total = statistics.median(sum(r[name] for name in STEPS) for r in results)
-        figures[form] = dict(
-            seconds=medians,
-            total_s=total,
-            images_per_second=args.batch_size / total,
-            losses=[r['loss_value'] for r in results],
-        )
+    told = take_turns({form: partial(step, form) for form in FORMS}, args.warmup, args.runs)
+    figures = summarize(told, STEPS, args.batch_size)
+    for form, each in figures.items():
+        each['losses'] = [run['loss_value'] for run in told[form]]
     return figures
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the figures if asked."""
     args = parse_args(arguments)
+    check_counts(args)
     with clear_errors():
         figures = compare(args)
-    for form in FORMS:
-        speedup = figures[form]['images_per_second'] / figures['plain']['images_per_second']
-        figures[form]['over_plain'] = speedup
-        parts = '  '.join(f'{k} {v:.2f}' for k, v in figures[form]['seconds'].items())
-        speed = figures[form]['images_per_second']
-        print(f'{form:8} {speed:.3f} images/s  x{speedup:.2f}  {parts}')
+    for form, each in figures.items():
+        print(line(form, each))
     if args.out:
-        with atomic_write(args.out) as temporary:
-            temporary.write_text(json.dumps({**vars(args), **figures}, indent=2) + '\n')
+        write_figures(args.out, args, figures)
 
 
 if __name__ == '__main__':

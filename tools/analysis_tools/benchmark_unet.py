@@ -12,25 +12,32 @@ all of them.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import torch
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.apis.benchmark import now
+from mmaddp.apis.benchmark_forms import (
+    PLAIN,
+    Figures,
+    add_form_arguments,
+    check_counts,
+    line,
+    plain_optimizer,
+    summarize,
+    take_turns,
+    write_figures,
+)
 from mmaddp.engine.explain import clear_errors
-from mmaddp.engine.setup import add_config_arguments, load_config
-from mmaddp.utils import UserError, atomic_write, run_tool
+from mmaddp.engine.setup import load_config
+from mmaddp.utils import UserError, run_tool
 
-FORMS = ('plain', 'package', 'channels-last')
+FORMS = (PLAIN, 'package', 'channels-last')
 STEPS = ('forward', 'backward', 'optimizer')
 CONFIG = 'configs/pretrain/ddae/ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px.py'
 
@@ -40,16 +47,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_config_arguments(parser)
-    for action in parser._actions:
-        if action.dest == 'config':
-            action.nargs, action.default = '?', CONFIG
-    parser.add_argument('--batch-size', type=int, default=8, help='images of a batch')
-    parser.add_argument('--runs', type=int, default=3, help='steps of each form that count')
-    parser.add_argument('--warmup', type=int, default=1, help='steps before that do not')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='precision of the step')
-    parser.add_argument('--out', help='write the figures to this JSON file too')
+    add_form_arguments(parser, CONFIG, batch_size=8)
     return parser.parse_args(arguments)
 
 
@@ -79,10 +77,9 @@ class TrainingStep:
         network['channels_last'] = form == 'channels-last'
         torch.manual_seed(0)
         model = MODELS.build(config.model)
-        self.formulation = plain_formulation if form == 'plain' else nullcontext
+        self.formulation = plain_formulation if form == PLAIN else nullcontext
         self.model = model.to(args.device)
-        settings = {key: value for key, value in config.optim_wrapper.items() if key != 'dtype'}
-        self.wrapper = build_optim_wrapper(model, {**settings, 'type': 'OptimWrapper'})
+        self.wrapper = plain_optimizer(model, config)
         self.device, self.dtype = torch.device(args.device), args.amp and getattr(torch, args.amp)
 
     def images(self, count: int) -> Tensor:
@@ -114,28 +111,16 @@ class TrainingStep:
             return self.model.predict(images, torch.linspace(0.1, 0.9, len(images)).to(images))
 
 
-def compare(args: argparse.Namespace) -> dict[str, dict]:
-    """Median seconds and images a second of each form, and how far it is from the plain one."""
+def compare(args: argparse.Namespace) -> Figures:
+    """The figures of each form, and how far its predictions are from the plain ones."""
     steps = {form: TrainingStep(form, args) for form in FORMS}
-    images = steps['plain'].images(args.batch_size)
+    images = steps[PLAIN].images(args.batch_size)
     predictions = {form: step.predict(images) for form, step in steps.items()}
-    runs: dict[str, list] = {form: [] for form in FORMS}
-    for number in range(args.warmup + args.runs):
-        for form, step in steps.items():
-            seconds = step(images)
-            if number >= args.warmup:
-                runs[form].append(seconds)
-    totals = {form: statistics.median(sum(r.values()) for r in runs[form]) for form in FORMS}
-    return {
-        form: dict(
-            seconds={name: statistics.median(r[name] for r in runs[form]) for name in STEPS},
-            total_s=totals[form],
-            images_per_second=args.batch_size / totals[form],
-            over_plain=totals['plain'] / totals[form],
-            difference=difference(predictions[form], predictions['plain']),
-        )
-        for form in FORMS
-    }
+    turns = {form: lambda number, step=step: step(images) for form, step in steps.items()}
+    figures = summarize(take_turns(turns, args.warmup, args.runs), STEPS, args.batch_size)
+    for form, each in figures.items():
+        each['difference'] = difference(predictions[form], predictions[PLAIN])
+    return figures
 
 
 def difference(prediction: Tensor, plain: Tensor) -> float:
@@ -146,24 +131,13 @@ def difference(prediction: Tensor, plain: Tensor) -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the figures if asked."""
     args = parse_args(arguments)
-    for name, least in (('batch_size', 1), ('runs', 1), ('warmup', 0)):
-        if getattr(args, name) < least:
-            raise UserError(f'--{name.replace("_", "-")}: must be {least} or more')
+    check_counts(args)
     with clear_errors():
         figures = compare(args)
-    for form in FORMS:
-        each = figures[form]
-        parts = '  '.join(f'{name} {seconds:.2f}' for name, seconds in each['seconds'].items())
-        speed, ratio = each['images_per_second'], each['over_plain']
-        print(
-            f'{form:13} {speed:.3f} images/s  x{ratio:.2f}  {parts}  (off {each["difference"]:.0e})'
-        )
+    for form, each in figures.items():
+        print(f'{line(form, each)}  (off {each["difference"]:.0e})')
     if args.out:
-        load = os.getloadavg()
-        with atomic_write(args.out) as temporary:
-            temporary.write_text(
-                json.dumps({**vars(args), **figures, 'load': load}, indent=2) + '\n'
-            )
+        write_figures(args.out, args, figures)
 
 
 if __name__ == '__main__':
