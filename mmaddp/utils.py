@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Input that the user can mend: the message names the file, the key and the remedy."""
 
 

@@ -52,7 +52,7 @@ for (objective, size), top1 in TABLE_5.items():
     FIGURES[PRETRAINING.format(f'{objective}_vit-{size}', 800, 224)] = [top1]
     FIGURES[FINE_TUNING.format(f'{objective}-vit-{size}', 90, 224)] = [top1]
 for size, top1 in TABLE_14.items():
-    FIGURES[PRETRAINING.format(f'mse_vit-{size}_normalised-pixels', 800, 224)] = [top1]
+    FIGURES[PRETRAINING.format(f'mse_vit-{size}_normalized-pixels', 800, 224)] = [top1]
 for suffix, top1 in TABLE_3.items():
     FIGURES[FINE_TUNING.format(f'mse-vit-l{suffix}', 50, 224)] = [top1]
 for order, accuracies in TABLE_7.items():

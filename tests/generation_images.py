@@ -1,4 +1,4 @@
-"""Images of one colour each, and networks whose features are these colours."""
+"""Images of one color each, and networks whose features are these colors."""
 
 import itertools
 
@@ -9,34 +9,34 @@ from mmaddp.evaluation import generation
 from mmaddp.evaluation.generation_features import Features
 
 
-class ColourNetworks:
-    """In place of Inception: features (N, 3) are the mean colour, logits its distance from 128."""
+class ColorNetworks:
+    """In place of Inception: features (N, 3) are the mean color, logits its distance from 128."""
 
     def __init__(self, weights=None, vgg_weights=None, device='cpu'):
-        self.name = f'colours-{weights}'
+        self.name = f'colors-{weights}'
         self.calls = 0
 
     def __call__(self, images):
         self.calls += 1
-        colours = images.float().mean(dim=(2, 3))
-        return Features(colours, (colours - 128) / 50, colours)
+        colors = images.float().mean(dim=(2, 3))
+        return Features(colors, (colors - 128) / 50, colors)
 
 
-def use_colour_networks(monkeypatch):
-    monkeypatch.setattr(generation, 'FeatureNetworks', ColourNetworks)
+def use_color_networks(monkeypatch):
+    monkeypatch.setattr(generation, 'FeatureNetworks', ColorNetworks)
 
 
-def draw_colours(folder, colours, size=(8, 8)):
+def draw_colors(folder, colors, size=(8, 8)):
     folder.mkdir(parents=True, exist_ok=True)
-    for i, colour in enumerate(colours):
-        image = np.broadcast_to(np.array(colour, np.uint8), (*size, 3))
+    for i, color in enumerate(colors):
+        image = np.broadcast_to(np.array(color, np.uint8), (*size, 3))
         Image.fromarray(image.copy()).save(folder / f'{i:06d}.png')
     return folder
 
 
-def cube(centre, deviations, copies=2):
-    """Colours whose channels are uncorrelated: all corners of a box, ``copies`` times."""
-    corners = itertools.product(*((c - d, c + d) for c, d in zip(centre, deviations)))
+def cube(center, deviations, copies=2):
+    """Colors whose channels are uncorrelated: all corners of a box, ``copies`` times."""
+    corners = itertools.product(*((c - d, c + d) for c, d in zip(center, deviations)))
     return list(corners) * copies
 
 

@@ -48,7 +48,7 @@ def tiny_darl(seed: int = 0, **settings: Any) -> DARL:
 
 
 def random_images(model: DARL, batch: int = 2, seed: int = 1) -> torch.Tensor:
-    """Normalised images (B, 3, H, W) of the model's size, of pixels in [0, 1]."""
+    """Normalized images (B, 3, H, W) of the model's size, of pixels in [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     side = model.backbone.grid[0] * model.backbone.patch_size
     images = torch.rand(batch, 3, side, side, generator=generator)

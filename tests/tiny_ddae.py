@@ -30,7 +30,7 @@ def ddae(network: dict | None = None, **settings: Any) -> dict:
     return dict(
         type='mmaddp.DDAE',
         network=dict(UNET, **(network or {})),
-        framework=settings.pop('framework', DDPM),
+        process=settings.pop('process', DDPM),
         img_size=SIDE,
         **settings,
     )
@@ -38,7 +38,7 @@ def ddae(network: dict | None = None, **settings: Any) -> dict:
 
 def augmented(**settings: Any) -> dict:
     """The same, trained by EDM with the augmentation of the paper."""
-    return ddae(dict(augment_dim=9), framework=EDM, augment=0.12, **settings)
+    return ddae(dict(augment_dim=9), process=EDM, augment=0.12, **settings)
 
 
 def tiny_ddae(config: dict, seed: int = 0) -> DDAE:

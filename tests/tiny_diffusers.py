@@ -43,7 +43,7 @@ UNET = dict(
 )
 
 
-def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
+def randomize(network: nn.Module, seed: int = 0) -> nn.Module:
     """Random weights everywhere, also where the library begins with zeros."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -59,7 +59,7 @@ def save_dit(folder: Path, **settings: Any) -> nn.Module:
     trained the weights; here it takes theirs.
     """
     diffusers = pytest.importorskip('diffusers')
-    network = randomise(diffusers.DiTTransformer2DModel(**{**DIT, **settings}))
+    network = randomize(diffusers.DiTTransformer2DModel(**{**DIT, **settings}))
     shared = network.transformer_blocks[0].norm1.emb
     for block in network.transformer_blocks:
         block.norm1.emb.load_state_dict(shared.state_dict())
@@ -71,6 +71,6 @@ def save_dit(folder: Path, **settings: Any) -> nn.Module:
 def save_unet(folder: Path, **settings: Any) -> nn.Module:
     """A UNet2DModel."""
     diffusers = pytest.importorskip('diffusers')
-    network = randomise(diffusers.UNet2DModel(**{**UNET, **settings}))
+    network = randomize(diffusers.UNet2DModel(**{**UNET, **settings}))
     network.save_pretrained(folder)
     return network

@@ -25,7 +25,7 @@ FROM_ZERO = dict(type='mmaddp.DDPM', num_timesteps=8, time_input='index')
 
 @MODELS.register_module()
 class MeansAutoencoder(BaseModule):
-    """Latents are means of 2 x 2 pixels, three times as large, and the mean of the colours."""
+    """Latents are means of 2 x 2 pixels, three times as large, and the mean of the colors."""
 
     stride = STRIDE
 
@@ -44,7 +44,7 @@ def latent_ddae(network: dict | None = None, **settings: Any) -> dict:
     parts = dict(
         type='mmaddp.DDAE',
         network=dict(DIT, **(network or {})),
-        framework=FROM_ZERO,
+        process=FROM_ZERO,
         autoencoder=dict(type='mmaddp.MeansAutoencoder'),
         img_size=SIDE,
     )

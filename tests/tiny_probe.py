@@ -44,7 +44,7 @@ def tiny_probe(encoder: dict, seed: int = 0, **settings: Any) -> GridProbe:
     return model
 
 
-def labelled(count: int) -> list[DataSample]:
+def labeled(count: int) -> list[DataSample]:
     """Samples of 3 classes in turn."""
     return [
         DataSample(metainfo=dict(sample_idx=number)).set_gt_label(number % 3)
@@ -57,7 +57,7 @@ def train_probe(model: GridProbe, images: torch.Tensor, steps: int = 5) -> GridP
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for step in range(steps):
         torch.manual_seed(step)
-        loss = model(images, labelled(len(images)), mode='loss')['loss']
+        loss = model(images, labeled(len(images)), mode='loss')['loss']
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

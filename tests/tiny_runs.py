@@ -218,7 +218,7 @@ def in_child(
 
 
 def seen(work_dir: Path) -> dict[int, tuple]:
-    """Names and mean colour of each iteration's batch; a repeated iteration must repeat them."""
+    """Names and mean color of each iteration's batch; a repeated iteration must repeat them."""
     batches: dict[int, tuple] = {}
     for line in Path(str(work_dir) + '.jsonl').read_text().splitlines():
         iteration, names, digest = json.loads(line)

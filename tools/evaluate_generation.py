@@ -59,7 +59,7 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
         '--reference-size',
         type=int,
         metavar='PIXELS',
-        help='resize the short side of real images to this and cut the centre',
+        help='resize the short side of real images to this and cut the center',
     )
     parser.add_argument(
         '--weights', help="torch-fidelity's file of Inception's weights; default: downloaded"

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmaddp.apis import load_pretrainer, reconstruct
-from mmaddp.apis.curves import draw_curves, read_scalars
+from mmaddp.apis.curves import plot_curves, read_scalars
 from mmaddp.apis.html_report import HtmlReport
 from mmaddp.apis.pictures import read_image, tile, write_png
 from mmaddp.utils import UserError
@@ -45,7 +45,7 @@ def write_report(
     page.heading('Pre-training')
     for training in pretraining:
         curves = {training.name: read_scalars(work_dir / training.name)}
-        page.picture(draw_curves(curves, ['loss']), f'Loss of the {training.name}')
+        page.picture(plot_curves(curves, ['loss']), f'Loss of the {training.name}')
     reconstructions = draw_reconstructions(work_dir, environment, pretraining[-1])
     if reconstructions is not None:
         caption = 'Above: images that were not trained on. Below: what is left in their tokens'
@@ -55,7 +55,7 @@ def write_report(
     page.heading('Detection')
     page.table(['detector', *METRICS], (metrics_row(work_dir, name) for name in detectors))
     curves = {name: read_scalars(work_dir / name) for name in detectors}
-    page.picture(draw_curves(curves, ['loss']), 'Loss of the detectors')
+    page.picture(plot_curves(curves, ['loss']), 'Loss of the detectors')
     found = sorted((work_dir / detectors[0] / 'pictures').rglob('*.jpg'))[:SHOWN_IMAGES]
     for path in found:
         page.picture(path, f'{path.stem}: ground truth at the left, detections at the right')

@@ -73,7 +73,7 @@ if [ "$own_torch" = 0 ]; then
 fi
 say "2/4 build tools"
 install setuptools wheel ninja psutil packaging
-say "3/4 mmcv, its operators compiled from source: about ten minutes on two cores, cached afterwards"
+say "3/4 mmcv, its operators compiled from source: about ten minutes on two cores, cached afterward"
 install --no-build-isolation onedl-mmcv ||
     die "mmcv's operators did not compile (see above): a C++ compiler and Python's headers are needed (Debian: build-essential python3-dev); on a machine with a GPU also nvcc of torch's CUDA version (CUDA_HOME)"
 say "4/4 OpenMMLab and the rest"

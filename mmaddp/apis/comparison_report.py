@@ -189,15 +189,15 @@ def draw(comparison: Comparison, rows: dict[str, list[Row]]) -> Figure:
     figure = Figure(figsize=(4.2 * columns, 3.2 * height), layout='constrained')
     axes = figure.subplots(height, columns, squeeze=False).flat
     for axis, (name, label) in zip(axes, plots):
-        draw_bars(axis, comparison, rows[name], label)
+        plot_bars(axis, comparison, rows[name], label)
         axis.set_title(f'{comparison.tasks[name].title}\n{label}', fontsize='medium')
     for axis in list(axes)[len(plots) :]:
         axis.set_axis_off()
     return figure
 
 
-def draw_bars(axis: Axes, comparison: Comparison, rows: Sequence[Row], label: str) -> None:
-    """The bars of one metric, the same colour for a method in all plots."""
+def plot_bars(axis: Axes, comparison: Comparison, rows: Sequence[Row], label: str) -> None:
+    """The bars of one metric, the same color for a method in all plots."""
     methods = list(comparison.methods)
     for row in rows:
         if not row['summary']:

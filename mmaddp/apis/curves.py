@@ -36,7 +36,7 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=120, format=kind)
 
 
-def draw_curves(curves: dict[str, Records], keys: Sequence[str]) -> Figure:
+def plot_curves(curves: dict[str, Records], keys: Sequence[str]) -> Figure:
     """A plot for each key, a line in it for each training.
 
     Args:
@@ -48,7 +48,7 @@ def draw_curves(curves: dict[str, Records], keys: Sequence[str]) -> Figure:
     """
     figure = Figure(figsize=(5 * len(keys), 3.5), layout='constrained')
     for axis, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys):
-        draw_curve(axis, key, curves)
+        plot_curve(axis, key, curves)
     return figure
 
 
@@ -70,7 +70,7 @@ def read_scalars(work_dir: Path) -> Records:
     return [latest[key] for key in sorted(latest)]
 
 
-def draw_curve(axis: Axes, key: str, curves: dict[str, Records]) -> None:
+def plot_curve(axis: Axes, key: str, curves: dict[str, Records]) -> None:
     """One plot: ``key`` over training steps, a line for each training."""
     for name, records in curves.items():
         points = [(record['step'], record[key]) for record in records if key in record]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmaddp.diffusion import ImageNoise
 from mmaddp.models import DDAEDiT, DDAEUNet, DiffusersUNet
 from mmaddp.models.inspection import evaluating
-from mmaddp.models.pixel_values import IMAGES_TO_SIGNED_RANGE, NORMALISED_IMAGES
+from mmaddp.models.pixel_values import IMAGES_TO_SIGNED_RANGE, NORMALIZED_IMAGES
 from mmaddp.utils import UserError
 
 from .generators import GENERATORS, generator_of
@@ -168,7 +168,7 @@ def extract_features(
     Args:
         model: A pre-trained model, whose encoder is asked; a backbone; or a model with one.
         images: Paths or uint8 RGB arrays of one size. A backbone sees them as those of this package
-            are trained: normalised by ImageNet's mean and deviation, those of DDAE in [-1, 1].
+            are trained: normalized by ImageNet's mean and deviation, those of DDAE in [-1, 1].
         batch_size: Images at once.
         seed: Seed of the noise that a pre-trained DDAE is given.
         level: Its noise level, from 1 on; the middle one when None.
@@ -199,11 +199,11 @@ def encoder_of(
         raise UserError('level, layers: a backbone has its own; set its time and out_blocks')
     backbone = getattr(model, 'backbone', model)
     signed = isinstance(backbone, SIGNED_PIXELS)
-    preprocessor = IMAGES_TO_SIGNED_RANGE if signed else NORMALISED_IMAGES
-    return lambda images, noise: backbone(normalised(images, preprocessor))
+    preprocessor = IMAGES_TO_SIGNED_RANGE if signed else NORMALIZED_IMAGES
+    return lambda images, noise: backbone(normalized(images, preprocessor))
 
 
-def normalised(images: Tensor, preprocessor: Mapping[str, Any]) -> Tensor:
+def normalized(images: Tensor, preprocessor: Mapping[str, Any]) -> Tensor:
     """Images (B, 3, H, W) in [0, 1] as a data preprocessor gives them."""
     mean, std = (
         images.new_tensor(preprocessor[name]).view(3, 1, 1) / 255 for name in ('mean', 'std')

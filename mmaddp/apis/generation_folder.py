@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch import nn
 
-from mmaddp.engine.data.pictures import picture_fault
+from mmaddp.engine.data.pictures import image_fault
 from mmaddp.utils import UserError, atomic_write
 
 from .generators import ImageGenerator, Start, generator_of
@@ -177,7 +177,7 @@ def difference(name: str, before: Any, now: Any) -> str:
 def is_done(folder: Path, index: int, intermediate: bool) -> bool:
     """Whether all files of an image are there and whole."""
     wanted = [image_path(folder, index), *([steps_path(folder, index)] if intermediate else [])]
-    return all(picture_fault(str(path)) is None for path in wanted)
+    return all(image_fault(str(path)) is None for path in wanted)
 
 
 def image_path(folder: Path, index: int) -> Path:

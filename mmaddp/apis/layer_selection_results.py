@@ -108,7 +108,7 @@ class SelectionResults:
         with atomic_write(self.folder / TABLE_FILE) as temporary:
             temporary.write_text(table_of(trails, self.best()))
         with atomic_write(self.folder / PLOT_FILE) as temporary:
-            draw_trails(trails).savefig(temporary, dpi=120, format='png')
+            plot_trails(trails).savefig(temporary, dpi=120, format='png')
 
 
 def table_of(trails: dict[str, list[Point]], best: Point) -> str:
@@ -122,20 +122,20 @@ def table_of(trails: dict[str, list[Point]], best: Point) -> str:
     return '\n'.join([*lines, '', f'Least sum at the last checkpoint: {best.layer}', ''])
 
 
-def draw_trails(trails: dict[str, list[Point]]) -> Figure:
+def plot_trails(trails: dict[str, list[Point]]) -> Figure:
     """Figure 3: a dot for each checkpoint, larger at the end, joined in the order of training.
 
     Good layers lie at the lower left.
     """
     figure = Figure(figsize=(6.5, 5), layout='constrained')
     axis = figure.subplots()
-    colours = colormaps['viridis'].resampled(max(len(trails), 2))
+    colors = colormaps['viridis'].resampled(max(len(trails), 2))
     for number, (layer, points) in enumerate(trails.items()):
         x, y = zip(*((point.alignment, point.uniformity) for point in points))
-        colour = colours(number)
-        axis.plot(x, y, color=colour, alpha=0.5, label=layer)
+        color = colors(number)
+        axis.plot(x, y, color=color, alpha=0.5, label=layer)
         sizes = [20 + 60 * place / max(len(points) - 1, 1) for place in range(len(points))]
-        axis.scatter(x, y, sizes, color=colour)
+        axis.scatter(x, y, sizes, color=color)
     axis.set(xlabel='alignment', ylabel='uniformity')
     axis.grid(alpha=0.3)
     axis.legend(fontsize='small')

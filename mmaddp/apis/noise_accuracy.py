@@ -47,7 +47,7 @@ def by_level(metrics: dict[str, Any]) -> Accuracies:
     }
 
 
-def draw_accuracies(runs: dict[str, Accuracies]) -> Figure:
+def plot_accuracies(runs: dict[str, Accuracies]) -> Figure:
     """A line for each run, in a plot with those of the same levels.
 
     Args:

@@ -100,15 +100,15 @@ def write_heat_map(folder: SweepFolder) -> None:
     if np.isfinite(scores).any():
         path = folder.path / 'heat_map.png'
         with atomic_write(path) as temporary:
-            figure = draw_heat_map(scores, a_labels, b_labels, folder.grid.metric)
+            figure = plot_heat_map(scores, a_labels, b_labels, folder.grid.metric)
             figure.savefig(temporary, dpi=120, format='png')
         print(f'heat map: {path}')
 
 
-def draw_heat_map(
+def plot_heat_map(
     scores: np.ndarray, a_labels: Sequence[str], b_labels: Sequence[str], title: str
 ) -> Figure:
-    """Scores over a and b, in colours that change at every tenth percentile (figure 3).
+    """Scores over a and b, in colors that change at every tenth percentile (figure 3).
 
     Args:
         scores: (number of b, number of a); NaN where there is none.
@@ -117,17 +117,17 @@ def draw_heat_map(
         title: What the scores are.
     """
     levels = percentile_levels(scores)
-    colours = colormaps['viridis'].resampled(len(levels) - 1)
+    colors = colormaps['viridis'].resampled(len(levels) - 1)
     figure = Figure(figsize=(1.6 + 0.9 * len(a_labels), 1.2 + 0.8 * len(b_labels)))
     figure.set_layout_engine('constrained')
     axis = figure.subplots()
-    norm = BoundaryNorm(levels, colours.N)
-    image = axis.imshow(scores, origin='lower', cmap=colours, norm=norm)
+    norm = BoundaryNorm(levels, colors.N)
+    image = axis.imshow(scores, origin='lower', cmap=colors, norm=norm)
     for (row, column), score in np.ndenumerate(scores):
         if np.isfinite(score):
-            light = norm(score) > 0.6 * colours.N
-            colour = 'black' if light else 'white'
-            axis.text(column, row, f'{score:.1f}', ha='center', va='center', color=colour)
+            light = norm(score) > 0.6 * colors.N
+            color = 'black' if light else 'white'
+            axis.text(column, row, f'{score:.1f}', ha='center', va='center', color=color)
     axis.set_xticks(range(len(a_labels)), a_labels)
     axis.set_yticks(range(len(b_labels)), b_labels)
     axis.set(xlabel='a', ylabel='b', title=title)
@@ -138,5 +138,5 @@ def draw_heat_map(
 def percentile_levels(scores: np.ndarray) -> np.ndarray:
     """The 0th, 10th … 100th percentile of the scores, ascending, equal ones once."""
     levels = np.unique(np.nanpercentile(scores, range(0, 101, 10)))
-    # A colour needs two bounds also where all scores are equal.
+    # A color needs two bounds also where all scores are equal.
     return levels if len(levels) > 1 else np.linspace(levels[0] - 0.5, levels[0] + 0.5, 2)

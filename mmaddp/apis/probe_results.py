@@ -78,7 +78,7 @@ class ProbeResults:
         with atomic_write(folder / TABLE_FILE) as temporary:
             temporary.write_text(self.table() + '\n')
         with atomic_write(folder / PLOT_FILE) as temporary:
-            draw_grid(self).savefig(temporary, dpi=120, format='png')
+            plot_grid(self).savefig(temporary, dpi=120, format='png')
 
     def table(self) -> str:
         """The grid in Markdown, its best cell in bold."""
@@ -112,27 +112,27 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=2) + '\n')
 
 
-def draw_grid(results: ProbeResults) -> Figure:
+def plot_grid(results: ProbeResults) -> Figure:
     """Accuracy over layers and noise levels, as figure 2 of DDAE; a line where there are none."""
     width = 2.2 + 0.55 * len(results.layers)
     figure = Figure(figsize=(width, 2.0 + 0.45 * len(results.levels)), layout='constrained')
     if not results.has_levels:
         figure.set_size_inches(width, 3.2)
     axis = figure.subplots()
-    (draw_heat_map if results.has_levels else draw_line)(axis, results)
+    (plot_heat_map if results.has_levels else draw_line)(axis, results)
     axis.set_xticks(range(len(results.layers)), results.layers, rotation=45, ha='right')
     axis.set_title(f'{results.method}: linear top-1 (%)')
     return figure
 
 
-def draw_heat_map(axis: Axes, results: ProbeResults) -> None:
+def plot_heat_map(axis: Axes, results: ProbeResults) -> None:
     """Layers from left to right, noise levels from the least at the bottom; the best framed."""
     scores = np.array(results.accuracy).T
     image = axis.imshow(scores, origin='lower', cmap='viridis', aspect='auto')
     for (row, column), score in np.ndenumerate(scores):
         light = image.norm(score) > 0.6
-        colour = 'black' if light else 'white'
-        axis.text(column, row, f'{score:.1f}', ha='center', va='center', color=colour, size=8)
+        color = 'black' if light else 'white'
+        axis.text(column, row, f'{score:.1f}', ha='center', va='center', color=color, size=8)
     layer, level = results.best
     frame = Rectangle((layer - 0.5, level - 0.5), 1, 1, fill=False, edgecolor='red', linewidth=2)
     axis.add_patch(frame)
@@ -147,6 +147,6 @@ def draw_line(axis: Axes, results: ProbeResults) -> None:
     axis.plot(scores, marker='o', ms=4)
     axis.plot(results.best[0], scores[results.best[0]], marker='o', ms=9, mfc='none', color='red')
     if results.pixels is not None:
-        axis.axhline(results.pixels, ls='--', color='grey', label='raw pixels')
+        axis.axhline(results.pixels, ls='--', color='gray', label='raw pixels')
         axis.legend(fontsize='small')
     axis.grid(alpha=0.3)

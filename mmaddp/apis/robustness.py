@@ -20,7 +20,7 @@ from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.datasets import RobustnessPart, find_parts
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.weights import check_weights
-from mmaddp.evaluation import summarise
+from mmaddp.evaluation import summarize
 from mmaddp.utils import UserError
 
 
@@ -52,7 +52,7 @@ def evaluate_robustness(
         device: Where the model runs.
 
     Returns:
-        The summary of all results in ``out``, as :func:`mmaddp.evaluation.summarise` gives it.
+        The summary of all results in ``out``, as :func:`mmaddp.evaluation.summarize` gives it.
 
     Raises:
         UserError: Data, checkpoint, config or ``out`` do not fit; the message says how.
@@ -66,7 +66,7 @@ def evaluate_robustness(
         with clear_errors():
             model = build_classifier(config, checkpoint).to(device)
             _evaluate_parts(model, loader, todo, results)
-    return summarise(results.parts)
+    return summarize(results.parts)
 
 
 def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmaddp.datasets import RobustnessPart
-from mmaddp.evaluation import summarise
+from mmaddp.evaluation import summarize
 from mmaddp.utils import UserError, atomic_write
 
 
@@ -62,7 +62,7 @@ class ResultsFile:
 
     The file has ``model`` (see :func:`identify_model`), ``parts`` (for keys such as 'imagenet-a'
     and 'imagenet-c/fog/3': ``top1`` in percent, ``images``, ``classes``, ``folder``) and
-    ``summary`` (see :func:`mmaddp.evaluation.summarise`).
+    ``summary`` (see :func:`mmaddp.evaluation.summarize`).
 
     Args:
         path: The file; results in it are continued.
@@ -85,7 +85,7 @@ class ResultsFile:
     def add(self, part: RobustnessPart, top1: float) -> None:
         """Keep the accuracy (percent) on a test set, and write the file anew."""
         self.parts[part.key] = self._record(part, top1)
-        content = {'model': self.model, 'summary': summarise(self.parts), 'parts': self.parts}
+        content = {'model': self.model, 'summary': summarize(self.parts), 'parts': self.parts}
         with atomic_write(self.path) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + '\n')
 

@@ -1,6 +1,6 @@
 """Published checkpoints into this package's names: a table of rules for each source, one engine."""
 
-from .convert import convert_checkpoint, recognise_source
+from .convert import convert_checkpoint, recognize_source
 from .files import ConversionReport, convert_file, read_part, summary_table
 from .reader import map_checkpoint, read_checkpoint
 from .rules import PARTS, RULES_VERSION, TARGETS
@@ -19,6 +19,6 @@ __all__ = [
     'read_checkpoint',
     'read_model_checkpoint',
     'read_part',
-    'recognise_source',
+    'recognize_source',
     'summary_table',
 ]

@@ -118,16 +118,16 @@ def named_source(name: str) -> Source:
     return SOURCES[name]
 
 
-def recognise_source(checkpoint: Mapping[str, Any]) -> str | None:
+def recognize_source(checkpoint: Mapping[str, Any]) -> str | None:
     """Name of the layout that a checkpoint is in, told by its keys; None when it fits none."""
-    return recognise(checkpoint, unwrap(checkpoint))
+    return recognize(checkpoint, unwrap(checkpoint))
 
 
-def recognise(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
+def recognize(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
     """Name of the layout; a file that we have written says so itself."""
     if own_meta(checkpoint).get('target', 'official') != 'official':
         return 'mmaddp'
-    names = [source.name for source in SOURCES.values() if source.recognise(tensors)]
+    names = [source.name for source in SOURCES.values() if source.recognize(tensors)]
     return names[0] if len(names) == 1 else None
 
 
@@ -140,7 +140,7 @@ def own_meta(checkpoint: Mapping[str, Any]) -> dict:
 
 def find_source(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Source:
     """The layout told by the keys; an error says what each known one would have."""
-    name = recognise(checkpoint, tensors)
+    name = recognize(checkpoint, tensors)
     if name is None:
         known = '; '.join(f'{source.name} has {source.looks_like}' for source in SOURCES.values())
         raise UserError(
@@ -154,7 +154,7 @@ def better_source(
     layout: Source, checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> str:
     """A hint where the keys look like another layout than the one that was named."""
-    name = recognise(checkpoint, tensors)
+    name = recognize(checkpoint, tensors)
     return '' if name in (None, layout.name) else f" (its keys look like '{name}')"
 
 

@@ -95,13 +95,13 @@ class Source:
     Args:
         name: What the user calls it.
         looks_like: The keys that it has, in words, for the message when no layout fits.
-        recognise: Whether a file's keys are in this layout.
+        recognize: Whether a file's keys are in this layout.
         tables: For each target, the rules for a file with the given keys.
         added: For a target, what it has beyond its rules.
     """
 
     name: str
     looks_like: str
-    recognise: Callable[[Collection[str]], bool]
+    recognize: Callable[[Collection[str]], bool]
     tables: dict[str, Callable[[Collection[str]], Sequence[Rule]]]
     added: dict[str, Sequence[Added]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmaddp.utils import UserError
 
-from .convert import convert_with_summary, own_meta, recognise, unwrap
+from .convert import convert_with_summary, own_meta, recognize, unwrap
 from .reader import read_checkpoint
 from .rules import PARTS
 from .sources.parts import TOKEN_POSITIONS
@@ -38,7 +38,7 @@ def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -
     checkpoint = read_checkpoint(path)
     try:
         tensors = unwrap(checkpoint)
-        source = recognise(checkpoint, tensors)
+        source = recognize(checkpoint, tensors)
         target = whole_target(source, PRETRAINING in model_names)
         held = part_held(checkpoint, source)
         if target:

@@ -1,4 +1,4 @@
-"""ImageNet-A, -R, -Sketch and -C: folders of wnids, labelled with ImageNet-1k's 1,000 indices."""
+"""ImageNet-A, -R, -Sketch and -C: folders of wnids, labeled with ImageNet-1k's 1,000 indices."""
 
 from __future__ import annotations
 

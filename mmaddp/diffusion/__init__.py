@@ -1,13 +1,13 @@
 """The mathematics of the diffusion processes, without a network."""
 
 from .augmentation import NonLeakingAugmentation
-from .frameworks import DDPM, EDM, Framework
 from .guidance import ClassifierGuidance
 from .image_samplers import AncestralSampler, DDIMSampler, Denoised, HeunSampler
 from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
 from .noise_levels import BetaNoise
 from .patch_sampler import MeanSampler, PatchSampler, Placed, TokenSampler
+from .processes import DDPM, EDM, DiffusionProcess
 from .sampler import ImageNoise, Sampler, Step
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     'ClassifierGuidance',
     'DDIMSampler',
     'Denoised',
-    'Framework',
+    'DiffusionProcess',
     'HeunSampler',
     'ImageNoise',
     'MaskSchedule',

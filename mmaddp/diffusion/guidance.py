@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .frameworks import Framework
+    from .processes import DiffusionProcess
 
 # (x_t, level) -> D(x_t, t) (B, 3, H, W) and the classifier's logits (B, K).
 DenoiserAndClassifier = Callable[[Tensor, float], tuple[Tensor, Tensor]]
@@ -17,7 +17,7 @@ DenoiserAndClassifier = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class ClassifierGuidance:
-    """A denoiser for any sampler, drawn towards labels by a noise-conditional classifier.
+    """A denoiser for any sampler, drawn toward labels by a noise-conditional classifier.
 
     Guidance adds s grad_{x_t} log p_t(y | x_t) to the score. By Tweedie's formula
     ``D(x_t, t) = (x_t + sigma_t^2 score) / alpha_t``, so that the guided denoiser is
@@ -36,13 +36,13 @@ class ClassifierGuidance:
     and logits together; with a scale of 0 there is no backward pass.
 
     Args:
-        framework: How images are noised.
+        process: How images are noised.
         denoise_and_classify: Gives D(x_t, t) and logits from one forward pass.
         labels: (B,), y of each image of the batch.
         scale: s.
     """
 
-    framework: Framework
+    process: DiffusionProcess
     denoise_and_classify: DenoiserAndClassifier
     labels: Tensor
     scale: float
@@ -52,7 +52,7 @@ class ClassifierGuidance:
 
         Args:
             x_t: (B, 3, H, W).
-            level: As the framework's :meth:`Framework.denoise` takes it.
+            level: As the process's :meth:`DiffusionProcess.denoise` takes it.
         """
         if not self.scale:
             with torch.no_grad():
@@ -68,6 +68,6 @@ class ClassifierGuidance:
         """sigma_t^2 / alpha_t, (B, 1, 1, 1), read off equation 1."""
         one = x_t.new_ones(len(x_t), 1, 1, 1)
         zero = torch.zeros_like(one)
-        alpha = self.framework.perturb(one, level, zero)
-        sigma = self.framework.perturb(zero, level, one)
+        alpha = self.process.perturb(one, level, zero)
+        sigma = self.process.perturb(zero, level, one)
         return sigma**2 / alpha

@@ -1,6 +1,6 @@
 """Samplers of whole images: DDPM's ancestral one, DDIM, and Heun's method of EDM.
 
-Each is called with a framework, a denoiser ``D(x_t, level)`` that gives the predicted clean images
+Each is called with a process, a denoiser ``D(x_t, level)`` that gives the predicted clean images
 (B, 3, H, W), images ``like`` those that are wanted, and the noise of these. It gives what every
 step ends with. As in the code of DDAE's authors, predictions are clipped to [-1, 1], unless
 ``clip`` says otherwise: latents, which take the place of images in a latent model, have no bounds.
@@ -22,7 +22,7 @@ from .gaussian import ddim_step, posterior_mean, posterior_variance
 from .sampler import ImageNoise
 
 if TYPE_CHECKING:
-    from .frameworks import DDPM, EDM
+    from .processes import DDPM, EDM
 
 Denoiser = Callable[[Tensor, float], Tensor]
 VARIANCES = ('beta', 'posterior')
@@ -56,12 +56,12 @@ class AncestralSampler:
 
     @torch.no_grad()
     def __call__(
-        self, framework: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
+        self, process: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
     ) -> Iterator[Denoised]:
         """Yield T steps; arguments as the module has them."""
         x_t = noise.normal(like)
-        for t in range(framework.num_timesteps, 0, -1):
-            gamma, gamma_before = framework.alpha_bars[t], framework.alpha_bars[t - 1]
+        for t in range(process.num_timesteps, 0, -1):
+            gamma, gamma_before = process.alpha_bars[t], process.alpha_bars[t - 1]
             x_0 = clipped(denoise(x_t, t), self.clip)
             x_t = posterior_mean(x_t, x_0, gamma, gamma_before)
             if t > 1:
@@ -117,15 +117,15 @@ class DDIMSampler:
 
     @torch.no_grad()
     def __call__(
-        self, framework: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
+        self, process: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
     ) -> Iterator[Denoised]:
         """Yield the steps; arguments as the module has them."""
-        timesteps = self.timesteps(framework.num_timesteps)
+        timesteps = self.timesteps(process.num_timesteps)
         x_t = noise.normal(like)
         for t, t_next in zip(timesteps, timesteps[1:]):
             x_0 = clipped(denoise(x_t, t), self.clip)
             fresh = noise.normal(like) if self.eta and t_next else torch.zeros_like(x_t)
-            gammas = framework.alpha_bars[t], framework.alpha_bars[t_next]
+            gammas = process.alpha_bars[t], process.alpha_bars[t_next]
             x_t = ddim_step(x_t, x_0, *gammas, self.eta, fresh)
             yield Denoised(x_t, x_0)
 
@@ -167,10 +167,10 @@ class HeunSampler:
 
     @torch.no_grad()
     def __call__(
-        self, framework: EDM, denoise: Denoiser, like: Tensor, noise: ImageNoise
+        self, process: EDM, denoise: Denoiser, like: Tensor, noise: ImageNoise
     ) -> Iterator[Denoised]:
         """Yield the steps; arguments as the module has them."""
-        sigmas = framework.schedule(self.steps).tolist()
+        sigmas = process.schedule(self.steps).tolist()
         x = noise.normal(like.double()) * sigmas[0]
         for sigma, sigma_next in zip(sigmas, sigmas[1:]):
             x_hat, sigma_hat = self.churn(x, sigma, noise)

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmaddp.utils import UserError
 
 from .gaussian import ddim_step
-from .sampler import ImageNoise, draw_codes, equal_count, nucleus
+from .sampler import ImageNoise, equal_count, nucleus, sample_codes
 
 # DDPM's own schedule ends at gamma = 4e-5, which is as good as pure noise.
 LEAST_GAMMA = 1e-4
@@ -52,7 +52,7 @@ class SequenceSampler(ABC):
 
         Args:
             model: :class:`mmaddp.models.DARL`, in evaluation mode.
-            known: (B, N, P) normalised patches or (B, N) token ids, in raster order; masked ones
+            known: (B, N, P) normalized patches or (B, N) token ids, in raster order; masked ones
                 are not looked at.
             masked: (B, N) bool, True where to generate, equally many in each row.
             noise: That of these B images.
@@ -200,4 +200,4 @@ class TokenSampler(SequenceSampler):
         if not self.temperature:
             return logits.argmax(-1)
         probs = nucleus((logits / self.temperature).softmax(-1), self.top_p)
-        return draw_codes(probs[:, None], noise.uniform(like[:, None]))[:, 0]
+        return sample_codes(probs[:, None], noise.uniform(like[:, None]))[:, 0]

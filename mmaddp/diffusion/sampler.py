@@ -110,7 +110,7 @@ class Sampler:
                 return
             probs = code_probs(model, model.decode(model.encode(x_t, z_t, m_t), z_t, m_t))
         for step in range(self.steps):
-            drawn = draw_codes(nucleus(probs, self.top_p), noise.uniform(m_t))  # line 6
+            drawn = sample_codes(nucleus(probs, self.top_p), noise.uniform(m_t))  # line 6
             scores = confidence(probs, drawn, m_t, self.tau(step), noise.uniform(m_t))
             m_next = masks_from_noise(scores, self.num_left(step, num_masked))
             z_t = torch.where(m_t & ~m_next, drawn, z_t)  # line 7
@@ -196,7 +196,7 @@ def unreliable(model: Any, probs: Tensor, m_t: Tensor, noise: ImageNoise) -> Ten
     """
     if model.map_probs is not sampling:
         return probs
-    return F.one_hot(draw_codes(probs, noise.uniform(m_t)), probs.shape[-1]).to(probs)
+    return F.one_hot(sample_codes(probs, noise.uniform(m_t)), probs.shape[-1]).to(probs)
 
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
@@ -219,7 +219,7 @@ def nucleus(probs: Tensor, top_p: float) -> Tensor:
     return probs * torch.zeros_like(kept).scatter(-1, order, kept)
 
 
-def draw_codes(probs: Tensor, uniform: Tensor) -> Tensor:
+def sample_codes(probs: Tensor, uniform: Tensor) -> Tensor:
     """Draw a code for each place, by inverting the cumulative distribution.
 
     Args:

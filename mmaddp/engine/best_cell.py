@@ -31,7 +31,7 @@ def apply_best_cell(config: Config, path: str | None) -> None:
     made to fit. The config's own values stay where there is no cell.
 
     Args:
-        config: The whole config, changed in place. Its ``best_cell`` is 'none' afterwards, so that
+        config: The whole config, changed in place. Its ``best_cell`` is 'none' afterward, so that
             what a run writes down needs the file no more.
         path: ``best_cell.json``; 'none' or nothing for no cell.
 

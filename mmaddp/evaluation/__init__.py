@@ -8,7 +8,7 @@ from mmaddp.evaluation.corruption_error import (
 from mmaddp.evaluation.depth_accuracy import DepthAccuracy
 from mmaddp.evaluation.grid_accuracy import GridAccuracy
 from mmaddp.evaluation.noise_level_accuracy import NoiseLevelAccuracy
-from mmaddp.evaluation.robustness_summary import format_table, summarise
+from mmaddp.evaluation.robustness_summary import format_table, summarize
 from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
 
 __all__ = [
@@ -22,5 +22,5 @@ __all__ = [
     'SubsetAccuracy',
     'corruption_errors',
     'format_table',
-    'summarise',
+    'summarize',
 ]

@@ -22,7 +22,7 @@ def alignment(features_1: Tensor, features_2: Tensor) -> float:
     """Mean squared distance of positive pairs (equation 3); the less, the better.
 
     Args:
-        features_1: f_t(x_t) of N images with one noise, (N, C); any length, they are normalised.
+        features_1: f_t(x_t) of N images with one noise, (N, C); any length, they are normalized.
         features_2: The same images' with another noise, in the same order.
 
     Returns:
@@ -48,7 +48,7 @@ def uniformity(features: Tensor, chunk_size: int = CHUNK_SIZE) -> float:
     exp(-2 d^2) - 1, of which the logarithm of 1 plus the mean is taken.
 
     Args:
-        features: f_t(x_t) of N images, (N, C); any length, they are normalised.
+        features: f_t(x_t) of N images, (N, C); any length, they are normalized.
         chunk_size: Rows and columns of a block.
 
     Returns:

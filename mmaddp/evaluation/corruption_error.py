@@ -48,7 +48,7 @@ class CorruptionErrors:
 
 
 def corruption_errors(errors: Mapping[str, Mapping[int, float]]) -> CorruptionErrors:
-    """Normalise errors by AlexNet's: CE_c = sum_s E_(s,c) / sum_s E^AlexNet_(s,c).
+    """Normalize errors by AlexNet's: CE_c = sum_s E_(s,c) / sum_s E^AlexNet_(s,c).
 
     Args:
         errors: ``errors[corruption][severity]`` is a top-1 error in percent. Names other than the

@@ -21,7 +21,7 @@ from .generation_features import (
 from .generation_reference import Gaussian, ReferenceStatistics, fit_gaussian, load_reference
 
 SPLITS = 10
-NEIGHBOURS = 3
+NEIGHBORS = 3
 
 
 class GenerationMetrics:
@@ -33,7 +33,7 @@ class GenerationMetrics:
         weights: Inception's weights; see :class:`FeatureNetworks`.
         vgg_weights: VGG-16's weights for precision and recall; see :class:`FeatureNetworks`.
         cache_dir: Where the reference's statistics are kept.
-        reference_size: Side in pixels of the square that is cut from the centre of each real
+        reference_size: Side in pixels of the square that is cut from the center of each real
             image, its short side resized to it before; None for images as they are.
         batch_size: Images of a batch.
         num_workers: Processes that load images.
@@ -63,7 +63,7 @@ class GenerationMetrics:
             self.networks,
             cache_dir,
             crop=reference_size,
-            min_images=NEIGHBOURS + 1,
+            min_images=NEIGHBORS + 1,
             batch_size=batch_size,
             num_workers=num_workers,
         )
@@ -122,11 +122,11 @@ class GenerationMetrics:
 
 def check_number(folder: object, found: int, wanted: int | None) -> None:
     """Refuse fewer images than are asked for, or than the metrics need."""
-    least = max(SPLITS, NEIGHBOURS + 1)
+    least = max(SPLITS, NEIGHBORS + 1)
     if min(found, wanted or found) < least:
         raise UserError(
             f'{folder}: {min(found, wanted or found)} images; the inception score of {SPLITS} '
-            f'splits and the {NEIGHBOURS} neighbours of precision and recall need {least} or more'
+            f'splits and the {NEIGHBORS} neighbors of precision and recall need {least} or more'
         )
     if found < (wanted or 0):
         raise UserError(f'{folder}: {found} images, {wanted} are to be measured; generate the rest')
@@ -161,7 +161,7 @@ def inception_score(logits: Tensor) -> tuple[float, float]:
 
 
 def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
-    """Precision and recall of generated images (Kynkäänniemi et al., 2019), neighbourhood 3.
+    """Precision and recall of generated images (Kynkäänniemi et al., 2019), neighborhood 3.
 
     Args:
         generated: (N, D) features.
@@ -172,6 +172,6 @@ def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
         real images within that of generated ones.
     """
     metric = torch_fidelity('metric_prc').prc_features_to_metric(
-        generated, real, prc_neighborhood=NEIGHBOURS, save_cpu_ram=True, verbose=False
+        generated, real, prc_neighborhood=NEIGHBORS, save_cpu_ram=True, verbose=False
     )
     return metric['precision'], metric['recall']

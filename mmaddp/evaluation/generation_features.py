@@ -32,7 +32,7 @@ class Features(NamedTuple):
     Attributes:
         pool: (N, 2048) of Inception's last pooling, which FID compares.
         logits: (N, 1008) of Inception without bias, of which the inception score is.
-        manifold: (N, D), in whose space precision and recall look for neighbours.
+        manifold: (N, D), in whose space precision and recall look for neighbors.
     """
 
     pool: Tensor
@@ -156,7 +156,7 @@ class ImageFiles(Dataset):
 
     Args:
         files: The images.
-        crop: Side in pixels of the square that is cut from the centre, the image's short side
+        crop: Side in pixels of the square that is cut from the center, the image's short side
             resized to it before (bicubic, antialiased); None for images as they are.
 
     Raises:

@@ -10,7 +10,7 @@ PLAIN_DATASETS = {'imagenet-a': 200, 'imagenet-r': 200, 'imagenet-sketch': 1000}
 HEADER = ('data set', 'images', 'top-1 (%)', 'error (%)', 'CE (%)')
 
 
-def summarise(parts: Mapping[str, Mapping]) -> dict:
+def summarize(parts: Mapping[str, Mapping]) -> dict:
     """Gather the results of parts into figures for each data set.
 
     Args:
@@ -34,7 +34,7 @@ def summarise(parts: Mapping[str, Mapping]) -> dict:
     }
     results = _severities(parts)
     if results:
-        summary['imagenet-c'] = _summarise_corruptions(results)
+        summary['imagenet-c'] = _summarize_corruptions(results)
     return summary
 
 
@@ -47,7 +47,7 @@ def _severities(parts: Mapping[str, Mapping]) -> dict[str, dict[int, Mapping]]:
     return {c: severities for c, severities in found.items() if severities}
 
 
-def _summarise_corruptions(results: dict[str, dict[int, Mapping]]) -> dict:
+def _summarize_corruptions(results: dict[str, dict[int, Mapping]]) -> dict:
     errors = {c: {s: 100 - r['top1'] for s, r in results[c].items()} for c in results}
     figures = corruption_errors(errors)
     corruptions = {
@@ -92,7 +92,7 @@ def _missing_notes(missing: Mapping[str, tuple[int, ...]]) -> list[str]:
 
 
 def format_table(summary: Mapping[str, Mapping]) -> str:
-    """Lay a summary of :func:`summarise` out as a table of text, notes below it."""
+    """Lay a summary of :func:`summarize` out as a table of text, notes below it."""
     rows = [HEADER]
     for name, result in summary.items():
         rows += [_row(f'  {c}', figures) for c, figures in result.get('corruptions', {}).items()]

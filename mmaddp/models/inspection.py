@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-GREY = 0.5
+GRAY = 0.5
 
 
 @contextmanager
@@ -22,8 +22,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def grey_out(images: Tensor, mask: Tensor) -> Tensor:
-    """Paint masked places grey, as figure 8 shows unreliable tokens.
+def gray_out(images: Tensor, mask: Tensor) -> Tensor:
+    """Paint masked places gray, as figure 8 shows unreliable tokens.
 
     Args:
         images: (B, 3, H, W) in [0, 1], of a square of tokens.
@@ -34,4 +34,4 @@ def grey_out(images: Tensor, mask: Tensor) -> Tensor:
     """
     side = math.isqrt(mask.shape[1])
     grid = mask.float().view(-1, 1, side, side)
-    return images.masked_fill(nn.functional.interpolate(grid, images.shape[-2:]).bool(), GREY)
+    return images.masked_fill(nn.functional.interpolate(grid, images.shape[-2:]).bool(), GRAY)

@@ -14,7 +14,7 @@ IMAGES_TO_UNIT_RANGE = dict(
 IMAGES_TO_SIGNED_RANGE = dict(
     type='ImgDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True
 )
-NORMALISED_IMAGES = dict(
+NORMALIZED_IMAGES = dict(
     type='ImgDataPreprocessor',
     mean=[255 * value for value in IMAGENET_MEAN],
     std=[255 * value for value in IMAGENET_STD],

@@ -173,8 +173,8 @@ def test_other_sizes_are_reconstructed(model, pictures):
     assert reconstruct(model, wide).shape == wide.shape
 
 
-def of_normalised():
-    return build(diffusion(target='normalised-pixels'))
+def of_normalized():
+    return build(diffusion(target='normalized-pixels'))
 
 
 def half_of_tokens():
@@ -208,8 +208,8 @@ def half_of_tokens():
             lambda m, x: reconstruct(m, x),
             "prediction='epsilon': the noise of pure noise",
         ),
-        (of_normalised, lambda m, x: generate(m, 1), "target='normalised-pixels': a patch without"),
-        (of_normalised, lambda m, x: reconstruct(m, x), 'without its mean and deviation'),
+        (of_normalized, lambda m, x: generate(m, 1), "target='normalized-pixels': a patch without"),
+        (of_normalized, lambda m, x: reconstruct(m, x), 'without its mean and deviation'),
         (half_of_tokens, lambda m, x: generate(m, 1), "target='tokens' with inputs='pixels'"),
         (lambda: build(of_tokens()), lambda m, x: extract_features(m, x), 'reads VQ tokens'),
     ],

@@ -68,9 +68,9 @@ def test_views_show_the_reliable_places(model):
     assert np.array_equal(views[:, -1, 1], images)
     for step, left in enumerate((12, 8, 4)):
         whole, reliable = views[:, step, 0], views[:, step, 1]
-        grey = (reliable == 128).all(-1)
-        assert (reliable[~grey] == whole[~grey]).all()
-        patches = grey.reshape(2, 4, 16, 4, 16).all((2, 4))
+        gray = (reliable == 128).all(-1)
+        assert (reliable[~gray] == whole[~gray]).all()
+        patches = gray.reshape(2, 4, 16, 4, 16).all((2, 4))
         assert patches.sum((1, 2)).tolist() == [left, left]
 
 

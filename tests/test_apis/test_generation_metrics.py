@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from generation_images import cube, draw_colours, use_colour_networks
+from generation_images import cube, draw_colors, use_color_networks
 from tiny_addp import SIZES, tiny_addp
 
 from mmaddp.apis import generation_metrics
@@ -20,8 +20,8 @@ SIDE = 16 * int(TOKENS**0.5)
 
 @pytest.fixture
 def metrics(tmp_path, monkeypatch):
-    use_colour_networks(monkeypatch)
-    real = draw_colours(tmp_path / 'real', cube((100, 120, 90), (20, 30, 40)), size=(SIDE, SIDE))
+    use_color_networks(monkeypatch)
+    real = draw_colors(tmp_path / 'real', cube((100, 120, 90), (20, 30, 40)), size=(SIDE, SIDE))
     return GenerationMetrics(real, cache_dir=tmp_path / 'cache', num_workers=0)
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_generated_that_could_not_be_measured(model, metrics, tmp_pat
     too_many = sampler_grid(model, by_steps(1, TOKENS + 1))
     with pytest.raises(UserError, match=f'steps={TOKENS + 1}: more than the {TOKENS} tokens'):
         evaluate(model, too_many, metrics, tmp_path / 'out')
-    real = draw_colours(tmp_path / 'small', cube((100, 120, 90), (20, 30, 40)))
+    real = draw_colors(tmp_path / 'small', cube((100, 120, 90), (20, 30, 40)))
     small = GenerationMetrics(real, cache_dir=tmp_path / 'cache')
     with pytest.raises(UserError, match=rf'have 8 x 8: give --reference-size {SIDE}'):
         evaluate(model, samplers, small, tmp_path / 'out')

@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 
-from mmaddp.apis.curves import draw_curves
+from mmaddp.apis.curves import plot_curves
 from mmaddp.apis.html_report import HtmlReport
 from mmaddp.apis.pictures import write_png
 
@@ -15,7 +15,7 @@ def test_the_page_holds_everything_in_its_order_and_needs_no_other_file(tmp_path
     page.heading('Curves & pictures')
     page.table(['run', 'AP'], [['a<b', 0.5]])
     page.picture(picture, 'Noise')
-    page.picture(draw_curves({'run': [dict(step=1, loss=2.0)]}, ['loss']), 'Loss')
+    page.picture(plot_curves({'run': [dict(step=1, loss=2.0)]}, ['loss']), 'Loss')
     page.write(tmp_path / 'page.html')
     text = (tmp_path / 'page.html').read_text()
     order = [text.index(part) for part in ('A &lt;page&gt;', 'Curves &amp;', 'a&lt;b', 'Noise')]

@@ -13,7 +13,7 @@ from tiny_runs import write_pictures
 
 from mmaddp.apis import layer_selection
 from mmaddp.apis.layer_selection import training_images
-from mmaddp.apis.layer_selection_results import Point, SelectionResults, draw_trails, table_of
+from mmaddp.apis.layer_selection_results import Point, SelectionResults, plot_trails, table_of
 from mmaddp.diffusion.sampler import ImageNoise
 from mmaddp.evaluation.alignment import alignment
 from mmaddp.utils import UserError
@@ -154,7 +154,7 @@ def test_figure_3_has_a_dot_for_each_checkpoint():
         'out_1': [Point('out_1', '20', 0.9, -1.0), Point('out_1', '100', 0.5, -2.0)],
         'out_2': [Point('out_2', '100', 0.2, -1.5)],
     }
-    axis = draw_trails(trails).axes[0]
+    axis = plot_trails(trails).axes[0]
     dots = [np.asarray(one.get_offsets()).tolist() for one in axis.collections]
     assert dots == [[[0.9, -1.0], [0.5, -2.0]], [[0.2, -1.5]]]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ['out_1', 'out_2']

@@ -13,9 +13,9 @@ from sweep_runs import run_study
 from tiny_runs import in_child, write_pictures
 
 from mmaddp.apis.noise_study import (
-    draw_heat_map,
     noise_grid,
     percentile_levels,
+    plot_heat_map,
     study_noise_schedules,
     write_heat_map,
 )
@@ -28,16 +28,16 @@ EVALUATION = 'cls/darl/darl-vit-tiny_1xb64-linear-all-depths-20e_cifar10-32px.py
 MSE = 'pretrain/darl/darl-mse_vit-tiny_1xb64-3000i_cifar10-32px.py'
 
 
-def test_colours_change_at_every_tenth_percentile():
+def test_colors_change_at_every_tenth_percentile():
     scores = np.arange(101.0).reshape(1, 101)
     assert np.allclose(percentile_levels(scores), np.arange(0, 101, 10))
-    # Cells that are missing count for nothing, equal ones share a colour.
+    # Cells that are missing count for nothing, equal ones share a color.
     assert list(percentile_levels(np.array([[np.nan, 5.0, 5.0, 5.0]]))) == [4.5, 5.5]
 
 
 def test_cells_lie_where_their_values_say():
     scores = np.array([[81.25, 82.0, np.nan], [83.0, 84.0, 85.0]])
-    figure = draw_heat_map(scores, ['0.1', '1', '10'], ['0.3', '3'], 'top-1')
+    figure = plot_heat_map(scores, ['0.1', '1', '10'], ['0.3', '3'], 'top-1')
     axis = figure.axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == ('a', 'b', 'top-1')
     assert [label.get_text() for label in axis.get_xticklabels()] == ['0.1', '1', '10']
@@ -47,9 +47,9 @@ def test_cells_lie_where_their_values_say():
     assert written[(2, 1)] == '85.0'
     assert len(written) == 5
     image = axis.images[0]
-    colours = image.cmap(image.norm(scores))[..., :3]
-    assert to_rgb('#440154') == pytest.approx(tuple(colours[0, 0]), abs=0.01)
-    assert to_rgb('#fde725') == pytest.approx(tuple(colours[1, 2]), abs=0.01)
+    colors = image.cmap(image.norm(scores))[..., :3]
+    assert to_rgb('#440154') == pytest.approx(tuple(colors[0, 0]), abs=0.01)
+    assert to_rgb('#fde725') == pytest.approx(tuple(colors[1, 2]), abs=0.01)
 
 
 def test_the_picture_is_written_from_what_has_ended(tmp_path):

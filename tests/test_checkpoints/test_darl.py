@@ -7,7 +7,7 @@ from mmaddp.checkpoints import (
     convert_checkpoint,
     convert_file,
     read_checkpoint,
-    recognise_source,
+    recognize_source,
     summary_table,
 )
 from mmaddp.models import DARLViT
@@ -50,7 +50,7 @@ POSITIONS = ['rope-2d', 'rope-1d', 'sincos', 'learnable', 'none']
 def test_a_pretraining_gives_its_backbone(positions, diffusion, tmp_path):
     model = darl(positions=positions, diffusion=diffusion)
     source = run_file(model, tmp_path / 'iter_3.pth')
-    assert recognise_source(read_checkpoint(source)) == 'mmaddp'
+    assert recognize_source(read_checkpoint(source)) == 'mmaddp'
     report = convert_file(source, tmp_path / 'backbone.pth')
     converted = torch.load(tmp_path / 'backbone.pth', weights_only=True)['state_dict']
     assert equal(converted, model.backbone.state_dict())
@@ -84,7 +84,7 @@ def test_the_whole_pretraining_keeps_everything():
 
 def test_a_converted_backbone_converts_to_itself(tmp_path):
     once = convert_checkpoint(darl().state_dict())
-    assert recognise_source(once) == 'mmaddp'
+    assert recognize_source(once) == 'mmaddp'
     assert equal(convert_checkpoint(once), once)
     detection = DARLViT(ARCH, img_size=32, patch_size=8, with_start_token=False)
     fine_tuned = {f'backbone.{n}': t for n, t in detection.state_dict().items()}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_unet import PUBLISHED, TIME, TINY, TINY_PP, build, encoder_of, training_file
 
-from mmaddp.checkpoints import convert_checkpoint, convert_file, read_checkpoint, recognise_source
+from mmaddp.checkpoints import convert_checkpoint, convert_file, read_checkpoint, recognize_source
 from mmaddp.checkpoints.convert import convert_with_summary
 from mmaddp.models import ADDPViT, DDAEUNet
 from mmaddp.models.backbones import load_pretrained_backbone
@@ -22,7 +22,7 @@ def tiny(reference_layout):
 @pytest.mark.parametrize('name', list(PUBLISHED))
 def test_published_files_fill_the_full_networks(shared, name):
     checkpoint = training_file(published(f'ddae-unet-{name}', shared))
-    assert recognise_source(checkpoint) == 'ddae'
+    assert recognize_source(checkpoint) == 'ddae'
     with torch.device('meta'):
         model = DDAEUNet(**PUBLISHED[name])
     model.load_state_dict(convert_checkpoint(checkpoint), strict=True)
@@ -106,7 +106,7 @@ def test_our_own_files_give_the_network(settings, tmp_path):
     model = build(settings)
     pretraining = {f'network.{name}': tensor for name, tensor in model.state_dict().items()}
     torch.save({'state_dict': {**pretraining, 'head.bias': torch.ones(2)}}, tmp_path / 'a.pth')
-    assert recognise_source(read_checkpoint(tmp_path / 'a.pth')) == 'mmaddp'
+    assert recognize_source(read_checkpoint(tmp_path / 'a.pth')) == 'mmaddp'
     report = convert_file(tmp_path / 'a.pth', tmp_path / 'b.pth')
     assert equal(read_checkpoint(tmp_path / 'b.pth')['state_dict'], model.state_dict())
     fates = {part.name: part.fate for part in report.parts}

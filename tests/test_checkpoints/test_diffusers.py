@@ -7,7 +7,7 @@ import torch
 from scripts import load_script
 from tiny_diffusers import OURS, save_dit, save_unet
 
-from mmaddp.checkpoints import convert_checkpoint, convert_file, read_checkpoint, recognise_source
+from mmaddp.checkpoints import convert_checkpoint, convert_file, read_checkpoint, recognize_source
 from mmaddp.checkpoints.convert import convert_with_summary
 from mmaddp.models import DDAEDiT
 from mmaddp.utils import UserError
@@ -46,7 +46,7 @@ def test_positions_are_the_librarys(dit):
 def test_every_tensor_is_accounted_for(dit):
     folder, network = dit
     checkpoint = read_checkpoint(folder)
-    assert recognise_source(checkpoint) == 'diffusers'
+    assert recognize_source(checkpoint) == 'diffusers'
     parts = convert_with_summary(checkpoint, 'auto', 'backbone')[1].parts
     assert sum(part.tensors for part in parts) == len(network.state_dict()) + 1
     (copies,) = (part for part in parts if part.fate == 'dropped: the same in all blocks')

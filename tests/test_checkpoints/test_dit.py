@@ -7,7 +7,7 @@ from mmaddp.checkpoints import (
     convert_checkpoint,
     convert_file,
     read_checkpoint,
-    recognise_source,
+    recognize_source,
 )
 from mmaddp.models import ADDPViT, DDAEDiT, DDAEUNet
 from mmaddp.utils import UserError
@@ -35,7 +35,7 @@ def pretrained(path, **settings):
 
 def test_the_released_file_fills_the_network(shared):
     tensors = published('DiT-XL-2-256x256', shared)
-    assert recognise_source(tensors) == 'dit'
+    assert recognize_source(tensors) == 'dit'
     with torch.device('meta'):
         model = DDAEDiT('xlarge')
     converted = convert_checkpoint(tensors)
@@ -52,7 +52,7 @@ def test_of_a_training_file_the_moving_average_is_taken(reference_layout):
 
 def test_a_converted_file_and_a_run_of_ours_convert_too(tmp_path):
     state = network().state_dict()
-    assert recognise_source(state) == 'mmaddp'
+    assert recognize_source(state) == 'mmaddp'
     assert equal(convert_checkpoint(state), state)
     run = {f'network.{name}': tensor for name, tensor in state.items()}
     torch.save({'meta': {}, 'state_dict': {**run, 'other.bias': torch.ones(2)}}, tmp_path / 'a.pth')

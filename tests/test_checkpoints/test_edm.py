@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmaddp.checkpoints import convert_checkpoint, read_checkpoint, recognise_source
+from mmaddp.checkpoints import convert_checkpoint, read_checkpoint, recognize_source
 from mmaddp.utils import UserError
 
 SOURCE = 'import os\nos.mkdir({path!r})\n'
@@ -113,7 +113,7 @@ def test_the_network_is_named_and_the_way(published, target):
     """The pickle and a plain state dict of it alike, with the preconditioning or without."""
     path, network = published
     checkpoint = read_checkpoint(path)
-    assert recognise_source(checkpoint) == 'edm'
+    assert recognize_source(checkpoint) == 'edm'
     message = refusal(checkpoint, target)
     assert message.startswith(f"does not convert from 'edm' to '{target}': its network is SongUNet")
     for fact in ('DDPM++', 'sqrt(1/2)', 'eps=1e-6', 'last block of a resolution', "source 'ddae'"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny_addp import tiny_addp
 
-from mmaddp.checkpoints import convert_checkpoint, recognise_source
+from mmaddp.checkpoints import convert_checkpoint, recognize_source
 from mmaddp.checkpoints.convert import convert_with_summary
 from mmaddp.models import ADDP, MAGE, VQGAN, ADDPDecoder, ADDPViT
 from mmaddp.utils import UserError
@@ -88,7 +88,7 @@ def test_mage_s_files_fill_the_token_predictor_and_the_tokenizer(shared, name, a
 
 def test_mage_s_tokenizer_may_be_elsewhere():
     tensors = on_meta(mage_shapes())
-    assert recognise_source(tensors) == 'mage'
+    assert recognize_source(tensors) == 'mage'
     assert 'token_embed.word.weight' in convert_checkpoint(tensors, target='token_predictor')
     with pytest.raises(UserError, match=r'to .tokenizer.: missing: vqgan\.encoder'):
         convert_checkpoint(tensors, target='tokenizer')
@@ -165,7 +165,7 @@ def test_from_published_to_ours_and_back_is_the_identity(reference_layout):
 def test_from_ours_to_official_and_back_is_the_identity(model):
     ours = whole(model)
     official = convert_checkpoint(ours, target='official')
-    assert recognise_source(official) == 'addp'
+    assert recognize_source(official) == 'addp'
     assert equal(convert_checkpoint(official, target='pretrain'), ours)
 
 

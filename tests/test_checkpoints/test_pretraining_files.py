@@ -10,7 +10,7 @@ from mmaddp.checkpoints import (
     convert_file,
     read_checkpoint,
     read_part,
-    recognise_source,
+    recognize_source,
 )
 from mmaddp.utils import UserError
 
@@ -53,7 +53,7 @@ def test_a_training_checkpoint_needs_its_frozen_parts_to_become_official(
     file = torch.load(destination, weights_only=True)
     assert set(file) == {'meta', 'model'}
     assert equal(convert_checkpoint(file['model'], 'addp', 'pretrain'), whole(model))
-    assert recognise_source(read_checkpoint(destination)) == 'addp'
+    assert recognize_source(read_checkpoint(destination)) == 'addp'
     assert len(report.meta['tokenizer_sha256']) == 64
     added = {line.fate for line in report.parts if line.fate.startswith('added')}
     assert added == {'added: zeros', 'added: sines', 'added: numbers'}

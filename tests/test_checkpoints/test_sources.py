@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DefaultScope
 
 from mmaddp.checkpoints import PARTS, SOURCES, convert_checkpoint
-from mmaddp.checkpoints.convert import convert_with_summary, recognise_source
+from mmaddp.checkpoints.convert import convert_with_summary, recognize_source
 from mmaddp.models import ADDPViT
 from mmaddp.models.backbones import load_pretrained_backbone
 from mmaddp.utils import UserError
@@ -33,7 +33,7 @@ def fine_tuning_vit(**settings):
 @pytest.mark.parametrize(('name', 'arch'), [('base', 'base'), ('large', 'large')])
 def test_published_addp_files_fill_the_encoder(shared, name, arch):
     checkpoint = {'model': published(f'addp-vit-{name}-16', shared), 'epoch': 799}
-    assert recognise_source(checkpoint) == 'addp'
+    assert recognize_source(checkpoint) == 'addp'
     with torch.device('meta'):
         encoder = ADDPViT(arch=arch, embed_norm=False, final_norm=False)
     encoder.load_state_dict(convert_checkpoint(checkpoint, 'addp', 'backbone'), strict=True)
@@ -97,7 +97,7 @@ def test_mae_files_in_all_their_forms():
     fine_tuned = {**encoder_shapes(), 'fc_norm.weight': (32,), 'fc_norm.bias': (32,)}
     fine_tuned |= {'head.weight': (10, 32), 'head.bias': (10,)}
     for shapes in (full, fine_tuned):
-        assert recognise_source(on_meta(shapes)) == 'mae'
+        assert recognize_source(on_meta(shapes)) == 'mae'
         assert set(convert_checkpoint({'model': on_meta(shapes)})) == encoder
 
 
@@ -170,7 +170,7 @@ def test_mmpretrain_mae_gives_its_encoder():
         }
     )
     state = model.state_dict()
-    assert recognise_source(state) == 'mmpretrain'
+    assert recognize_source(state) == 'mmpretrain'
     encoder = fine_tuning_vit(final_norm=True)
     norm = {'norm.weight': state['backbone.ln1.weight'], 'norm.bias': state['backbone.ln1.bias']}
     encoder.load_state_dict({**convert_checkpoint(state), **norm}, strict=True)
@@ -184,7 +184,7 @@ def test_own_runs_give_their_backbone_back():
     shapes = {**encoder_shapes('backbone.'), 'head.fc.weight': (5, 32), 'neck.norm.weight': (32,)}
     weights = random_weights(shapes)
     checkpoint = {'meta': {'epoch': 3}, 'state_dict': weights, 'optimizer': {}}
-    assert recognise_source(checkpoint) == 'mmaddp'
+    assert recognize_source(checkpoint) == 'mmaddp'
     state = convert_checkpoint(checkpoint)
     assert set(state) == set(encoder_shapes())
     assert torch.equal(state['cls_token'], weights['backbone.cls_token'])
@@ -203,7 +203,7 @@ def test_own_pretraining_keeps_all_its_parts():
 def test_converting_our_own_backbone_changes_nothing():
     once = convert_checkpoint(random_weights(mae_shapes()))
     twice = convert_checkpoint(once)
-    assert recognise_source(once) == 'mmaddp'
+    assert recognize_source(once) == 'mmaddp'
     assert all(torch.equal(once[key], twice[key]) for key in once)
 
 
@@ -217,8 +217,8 @@ def test_no_layout_is_mistaken_for_another(shared):
         'dit': published('dit-tiny', shared),
     }
     for name, tensors in files.items():
-        assert [s.name for s in SOURCES.values() if s.recognise(tensors)] == [name]
-    assert recognise_source(published('ddae-unet-ddpm-tiny', shared)) is None
+        assert [s.name for s in SOURCES.values() if s.recognize(tensors)] == [name]
+    assert recognize_source(published('ddae-unet-ddpm-tiny', shared)) is None
 
 
 def test_an_unknown_layout_is_told_what_the_known_ones_have():

@@ -194,7 +194,7 @@ def test_the_copied_mask_heads_share_no_memory(pair):
 
 
 def test_anchors_stand_where_detectron2_puts_them():
-    """Area (8 * stride) ** 2, sides in the ratio height / width, centred at the place's corner."""
+    """Area (8 * stride) ** 2, sides in the ratio height / width, centered at the place's corner."""
     anchors = build(TASK_UTILS, ANCHORS).base_anchors
     for stride, level in zip((4, 8, 16, 32, 64), anchors):
         side = 8 * stride
@@ -205,13 +205,13 @@ def test_anchors_stand_where_detectron2_puts_them():
 
 
 def test_box_deltas_decode_as_in_detectron2():
-    """Deltas over the weights (10, 10, 5, 5): centre moved by dx * w, side times exp(dw)."""
+    """Deltas over the weights (10, 10, 5, 5): center moved by dx * w, side times exp(dw)."""
     box, deltas = torch.tensor([[10.0, 20.0, 50.0, 100.0]]), torch.tensor([[1.0, -2.0, 0.5, 0.25]])
     decoded = build(TASK_UTILS, coder(10, 5)).decode(box, deltas)
     dx, dy, dw, dh = (deltas[0] / torch.tensor([10.0, 10.0, 5.0, 5.0])).tolist()
-    centre = torch.tensor([30 + dx * 40, 60 + dy * 80])
+    center = torch.tensor([30 + dx * 40, 60 + dy * 80])
     half = torch.tensor([40.0, 80.0]) * torch.tensor([dw, dh]).exp() / 2
-    torch.testing.assert_close(decoded[0], torch.cat([centre - half, centre + half]))
+    torch.testing.assert_close(decoded[0], torch.cat([center - half, center + half]))
 
 
 def test_regions_go_to_the_level_that_detectron2_gives_them():

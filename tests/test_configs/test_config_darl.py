@@ -92,8 +92,8 @@ ABLATIONS = [
     ),
     (
         MSE.replace('100e', '800e'),
-        '_normalised-pixels',
-        {'model.target': 'normalised-pixels'},
+        '_normalized-pixels',
+        {'model.target': 'normalized-pixels'},
     ),
     (MSE, '_token-input', {'model.inputs': 'tokens', **TOKENIZER}),
     (MSE, '_token-target', {'model.target': 'tokens', **TOKENIZER}),
@@ -170,7 +170,7 @@ def test_there_is_no_other_ablation(repository):
     names |= {path.stem for path in (repository / 'configs' / FOLDER).glob('*56px.py')}
     others = {AT_256, *RECIPES, *(ablation(base, suffix) for base, suffix, _ in ABLATIONS)}
     others |= {
-        PRETRAINING.format(f'mse_vit-{size}_normalised-pixels', 800, 224) for size in ('b', 'h')
+        PRETRAINING.format(f'mse_vit-{size}_normalized-pixels', 800, 224) for size in ('b', 'h')
     }
     assert names == others
 

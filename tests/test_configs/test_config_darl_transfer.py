@@ -191,7 +191,7 @@ def test_detection_follows_table_11(load_config):
     assert pipeline['RandomResize'].scale == (1024, 1024)
 
 
-def test_the_colour_policy_is_tensorflows(load_config):
+def test_the_color_policy_is_tensorflows(load_config):
     """The list at the address of table 11, (operation, probability, level); 10 levels."""
     published = [
         [('Sharpness', 0.4, 1.4), ('Brightness', 0.2, 2.0)],

@@ -41,7 +41,7 @@ def test_every_input_is_a_padded_square(cfg, split):
     for image, sample in zip(prepared['inputs'], prepared['data_samples']):
         assert sample.batch_input_shape == (1024, 1024)
         height, width = sample.img_shape
-        # The padding is the mean colour: zero after normalisation.
+        # The padding is the mean color: zero after normalization.
         assert image[:, height:].abs().sum() == image[:, :, width:].abs().sum() == 0
         if split == 'train':
             masks = sample.gt_instances.masks

@@ -31,11 +31,11 @@ NAMES = [name + CIFAR10 for name in RECIPES]
 NAMES += [name + TINY_IMAGENET for name in RECIPES if 'edm_unet' not in name]
 # Figure 4: the halves of the betas meet in the middle.
 ABLATIONS = {
-    't-64': {'model.framework.num_timesteps': 64},
-    't-256': {'model.framework.num_timesteps': 256},
-    't-512': {'model.framework.num_timesteps': 512},
-    'betas-smaller': {'model.framework.beta_end': (1e-4 + 0.02) / 2},
-    'betas-larger': {'model.framework.beta_start': (1e-4 + 0.02) / 2},
+    't-64': {'model.process.num_timesteps': 64},
+    't-256': {'model.process.num_timesteps': 256},
+    't-512': {'model.process.num_timesteps': 512},
+    'betas-smaller': {'model.process.beta_end': (1e-4 + 0.02) / 2},
+    'betas-larger': {'model.process.beta_start': (1e-4 + 0.02) / 2},
 }
 BASE = 'ddae-ddpm_unet_4xb128-amp-2000e' + CIFAR10
 
@@ -101,15 +101,15 @@ def test_networks_are_the_authors(name, load_config):
     drops = {m.p for m in model.modules() if isinstance(m, nn.Dropout)}
     assert drops == {recipe['dropout']}
     assert model.img_size == (64 if TINY_IMAGENET in name else 32)
-    framework = model.framework
+    process = model.process
     if 'ddpm_' in name:
-        assert (framework.num_timesteps, framework.beta_start, framework.beta_end) == (
+        assert (process.num_timesteps, process.beta_start, process.beta_end) == (
             1000,
             1e-4,
             0.02,
         )
     else:
-        assert (framework.p_mean, framework.p_std, framework.sigma_data) == (-1.2, 1.2, 0.5)
+        assert (process.p_mean, process.p_std, process.sigma_data) == (-1.2, 1.2, 0.5)
     probability = model.augmentation and model.augmentation.probability
     assert probability == (0.12 if '-aug' in name else None)
 

@@ -176,8 +176,8 @@ def test_segmentation_maps_have_strides_4_to_32(name, load_config):
 def test_unets_are_told_the_level_that_the_authors_probe(name, load_config):
     """t = 11 of 1,000 in DDPM, 4 of 18 in EDM; on Tiny-ImageNet the same."""
     backbone = load_config(name).model.backbone
-    framework, number = (EDM(), 4) if 'edm' in name else (DDPM(), 11)
-    expected = float(framework.time(torch.as_tensor(framework.level(number))))
+    process, number = (EDM(), 4) if 'edm' in name else (DDPM(), 11)
+    expected = float(process.time(torch.as_tensor(process.level(number))))
     assert backbone.time == pytest.approx(expected, abs=1e-4)
 
 

@@ -81,7 +81,7 @@ def check_encoder(cfg: Config, name: str) -> None:
     assert backbone.get('pretrain_img_size', 256) == dict(addp=256, mae=224)[encoder]
     file = dict(addp=f'addp-vit-{size}-16.pth', mae=f'mae_pretrain_vit_{size}.pth')[encoder]
     assert backbone.init_cfg == dict(type='Pretrained', checkpoint=f'checkpoints/{file}')
-    # MMEngine's normalisation is in [0, 255], the papers' in [0, 1].
+    # MMEngine's normalization is in [0, 255], the papers' in [0, 1].
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     assert model.data_preprocessor.mean == pytest.approx([255 * m for m in mean])
     assert model.data_preprocessor.std == pytest.approx([255 * s for s in std])

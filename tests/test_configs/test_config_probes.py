@@ -49,7 +49,7 @@ GRIDS = {
 def test_the_encoder_is_that_of_the_pretraining(name, load_config):
     probe, pretraining = load_config(name), load_config(f'pretrain/{PRETRAININGS[name]}')
     encoder, model = probe.model.encoder, pretraining.model
-    part = {'mmaddp.DDAE': ('network', 'framework'), 'mmaddp.DARL': ('backbone',)}
+    part = {'mmaddp.DDAE': ('network', 'process'), 'mmaddp.DARL': ('backbone',)}
     for key in part.get(model.type, ('encoder',)):
         assert encoder[key] == model[key]
     assert encoder.type == model.type

@@ -8,7 +8,7 @@ from PIL import Image
 import mmaddp  # noqa: F401
 from mmaddp.utils import UserError
 
-COLOURS = {'Forest': (10, 200, 30), 'River': (20, 40, 220)}
+COLORS = {'Forest': (10, 200, 30), 'River': (20, 40, 220)}
 PIPELINE = [dict(type='mmaddp.LoadImage'), dict(type='PackInputs')]
 
 
@@ -19,13 +19,13 @@ def scope():
 
 @pytest.fixture(scope='module')
 def eurosat(tmp_path_factory):
-    """Ten pictures of each of two of EuroSAT's classes, of one colour each."""
+    """Ten pictures of each of two of EuroSAT's classes, of one color each."""
     root = tmp_path_factory.mktemp('data')
-    for name, colour in COLOURS.items():
+    for name, color in COLORS.items():
         folder = root / 'eurosat/2750' / name
         folder.mkdir(parents=True)
         for number in range(10):
-            Image.new('RGB', (8, 6), colour).save(folder / f'{name}_{number}.png')
+            Image.new('RGB', (8, 6), color).save(folder / f'{name}_{number}.png')
     return root
 
 
@@ -39,7 +39,7 @@ def test_images_are_bgr_with_their_labels(eurosat):
     info = dataset.get_data_info(13)
     assert info['img'].shape == (6, 8, 3)
     assert info['img'].dtype == np.uint8
-    assert tuple(info['img'][0, 0]) == COLOURS['River'][::-1]
+    assert tuple(info['img'][0, 0]) == COLORS['River'][::-1]
     assert (info['gt_label'], info['img_shape']) == (1, (6, 8))
 
 

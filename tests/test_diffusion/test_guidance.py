@@ -31,14 +31,14 @@ LEVELS = [(DDPM(), 1), (DDPM(), 300), (DDPM(), 1000), (EDM(), 0.01), (EDM(), 1.0
 class Mixture:
     """Images of one pixel value, from one of three Gaussians: the best denoiser and classifier."""
 
-    def __init__(self, framework):
-        self.framework, self.calls = framework, 0
+    def __init__(self, process):
+        self.process, self.calls = process, 0
 
     def scales(self, level):
-        """alpha_t and sigma_t, from the definitions of the two frameworks."""
-        if isinstance(self.framework, EDM):
+        """alpha_t and sigma_t, from the definitions of the two processes."""
+        if isinstance(self.process, EDM):
             return 1.0, float(level)
-        alpha_bar = self.framework.alpha_bars[level].item()
+        alpha_bar = self.process.alpha_bars[level].item()
         return alpha_bar**0.5, (1 - alpha_bar) ** 0.5
 
     def of_class(self, x_t, level, k):
@@ -64,24 +64,24 @@ class Mixture:
         return (logits.softmax(1)[:, :, None, None, None] * each).sum(1), logits
 
 
-def noised(framework, level, shape=(4, 3, 2, 2)):
+def noised(process, level, shape=(4, 3, 2, 2)):
     generator = torch.Generator().manual_seed(0)
     x_0 = 2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1
-    return framework.perturb(x_0, level, torch.randn(shape, generator=generator).double())
+    return process.perturb(x_0, level, torch.randn(shape, generator=generator).double())
 
 
-def sample(framework, sampler, denoise, like):
+def sample(process, sampler, denoise, like):
     noise = ImageNoise(0, range(len(like)))
-    return deque(sampler(framework, denoise, like, noise), maxlen=1).pop().x_t
+    return deque(sampler(process, denoise, like, noise), maxlen=1).pop().x_t
 
 
-@pytest.mark.parametrize(('framework', 'level'), LEVELS)
+@pytest.mark.parametrize(('process', 'level'), LEVELS)
 @pytest.mark.parametrize('scale', [1.0, 2.5])
-def test_guided_is_the_conditional_denoiser(framework, level, scale):
+def test_guided_is_the_conditional_denoiser(process, level, scale):
     """By Bayes' rule the score of x_t given y is that of x_t plus the classifier's."""
-    mixture, labels = Mixture(framework), torch.tensor([0, 1, 2, 0])
-    x_t = noised(framework, level)
-    guided = ClassifierGuidance(framework, mixture, labels, scale)(x_t, level)
+    mixture, labels = Mixture(process), torch.tensor([0, 1, 2, 0])
+    x_t = noised(process, level)
+    guided = ClassifierGuidance(process, mixture, labels, scale)(x_t, level)
     plain = mixture(x_t, level)[0]
     conditional = torch.cat([mixture.of_class(x[None], level, y) for x, y in zip(x_t, labels)])
     expected = plain + scale * (conditional - plain)
@@ -92,11 +92,11 @@ def test_guided_is_the_conditional_denoiser(framework, level, scale):
 @pytest.mark.parametrize('name', SAMPLERS)
 def test_samples_of_a_class(name):
     """Guided sampling is sampling from the class, in every step as well as in the end."""
-    framework, sampler = SAMPLERS[name]
-    mixture, like = Mixture(framework), torch.zeros(32, 3, 4, 4, dtype=torch.float64)
-    guidance = ClassifierGuidance(framework, mixture, torch.full((32,), 2), 1.0)
-    images = sample(framework, sampler, guidance, like)
-    of_class = sample(framework, sampler, lambda x, t: mixture.of_class(x, t, 2), like)
+    process, sampler = SAMPLERS[name]
+    mixture, like = Mixture(process), torch.zeros(32, 3, 4, 4, dtype=torch.float64)
+    guidance = ClassifierGuidance(process, mixture, torch.full((32,), 2), 1.0)
+    images = sample(process, sampler, guidance, like)
+    of_class = sample(process, sampler, lambda x, t: mixture.of_class(x, t, 2), like)
     torch.testing.assert_close(images, of_class, rtol=0, atol=1e-7)
     assert images.mean().item() == pytest.approx(MEANS[2], abs=0.01)
     assert images.std().item() == pytest.approx(DEVIATION, rel=0.05)
@@ -104,21 +104,21 @@ def test_samples_of_a_class(name):
 
 @pytest.mark.parametrize('name', SAMPLERS)
 def test_without_scale_nothing_changes(name):
-    framework, sampler = SAMPLERS[name]
+    process, sampler = SAMPLERS[name]
     like = torch.zeros(2, 3, 2, 2)
-    guided, plain = Mixture(framework), Mixture(framework)
-    guidance = ClassifierGuidance(framework, guided, torch.tensor([0, 1]), 0.0)
-    images = sample(framework, sampler, guidance, like)
-    assert torch.equal(images, sample(framework, sampler, lambda x, t: plain(x, t)[0], like))
+    guided, plain = Mixture(process), Mixture(process)
+    guidance = ClassifierGuidance(process, guided, torch.tensor([0, 1]), 0.0)
+    images = sample(process, sampler, guidance, like)
+    assert torch.equal(images, sample(process, sampler, lambda x, t: plain(x, t)[0], like))
     assert guided.calls == plain.calls
 
 
 @pytest.mark.parametrize(('name', 'calls'), [('ancestral', 200), ('ddim', 500), ('heun', 79)])
 def test_the_network_is_asked_once_a_step(name, calls):
-    framework, sampler = SAMPLERS[name]
-    mixture = Mixture(framework)
-    guidance = ClassifierGuidance(framework, mixture, torch.tensor([1]), 3.0)
-    sample(framework, sampler, guidance, torch.zeros(1, 3, 2, 2))
+    process, sampler = SAMPLERS[name]
+    mixture = Mixture(process)
+    guidance = ClassifierGuidance(process, mixture, torch.tensor([1]), 3.0)
+    sample(process, sampler, guidance, torch.zeros(1, 3, 2, 2))
     assert mixture.calls == calls
 
 
@@ -131,11 +131,11 @@ def gradient(mixture, x_t, level, labels):
 @given(st.integers(2, 1000), st.floats(0.1, 10))
 def test_what_guidance_moves_in_ddpm(t, scale):
     """DDIM's epsilon by -sigma_t s grad; the ancestral mean by beta_t / sqrt(1 - beta_t) s grad."""
-    framework, labels = DDPM(), torch.tensor([0, 1, 2, 0])
-    mixture, x_t = Mixture(framework), noised(framework, t)
-    guided = ClassifierGuidance(framework, mixture, labels, scale)(x_t, t)
+    process, labels = DDPM(), torch.tensor([0, 1, 2, 0])
+    mixture, x_t = Mixture(process), noised(process, t)
+    guided = ClassifierGuidance(process, mixture, labels, scale)(x_t, t)
     plain, grad = mixture(x_t, t)[0], scale * gradient(mixture, x_t, t, labels)
-    gammas = framework.alpha_bars[t], framework.alpha_bars[t - 1]
+    gammas = process.alpha_bars[t], process.alpha_bars[t - 1]
     sigma = (1 - gammas[0]).sqrt()
     epsilon = [epsilon_from_x0(x_t, gammas[0], x_0) for x_0 in (guided, plain)]
     torch.testing.assert_close(epsilon[0] - epsilon[1], -sigma * grad, rtol=1e-6, atol=1e-9)
@@ -148,9 +148,9 @@ def test_what_guidance_moves_in_ddpm(t, scale):
 @given(st.floats(0.01, 80), st.floats(0.1, 10))
 def test_what_guidance_moves_in_edm(sigma, scale):
     """The slope (x - D) / sigma by -sigma s grad."""
-    framework, labels = EDM(), torch.tensor([0, 1, 2, 0])
-    mixture, x_t = Mixture(framework), noised(framework, sigma)
-    guided = ClassifierGuidance(framework, mixture, labels, scale)(x_t, sigma)
+    process, labels = EDM(), torch.tensor([0, 1, 2, 0])
+    mixture, x_t = Mixture(process), noised(process, sigma)
+    guided = ClassifierGuidance(process, mixture, labels, scale)(x_t, sigma)
     plain, grad = mixture(x_t, sigma)[0], scale * gradient(mixture, x_t, sigma, labels)
     moved = (plain - guided) / sigma
     torch.testing.assert_close(moved, -sigma * grad, rtol=1e-6, atol=1e-8)
@@ -158,16 +158,16 @@ def test_what_guidance_moves_in_edm(sigma, scale):
 
 def test_sampling_asks_for_no_gradient_outside():
     """Samplers run without gradients, guidance turns them on for itself."""
-    framework = EDM()
-    guidance = ClassifierGuidance(framework, Mixture(framework), torch.tensor([0]), 1.0)
+    process = EDM()
+    guidance = ClassifierGuidance(process, Mixture(process), torch.tensor([0]), 1.0)
     with torch.no_grad():
         assert guidance(torch.full((1, 3, 2, 2), 0.5), 1.0).isfinite().all()
 
 
 @given(st.integers(1, 18))
 def test_numbers_of_edms_levels(number):
-    framework = EDM()
-    assert framework.number(framework.level(number)).item() == pytest.approx(number, abs=1e-5)
+    process = EDM()
+    assert process.number(process.level(number)).item() == pytest.approx(number, abs=1e-5)
 
 
 def test_numbers_of_levels_of_a_batch():

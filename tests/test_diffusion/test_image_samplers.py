@@ -24,8 +24,8 @@ def last(steps):
     return deque(steps, maxlen=1).pop()
 
 
-def run(sampler, framework, denoise, like=LIKE, seed=0):
-    return last(sampler(framework, denoise, like, ImageNoise(seed, range(len(like)))))
+def run(sampler, process, denoise, like=LIKE, seed=0):
+    return last(sampler(process, denoise, like, ImageNoise(seed, range(len(like)))))
 
 
 def crooked(x, level):
@@ -41,11 +41,11 @@ def gaussian(x, sigma):
 @pytest.mark.parametrize('num_timesteps', [1, 5, 64])
 @pytest.mark.parametrize('clip', [True, False])
 def test_ddim_of_all_steps_with_eta_1_is_ancestral(num_timesteps, clip):
-    framework = DDPM(num_timesteps)
+    process = DDPM(num_timesteps)
     ancestral = AncestralSampler('posterior', clip)
     ddim = DDIMSampler(num_timesteps, eta=1.0, clip=clip)
     steps = [
-        list(sampler(framework, crooked, LIKE, ImageNoise(0, range(2))))
+        list(sampler(process, crooked, LIKE, ImageNoise(0, range(2))))
         for sampler in (ancestral, ddim)
     ]
     assert len(steps[0]) == len(steps[1]) == num_timesteps
@@ -56,42 +56,42 @@ def test_ddim_of_all_steps_with_eta_1_is_ancestral(num_timesteps, clip):
 
 def test_the_variance_beta_is_exact_for_normal_images():
     """Ho et al., 2020, section 3.2; with the posterior's their variance falls short."""
-    framework, like = DDPM(8, 0.1, 0.5), torch.zeros(1, 3, 128, 128, dtype=torch.float64)
+    process, like = DDPM(8, 0.1, 0.5), torch.zeros(1, 3, 128, 128, dtype=torch.float64)
 
     def denoise(x, t):
-        return framework.alpha_bars[t].sqrt() * x
+        return process.alpha_bars[t].sqrt() * x
 
     deviations = {}
     for variance in ('beta', 'posterior'):
         sampler = AncestralSampler(variance, clip=False)
-        steps = list(sampler(framework, denoise, like, ImageNoise(0, [0])))
+        steps = list(sampler(process, denoise, like, ImageNoise(0, [0])))
         deviations[variance] = steps[-2].x_t.std().item()
     assert deviations['beta'] == pytest.approx(1, abs=0.01)
     assert deviations['posterior'] < 0.95
 
 
 def test_the_posteriors_variance_is_exact_for_a_single_image():
-    framework, like = DDPM(40, 1e-3, 0.4), torch.zeros(1, 3, 128, 128, dtype=torch.float64)
+    process, like = DDPM(40, 1e-3, 0.4), torch.zeros(1, 3, 128, 128, dtype=torch.float64)
     steps = AncestralSampler('posterior')(
-        framework, lambda x, t: torch.full_like(x, 0.3), like, ImageNoise(0, [0])
+        process, lambda x, t: torch.full_like(x, 0.3), like, ImageNoise(0, [0])
     )
-    for step, alpha_bar in zip(steps, framework.alpha_bars.flip(0)[1:].tolist()):
+    for step, alpha_bar in zip(steps, process.alpha_bars.flip(0)[1:].tolist()):
         assert step.x_t.mean().item() == pytest.approx(0.3 * alpha_bar**0.5, abs=0.02)
         assert step.x_t.std().item() == pytest.approx((1 - alpha_bar) ** 0.5, rel=0.015)
 
 
 def test_ddim_carries_a_gaussian_to_its_image():
     """The probability flow of DDPM keeps quantiles: the noise z becomes MEAN + DEVIATION z."""
-    framework = DDPM()
+    process = DDPM()
 
     def denoise(x, t):
-        alpha = framework.alpha_bars[t].sqrt()
+        alpha = process.alpha_bars[t].sqrt()
         variance = alpha**2 * DEVIATION**2 + 1 - alpha**2
         return MEAN + alpha * DEVIATION**2 / variance * (x - alpha * MEAN)
 
     z = ImageNoise(0, range(2)).normal(LIKE)
     errors = [
-        (run(DDIMSampler(steps, clip=False), framework, denoise).x_t - MEAN - DEVIATION * z)
+        (run(DDIMSampler(steps, clip=False), process, denoise).x_t - MEAN - DEVIATION * z)
         .abs()
         .max()
         .item()
@@ -154,13 +154,13 @@ def test_calls_of_the_network():
         calls.append(level)
         return torch.zeros_like(x)
 
-    for sampler, framework, expected in [
+    for sampler, process, expected in [
         (HeunSampler(18), EDM(), 35),
         (DDIMSampler(10), DDPM(), 10),
         (AncestralSampler(), DDPM(64), 64),
     ]:
         calls.clear()
-        run(sampler, framework, count)
+        run(sampler, process, count)
         assert len(calls) == expected
 
 
@@ -170,21 +170,21 @@ def test_heun_goes_in_float64():
 
 
 @pytest.mark.parametrize(
-    ('sampler', 'framework'),
+    ('sampler', 'process'),
     [(AncestralSampler(), DDPM(8)), (DDIMSampler(8), DDPM(8)), (HeunSampler(8), EDM())],
 )
-def test_predictions_are_clipped(sampler, framework):
-    images = run(sampler, framework, lambda x, level: 7 * torch.ones_like(x)).x_t
+def test_predictions_are_clipped(sampler, process):
+    images = run(sampler, process, lambda x, level: 7 * torch.ones_like(x)).x_t
     torch.testing.assert_close(images, torch.ones_like(images))
 
 
 @pytest.mark.parametrize(
-    ('sampler', 'framework'),
+    ('sampler', 'process'),
     [(AncestralSampler(), DDPM(8)), (DDIMSampler(4, 1.0), DDPM(8)), (HeunSampler(4, 1.0), EDM())],
 )
-def test_an_image_does_not_depend_on_its_batch(sampler, framework):
-    both = run(sampler, framework, crooked).x_t
-    alone = last(sampler(framework, crooked, LIKE[:1], ImageNoise(0, [1]))).x_t
+def test_an_image_does_not_depend_on_its_batch(sampler, process):
+    both = run(sampler, process, crooked).x_t
+    alone = last(sampler(process, crooked, LIKE[:1], ImageNoise(0, [1]))).x_t
     torch.testing.assert_close(alone, both[1:])
 
 

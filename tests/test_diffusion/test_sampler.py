@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny_generation import random_ids, random_mask, tiny_generator
 
 from mmaddp.diffusion import MAPPINGS, ImageNoise, Sampler
-from mmaddp.diffusion.sampler import confidence, draw_codes, nucleus
+from mmaddp.diffusion.sampler import confidence, nucleus, sample_codes
 from mmaddp.utils import UserError
 
 
@@ -173,10 +173,10 @@ def test_draws_invert_the_distribution():
     """Evenly spaced heights hit every code as often as its probability says, and no other."""
     probs = torch.tensor([0.0, 0.25, 0.0, 0.125, 0.625, 0.0])
     heights = (torch.arange(800, dtype=torch.float64) + 0.5) / 800
-    drawn = draw_codes(probs.expand(1, 800, -1), heights[None])
+    drawn = sample_codes(probs.expand(1, 800, -1), heights[None])
     assert drawn.flatten().bincount(minlength=6).tolist() == [0, 200, 0, 100, 500, 0]
     ends = torch.tensor([[0.0, 1 - 2.0**-53]], dtype=torch.float64)
-    assert draw_codes(probs.expand(1, 2, -1), ends).tolist() == [[1, 4]]
+    assert sample_codes(probs.expand(1, 2, -1), ends).tolist() == [[1, 4]]
 
 
 def test_confidence_in_closed_form():

@@ -16,7 +16,7 @@ from tiny_runs import classifier, write_pictures
 from mmaddp.apis.runs import test as run_test
 from mmaddp.apis.runs import train
 from mmaddp.engine.data import GuardedDataset
-from mmaddp.engine.data.pictures import picture_fault
+from mmaddp.engine.data.pictures import image_fault
 from mmaddp.engine.explain import clear_errors, own_words
 from mmaddp.engine.hooks.data_check_hook import out_of_range
 from mmaddp.engine.preflight import check_runs_on_cpu, preflight
@@ -230,9 +230,9 @@ class TestPictures:
         path = tmp_path / f'picture{suffix}'
         noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(noise).save(path)
-        assert picture_fault(str(path)) is None
+        assert image_fault(str(path)) is None
         path.write_bytes(path.read_bytes()[:-200])
-        assert 'truncated' in picture_fault(str(path))
+        assert 'truncated' in image_fault(str(path))
 
     def test_missing_folder(self, config):
         config.train_dataloader.dataset.data_root = '/absent'

@@ -42,7 +42,7 @@ def test_without_images(tmp_path):
 
 
 def test_without_class_folders(tmp_path):
-    """Images are there, but no folder of a class: what unlabelled data look like."""
+    """Images are there, but no folder of a class: what unlabeled data look like."""
     folder = write_pictures(tmp_path / 'pictures') / 'red'
     assert 'with_label=False' in train(folder, tmp_path / 'run')
 

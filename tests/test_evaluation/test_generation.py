@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from generation_images import (
-    ColourNetworks,
+    ColorNetworks,
     corner_deviation,
     cube,
-    draw_colours,
-    use_colour_networks,
+    draw_colors,
+    use_color_networks,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,8 +25,8 @@ torch_fidelity = pytest.importorskip('torch_fidelity')
 
 
 @pytest.fixture
-def colours(monkeypatch):
-    use_colour_networks(monkeypatch)
+def colors(monkeypatch):
+    use_color_networks(monkeypatch)
 
 
 def gaussian(mean, covariance):
@@ -75,16 +75,16 @@ def test_one_of_two_modes_is_precise_and_recalls_half():
     assert precision_recall(real + 1000, real) == (0.0, 0.0)
 
 
-def test_figures_of_folders_follow_from_their_colours(colours, tmp_path):
-    real = draw_colours(tmp_path / 'real/class', cube((100, 100, 100), (20, 30, 40)))
-    images = draw_colours(tmp_path / 'images', cube((110, 100, 95), (10, 30, 50)))
-    draw_colours(images / 'steps', [(0, 0, 0)] * 3)
+def test_figures_of_folders_follow_from_their_colors(colors, tmp_path):
+    real = draw_colors(tmp_path / 'real/class', cube((100, 100, 100), (20, 30, 40)))
+    images = draw_colors(tmp_path / 'images', cube((110, 100, 95), (10, 30, 50)))
+    draw_colors(images / 'steps', [(0, 0, 0)] * 3)
     metrics = GenerationMetrics(real.parent, cache_dir=tmp_path / 'cache')
     result = metrics(images)
     shifts = [corner_deviation(d) for d in (10, 0, 10)]
     assert result['fid'] == pytest.approx(100 + 25 + sum(s**2 for s in shifts))
     assert (result['num_images'], result['num_reference']) == (16, 16)
-    assert metrics(draw_colours(tmp_path / 'black', [(0, 0, 0)] * 12))['inception_score'] == (
+    assert metrics(draw_colors(tmp_path / 'black', [(0, 0, 0)] * 12))['inception_score'] == (
         pytest.approx(1)
     )
     same = metrics(real)
@@ -92,18 +92,18 @@ def test_figures_of_folders_follow_from_their_colours(colours, tmp_path):
     assert (same['precision'], same['recall']) == (1, 1)
 
 
-def test_the_first_images_by_name_are_measured(colours, tmp_path):
-    real = draw_colours(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
+def test_the_first_images_by_name_are_measured(colors, tmp_path):
+    real = draw_colors(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
     both = cube((100, 100, 100), (20, 30, 40)) + [(0, 0, 0)] * 9
     metrics = GenerationMetrics(real, cache_dir=tmp_path / 'cache')
-    images = draw_colours(tmp_path / 'images', both)
+    images = draw_colors(tmp_path / 'images', both)
     assert metrics(images, 16)['fid'] == pytest.approx(0, abs=1e-6)
     assert metrics(images)['fid'] > 100
 
 
-def test_reference_is_computed_once_until_it_changes(colours, tmp_path, monkeypatch):
-    real = draw_colours(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
-    images = draw_colours(tmp_path / 'images', cube((110, 100, 95), (10, 30, 50)))
+def test_reference_is_computed_once_until_it_changes(colors, tmp_path, monkeypatch):
+    real = draw_colors(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
+    images = draw_colors(tmp_path / 'images', cube((110, 100, 95), (10, 30, 50)))
     options = {'cache_dir': tmp_path / 'cache'}
     first = GenerationMetrics(real, **options)
     again = GenerationMetrics(real, **options)
@@ -113,48 +113,48 @@ def test_reference_is_computed_once_until_it_changes(colours, tmp_path, monkeypa
     assert kept(images) == first(images)
     assert not (tmp_path / 'other').exists()
     assert GenerationMetrics(real, weights='others', **options).networks.calls == 1
-    draw_colours(real / 'more', [(1, 2, 3)])
+    draw_colors(real / 'more', [(1, 2, 3)])
     assert GenerationMetrics(real, **options).reference.num_images == 17
 
 
-def test_published_statistics_give_fid_alone(colours, tmp_path):
+def test_published_statistics_give_fid_alone(colors, tmp_path):
     deviations = np.array([corner_deviation(d) for d in (20, 30, 40)])
     np.savez(tmp_path / 's.npz', mu=np.full(3, 100.0), sigma=np.diag(deviations**2))
-    images = draw_colours(tmp_path / 'images', cube((110, 100, 100), (20, 30, 40)))
+    images = draw_colors(tmp_path / 'images', cube((110, 100, 100), (20, 30, 40)))
     result = GenerationMetrics(tmp_path / 's.npz', cache_dir=tmp_path)(images)
     assert result['fid'] == pytest.approx(100)
     assert result['precision'] is result['recall'] is result['num_reference'] is None
 
 
-def test_figures_are_those_of_torch_fidelity(colours, tmp_path):
-    class Colours(torch_fidelity.FeatureExtractorBase):
+def test_figures_are_those_of_torch_fidelity(colors, tmp_path):
+    class Colors(torch_fidelity.FeatureExtractorBase):
         def __init__(self, name, features_list, **_):
             super().__init__(name, features_list)
 
         @staticmethod
         def get_provided_features_list():
-            return 'colours', 'logits'
+            return 'colors', 'logits'
 
         @staticmethod
         def get_default_feature_layer_for_metric(metric):
-            return 'logits' if metric == 'isc' else 'colours'
+            return 'logits' if metric == 'isc' else 'colors'
 
         def forward(self, images):
-            features = ColourNetworks()(images)
-            both = {'colours': features.pool, 'logits': features.logits}
+            features = ColorNetworks()(images)
+            both = {'colors': features.pool, 'logits': features.logits}
             return tuple(both[name] for name in self.features_list)
 
-    torch_fidelity.register_feature_extractor('colours-of-this-test', Colours)
+    torch_fidelity.register_feature_extractor('colors-of-this-test', Colors)
     rng = np.random.default_rng(0)
-    real = draw_colours(tmp_path / 'real', rng.integers(0, 200, (40, 3)))
-    images = draw_colours(tmp_path / 'images', rng.integers(50, 256, (37, 3)))
+    real = draw_colors(tmp_path / 'real', rng.integers(0, 200, (40, 3)))
+    images = draw_colors(tmp_path / 'images', rng.integers(50, 256, (37, 3)))
     theirs = torch_fidelity.calculate_metrics(
         input1=str(images),
         input2=str(real),
         isc=True,
         fid=True,
         prc=True,
-        feature_extractor='colours-of-this-test',
+        feature_extractor='colors-of-this-test',
         cuda=False,
         cache=False,
         save_cpu_ram=True,
@@ -169,7 +169,7 @@ def test_figures_are_those_of_torch_fidelity(colours, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('colour_lists', 'message'),
+    ('color_lists', 'message'),
     [
         ({'real': 16, 'images': 9}, r'images: 9 images; the inception score of 10 splits'),
         ({'real': 3, 'images': 16}, r'real: 3 images; a reference needs 4 or more'),
@@ -177,33 +177,33 @@ def test_figures_are_those_of_torch_fidelity(colours, tmp_path):
         ({'real': 0, 'images': 16}, r'real: neither it nor its sub-folders hold image'),
     ],
 )
-def test_too_few_images(colours, tmp_path, colour_lists, message):
+def test_too_few_images(colors, tmp_path, color_lists, message):
     folders = {
-        name: draw_colours(tmp_path / name, [(i, i, i) for i in range(count)])
-        for name, count in colour_lists.items()
+        name: draw_colors(tmp_path / name, [(i, i, i) for i in range(count)])
+        for name, count in color_lists.items()
     }
     with pytest.raises(UserError, match=message):
         GenerationMetrics(folders['real'], cache_dir=tmp_path)(folders['images'])
 
 
-def test_sizes_that_differ(colours, tmp_path):
-    grey = [(i, i, i) for i in range(12)]
-    real = draw_colours(tmp_path / 'real', grey)
+def test_sizes_that_differ(colors, tmp_path):
+    gray = [(i, i, i) for i in range(12)]
+    real = draw_colors(tmp_path / 'real', gray)
     metrics = GenerationMetrics(real, cache_dir=tmp_path / 'cache')
-    small = draw_colours(tmp_path / 'small', grey, size=(4, 4))
+    small = draw_colors(tmp_path / 'small', gray, size=(4, 4))
     with pytest.raises(UserError, match=r'4 x 4 .* have 8 x 8: give --reference-size 4'):
         metrics(small)
     cut = GenerationMetrics(real, cache_dir=tmp_path / 'cache', reference_size=4)
     assert cut(small)['fid'] == pytest.approx(0, abs=1e-6)
-    draw_colours(real, grey[:4], size=(8, 9))
+    draw_colors(real, gray[:4], size=(8, 9))
     with pytest.raises(UserError, match=r'--reference-size cuts those of the reference'):
         GenerationMetrics(real, cache_dir=tmp_path / 'cache')
 
 
-def test_statistics_that_do_not_fit(colours, tmp_path):
-    real = draw_colours(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
+def test_statistics_that_do_not_fit(colors, tmp_path):
+    real = draw_colors(tmp_path / 'real', cube((100, 100, 100), (20, 30, 40)))
     first = GenerationMetrics(real, weights='first', cache_dir=tmp_path)
-    with pytest.raises(UserError, match=r'statistics of colours-first, .* are colours-second'):
+    with pytest.raises(UserError, match=r'statistics of colors-first, .* are colors-second'):
         GenerationMetrics(first.reference.file, weights='second', cache_dir=tmp_path)
     (tmp_path / 'no.npz').write_bytes(b'PK')
     with pytest.raises(UserError, match=r'no\.npz: no statistics of images'):

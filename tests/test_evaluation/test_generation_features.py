@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from generation_images import draw_colours
+from generation_images import draw_colors
 from PIL import Image
 
 from mmaddp.evaluation import generation_features
@@ -66,7 +66,7 @@ def test_features_are_the_layers_that_torch_fidelity_takes(inception_weights):
 
 
 def test_broken_image_is_named(tmp_path):
-    folder = draw_colours(tmp_path / 'images', [(1, 2, 3)] * 3)
+    folder = draw_colors(tmp_path / 'images', [(1, 2, 3)] * 3)
     (folder / '000001.png').write_bytes((folder / '000000.png').read_bytes()[:40])
     images = ImageFiles(find_images(folder))
     with pytest.raises(UserError, match=r'000001\.png: cannot be decoded'):
@@ -111,11 +111,11 @@ def test_vgg_gives_the_features_of_precision_and_recall(inception_weights, tmp_p
     vgg = TinyVGG()
     torch.save(vgg.state_dict(), tmp_path / 'vgg.pth')
     networks = FeatureNetworks(inception_weights, tmp_path / 'vgg.pth')
-    grey = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
+    gray = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)
     mean, std = (torch.tensor(v) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     second_layer = vgg.classifier[:4]((128 / 255 - mean) / std).relu()
-    torch.testing.assert_close(networks(grey).manifold[0], second_layer)
-    assert networks(grey).pool.shape == (1, 2048)
+    torch.testing.assert_close(networks(gray).manifold[0], second_layer)
+    assert networks(gray).pool.shape == (1, 2048)
     assert networks.name != FeatureNetworks(inception_weights).name
 
 

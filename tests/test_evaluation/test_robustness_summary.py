@@ -1,6 +1,6 @@
 import pytest
 
-from mmaddp.evaluation import ALEXNET_ERRORS, SEVERITIES, format_table, summarise
+from mmaddp.evaluation import ALEXNET_ERRORS, SEVERITIES, format_table, summarize
 
 
 def part(top1, images=50000, classes=1000):
@@ -17,7 +17,7 @@ def alexnet_parts():
 
 def test_table_of_alexnet():
     parts = {'imagenet-a': part(1.77, 7500, 200), **alexnet_parts()}
-    lines = format_table(summarise(parts)).splitlines()
+    lines = format_table(summarize(parts)).splitlines()
     cells = {line.split('  ')[0].strip() or line.split()[0]: line.split() for line in lines}
     assert cells['imagenet-a'] == ['imagenet-a', '7500', '1.77', '98.23', '-']
     fog = next(line for line in lines if 'fog' in line).split()
@@ -31,7 +31,7 @@ def test_incomplete_corruptions_give_no_mce_and_a_note():
     for severity in SEVERITIES:
         del parts[f'imagenet-c/fog/{severity}']
     del parts['imagenet-c/snow/4']
-    summary = summarise(parts)
+    summary = summarize(parts)
     assert summary['imagenet-c']['mce'] is None
     assert summary['imagenet-c']['corruptions']['frost']['ce'] == pytest.approx(100)
     assert summary['imagenet-c']['corruptions']['snow']['ce'] is None
@@ -41,5 +41,5 @@ def test_incomplete_corruptions_give_no_mce_and_a_note():
 
 
 def test_missing_classes_are_noted():
-    table = format_table(summarise({'imagenet-r': part(30.0, 29000, 199)}))
+    table = format_table(summarize({'imagenet-r': part(30.0, 29000, 199)}))
     assert 'note: imagenet-r: images for 199 of its 200 classes only' in table

@@ -89,9 +89,9 @@ def test_what_is_in_front_hides_what_is_behind(tool):
     front[:, 20:] = True
     seen = tool.Instance(label=2, visible=square, area=900).behind(front)
     assert seen.visible.sum() == 450
-    assert seen.recognisable
+    assert seen.recognizable
     front[:, 12:] = True
-    assert not seen.behind(front).recognisable
+    assert not seen.behind(front).recognizable
 
 
 def test_folder_is_never_overwritten(tool, drawn):

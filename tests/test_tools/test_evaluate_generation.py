@@ -3,7 +3,7 @@ import re
 
 import pytest
 import torch
-from generation_images import cube, draw_colours, use_colour_networks
+from generation_images import cube, draw_colors, use_color_networks
 from mmengine.config import Config
 from scripts import load_script
 from tiny_addp import SIZES, addp, tiny_addp
@@ -24,10 +24,8 @@ def tool(repository):
 
 @pytest.fixture
 def options(tmp_path, monkeypatch):
-    use_colour_networks(monkeypatch)
-    real = draw_colours(
-        tmp_path / 'real', cube((100, 120, 90), (20, 30, 40)), size=(SIDE + 8, SIDE)
-    )
+    use_color_networks(monkeypatch)
+    real = draw_colors(tmp_path / 'real', cube((100, 120, 90), (20, 30, 40)), size=(SIDE + 8, SIDE))
     return [
         *('--reference', str(real), '--cache-dir', str(tmp_path / 'cache')),
         *('--num-workers', '0', '--device', 'cpu', '--reference-size', str(SIDE)),
@@ -44,7 +42,7 @@ def trained(tmp_path):
 
 
 def test_folder_of_images(tool, options, tmp_path, capsys):
-    images = draw_colours(tmp_path / 'images', cube((90, 120, 90), (20, 30, 40)), size=(SIDE, SIDE))
+    images = draw_colors(tmp_path / 'images', cube((90, 120, 90), (20, 30, 40)), size=(SIDE, SIDE))
     tool.main([str(images), *options])
     figures = json.loads((images / 'metrics.json').read_text())
     assert figures['fid'] == pytest.approx(100)
@@ -112,7 +110,7 @@ def test_command_lines_that_mean_nothing(tool, options, arguments, message):
 
 def test_ddae_over_samplers(tool, options, tmp_path, capsys):
     """Samplers with other settings stand in one table, one without numbers too."""
-    settings = ddae(framework=dict(type='mmaddp.DDPM', num_timesteps=4))
+    settings = ddae(process=dict(type='mmaddp.DDPM', num_timesteps=4))
     Config(dict(default_scope='mmaddp', model=settings)).dump(tmp_path / 'ddae.py')
     torch.save(tiny_ddae(settings).state_dict(), tmp_path / 'ddae.pth')
     words = ['--config', str(tmp_path / 'ddae.py'), '--checkpoint', str(tmp_path / 'ddae.pth')]

@@ -21,8 +21,8 @@ from mmaddp.utils import UserError
 
 DDPM8 = dict(type='mmaddp.DDPM', num_timesteps=8)
 CONFIGS = {
-    'ddpm': ddae(framework=DDPM8),
-    'edm': ddae(framework=dict(EDM, num_steps=4)),
+    'ddpm': ddae(process=DDPM8),
+    'edm': ddae(process=dict(EDM, num_steps=4)),
     'latent': latent_ddae(),
 }
 
@@ -198,7 +198,7 @@ def test_reconstruction_is_one_pass_from_a_level(models):
     least = reconstruct(model, images, level=1, batch_size=2)
     assert np.abs(least.astype(int) - images).max() <= 4
     x_0 = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
-    sigma = model.framework.level(2)
+    sigma = model.process.level(2)
     noise = ImageNoise(7, [0, 1, 2]).normal(x_0)
     done = model.to_unit_range(model.denoise(x_0 + sigma * noise, sigma)).clamp(0, 1) * 255
     middle = reconstruct(model, images, seed=7, batch_size=2)

@@ -15,7 +15,7 @@ from mmaddp.models import DDAEUNet
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-PRETRAINER = ddae(framework=dict(type='mmaddp.DDPM', num_timesteps=8))
+PRETRAINER = ddae(process=dict(type='mmaddp.DDPM', num_timesteps=8))
 CLASSIFIER = dict(
     type='mmaddp.NoiseConditionalClassifier', pretrainer=PRETRAINER, layer='out_2', num_classes=3
 )

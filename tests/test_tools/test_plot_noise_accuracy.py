@@ -41,7 +41,7 @@ def test_the_last_accuracies_of_each_run(tool, tmp_path, capsys):
 
 def test_a_curve_for_each_run_beside_those_of_its_levels(tool):
     runs = {'a': {1: 80.0, 51: 40.0}, 'b': {51: 20.0, 1: 70.0}, 'c': {1: 90.0, 2: 85.0}}
-    panels = tool.draw_accuracies(runs).axes
+    panels = tool.plot_accuracies(runs).axes
     drawn = [
         {line.get_label(): line.get_xydata().tolist() for line in panel.lines} for panel in panels
     ]

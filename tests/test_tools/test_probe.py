@@ -21,7 +21,7 @@ LATENT = dict(
         arch=dict(embed_dims=16, num_layers=2, num_heads=2),
         input_size=4,
     ),
-    framework=dict(type='mmaddp.DDPM', time_input='index'),
+    process=dict(type='mmaddp.DDPM', time_input='index'),
     img_size=8,
 )
 
@@ -66,7 +66,7 @@ def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
     assert best['accuracy'] == grid['accuracy'][row][column] == max(map(max, grid['accuracy']))
     assert best['time'] == {1: 0.001, 300: 0.3}[best['level']]
     assert (best['channels'], best['out_index'], best['method']) == (32, row, 'DDAE')
-    # 12 pictures of plain colours.
+    # 12 pictures of plain colors.
     assert grid['pixels'] == 100
     table = (probed / 'grid.md').read_text()
     assert table.count('**') == 2

@@ -30,7 +30,7 @@ def test_one_step_of_each_training_goes_the_whole_road(repository, shapes, tmp_p
     assert done.returncode == 0, done.stderr[-2000:]
     for name in DETECTORS:
         metrics = json.loads((tmp_path / name / 'test_metrics.json').read_text())
-        # A step has learnt nothing; where nothing is detected there are no figures.
+        # A step has learned nothing; where nothing is detected there are no figures.
         assert metrics.get('coco/bbox_mAP', 0) < 0.01
         assert metrics.get('coco/segm_mAP', 0) < 0.01
         assert len(list((tmp_path / name / 'pictures').rglob('*.jpg'))) == 4

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.apis.curves import by_name, draw_curves, read_scalars, save_figure
+from mmaddp.apis.curves import by_name, plot_curves, read_scalars, save_figure
 from mmaddp.utils import run_tool
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read every log, draw a plot for each key, write the picture."""
     args = parse_args(arguments)
     curves = {name: read_scalars(folder) for name, folder in by_name(args.work_dirs).items()}
-    save_figure(draw_curves(curves, args.keys), args.out)
+    save_figure(plot_curves(curves, args.keys), args.out)
     print(f'curves: {args.out}')
 
 

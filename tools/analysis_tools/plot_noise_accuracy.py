@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmaddp.apis.curves import by_name, save_figure
-from mmaddp.apis.noise_accuracy import draw_accuracies, read_accuracies
+from mmaddp.apis.noise_accuracy import plot_accuracies, read_accuracies
 from mmaddp.utils import atomic_write, run_tool
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     runs = {name: read_accuracies(folder) for name, folder in by_name(args.work_dirs).items()}
     numbers = args.out.with_suffix('.json')
-    save_figure(draw_accuracies(runs), args.out)
+    save_figure(plot_accuracies(runs), args.out)
     with atomic_write(numbers) as path:
         path.write_text(json.dumps(runs, indent=2) + '\n')
     print(f'accuracies: {numbers}, {args.out}')

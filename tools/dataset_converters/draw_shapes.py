@@ -47,7 +47,7 @@ class Instance:
         return replace(self, visible=self.visible & ~mask)
 
     @property
-    def recognisable(self) -> bool:
+    def recognizable(self) -> bool:
         """Whether enough of it is seen."""
         return self.visible.sum() >= max(MIN_VISIBLE_PIXELS, MIN_VISIBLE_FRACTION * self.area)
 
@@ -101,8 +101,8 @@ def place(outline: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     radius = size * np.exp(rng.uniform(np.log(0.1), np.log(0.25)))
-    centre = rng.uniform(0.08 * size, 0.92 * size, 2)
-    corners = (outline * rng.uniform(0.88, 1.0, 2)) @ turn * radius + centre
+    center = rng.uniform(0.08 * size, 0.92 * size, 2)
+    corners = (outline * rng.uniform(0.88, 1.0, 2)) @ turn * radius + center
     mask = np.zeros((size, size), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     return mask.astype(bool)
@@ -165,7 +165,7 @@ def draw_scene(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[In
         remaining = [instance.behind(mask) for instance in instances]
         if label >= 0:
             remaining.append(Instance(int(label), mask, int(mask.sum())))
-        if all(instance.recognisable for instance in remaining):
+        if all(instance.recognizable for instance in remaining):
             image[mask] = paint[mask]
             instances = remaining
     return (photograph(image, rng), instances) if instances else draw_scene(size, rng)

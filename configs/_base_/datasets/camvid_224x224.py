@@ -1,4 +1,4 @@
-# CamVid's 11 road-scene classes in ADE20K's layout: 480 x 360 photographs, label 0 unlabelled. The
+# CamVid's 11 road-scene classes in ADE20K's layout: 480 x 360 photographs, label 0 unlabeled. The
 # folder comes from the environment: CAMVID_DIR=….
 data_root = '{{$CAMVID_DIR:data/camvid_ade}}'
 crop_size = (224, 224)

@@ -1,5 +1,5 @@
 # DARL's table 11: a scale of 0.1 to 2.5 and the "panoptic deeplab policy" of TensorFlow's model
-# garden, five pairs of colour operations of which one is drawn for an image. These are its
+# garden, five pairs of color operations of which one is drawn for an image. These are its
 # operations and probabilities by MMDetection's transforms, before the jitter as there. Their
 # magnitudes come from the policy's levels (0.18 level + 0.1, or 25.6 level for Solarize), and
 # MMDetection rounds them to one decimal. A pair's Equalize of probability 0 is left out.

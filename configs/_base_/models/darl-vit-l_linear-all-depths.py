@@ -1,5 +1,5 @@
 # DARL's linear evaluation (appendix B.1, table 13), of all depths in one run: attention is causal,
-# the patches' outputs of each block are averaged and normalised by batch statistics as MAE's
+# the patches' outputs of each block are averaged and normalized by batch statistics as MAE's
 # probing does, and a linear layer reads them, with label smoothing. The last map is the one behind
 # the final norm. A map is taken as a whole, so the start token is not in the average.
 model = dict(

@@ -4,7 +4,7 @@
 model = dict(
     type='mmaddp.DDAE',
     network=dict(type='mmaddp.DDAEDiT', arch='xlarge'),
-    framework=dict(type='mmaddp.DDPM', time_input='index'),
+    process=dict(type='mmaddp.DDPM', time_input='index'),
     autoencoder=dict(
         type='mmaddp.KLAutoencoder', folder='{{$AUTOENCODER:checkpoints/sd-vae-ft-mse}}'
     ),

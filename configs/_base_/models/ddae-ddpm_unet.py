@@ -2,6 +2,6 @@
 model = dict(
     type='mmaddp.DDAE',
     network=dict(type='mmaddp.DDAEUNet'),
-    framework=dict(type='mmaddp.DDPM', num_timesteps=1000),
+    process=dict(type='mmaddp.DDPM', num_timesteps=1000),
     img_size=32,
 )

@@ -1,6 +1,6 @@
 # Mask R-CNN on DDAE's UNet of 35.7M parameters. The finest level reads the last block of stride 4,
 # the others that of stride 8; the network is truncated behind the former, and told the timestep
-# that probes best on CIFAR-10. Images in [-1, 1] are padded by 0, mid-grey. Attention stays in
+# that probes best on CIFAR-10. Images in [-1, 1] are padded by 0, mid-gray. Attention stays in
 # windows of the 16 x 16 places that CIFAR-10 has, and every block is recomputed: the maps of stride
 # 1 are large.
 _base_ = './mask-rcnn_vit-b_sfp.py'

@@ -11,7 +11,7 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        # Every input becomes a 1024 x 1024 square, padded after normalisation, in training and in
+        # Every input becomes a 1024 x 1024 square, padded after normalization, in training and in
         # testing: the grid of 64 x 64 tokens that the relative positions are made for.
         pad_size_divisor=1024,
     ),

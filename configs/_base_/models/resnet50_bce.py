@@ -1,5 +1,5 @@
 # ResNet-50 with one binary cross-entropy a class. Table 17's "mixup prob." and "cutmix prob." are
-# timm's alphas. Each GPU normalises by its own batch, as the authors' script has it.
+# timm's alphas. Each GPU normalizes by its own batch, as the authors' script has it.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(

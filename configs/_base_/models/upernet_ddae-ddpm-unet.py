@@ -1,6 +1,6 @@
 # UperNet on DDAE's UNet of 35.7M parameters, truncated and told the noise level as for detection:
 # maps of stride 4, 8, 16 and 32 from the last blocks of stride 4 and 8. Images in [-1, 1] are
-# padded by 0, mid-grey.
+# padded by 0, mid-gray.
 _base_ = './upernet_vit-b.py'
 
 model = dict(

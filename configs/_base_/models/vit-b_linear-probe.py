@@ -1,4 +1,4 @@
-# A linear layer on the frozen encoder's average patch token, normalised by batch statistics without
+# A linear layer on the frozen encoder's average patch token, normalized by batch statistics without
 # scale or shift. That BatchNorm is MAE's. The average is this project's choice, for table 16 does
 # not say what it probes: it is what fine-tuning reads, where MAE probes the class token. The
 # encoder keeps the norms that it was pre-trained with: frozen blocks cannot adapt to embeddings

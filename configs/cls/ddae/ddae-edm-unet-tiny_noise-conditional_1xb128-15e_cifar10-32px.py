@@ -9,6 +9,6 @@ model = dict(
                 checkpoint='{{$ENCODER:work_dirs/ddae-edm_unet-tiny_1xb64-3000i_cifar10-32px/iter_3000.pth}}',
             ),
         ),
-        framework=dict(_delete_=True, type='mmaddp.EDM'),
+        process=dict(_delete_=True, type='mmaddp.EDM'),
     ),
 )

@@ -1,5 +1,5 @@
 # A narrow tokenizer of one's own images for a CPU: 64 tokens an image, 256 codes, reconstruction
-# and quantisation losses alone. No number is a paper's.
+# and quantization losses alone. No number is a paper's.
 _base_ = [
     '../../_base_/datasets/image-folder_128_pretrain.py',
     '../../_base_/schedules/pretrain-tiny_1000i.py',

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmaddp.diffusion import ImageNoise, Sampler, Step
 from mmaddp.models import ADDP
-from mmaddp.models.inspection import grey_out
+from mmaddp.models.inspection import gray_out
 
 from .base import ImageGenerator, Start
 
@@ -35,8 +35,8 @@ class ADDPGenerator(ImageGenerator):
         return step.x_t
 
     def views(self, step: Step) -> Tensor:
-        """x_t, and x_t with unreliable places in grey (figure 8)."""
-        return torch.stack([step.x_t, grey_out(step.x_t, step.m_t)], dim=1)
+        """x_t, and x_t with unreliable places in gray (figure 8)."""
+        return torch.stack([step.x_t, gray_out(step.x_t, step.m_t)], dim=1)
 
     def values(self, images: Tensor) -> Tensor:
         """Token ids, (B, N)."""

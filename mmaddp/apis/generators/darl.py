@@ -11,7 +11,7 @@ from torch import Tensor
 from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, Placed, TokenSampler
 from mmaddp.diffusion.patch_sampler import known_first
 from mmaddp.models import DARL
-from mmaddp.models.inspection import grey_out
+from mmaddp.models.inspection import gray_out
 from mmaddp.utils import UserError
 
 from .base import ImageGenerator, Start
@@ -45,18 +45,18 @@ class DARLGenerator(ImageGenerator):
         return self.decode(step.values, self.grid)
 
     def views(self, step: Placed) -> Tensor:
-        """The image with the missing places grey."""
-        return grey_out(self.images(step), step.masked)[:, None]
+        """The image with the missing places gray."""
+        return gray_out(self.images(step), step.masked)[:, None]
 
     def values(self, images: Tensor) -> Tensor:
-        """Normalised patches (B, N, P), or token ids (B, N)."""
+        """Normalized patches (B, N, P), or token ids (B, N)."""
         images = (images - self.model.mean) / self.model.std
         if self.model.inputs == 'tokens':
             return self.model.tokenize(images)
         return self.model.patchify(images)
 
     def nothing(self) -> Tensor:
-        """Grey patches, or the first code everywhere."""
+        """Gray patches, or the first code everywhere."""
         shape = 1, self.grid[0] * self.grid[1]
         if self.model.inputs == 'tokens':
             return torch.zeros(shape, dtype=torch.long)
@@ -83,7 +83,7 @@ class DARLGenerator(ImageGenerator):
         """The backbone's maps, with its attention as it is configured."""
         if self.model.inputs == 'tokens':
             raise UserError(
-                "the model reads VQ tokens (inputs='tokens'), its backbone has not learnt to "
+                "the model reads VQ tokens (inputs='tokens'), its backbone has not learned to "
                 "read pixels: take a model of inputs='pixels'"
             )
         return self.model.backbone((images - self.model.mean) / self.model.std)
@@ -95,9 +95,9 @@ def check_generates(model: DARL) -> None:
     Raises:
         UserError: The model cannot generate.
     """
-    if model.target == 'normalised-pixels':
+    if model.target == 'normalized-pixels':
         raise UserError(
-            "target='normalised-pixels': a patch without its mean and deviation is no picture; "
+            "target='normalized-pixels': a patch without its mean and deviation is no picture; "
             "take a model of target='pixels'"
         )
     if model.target != model.inputs:

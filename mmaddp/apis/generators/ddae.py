@@ -33,17 +33,17 @@ class DDAEGenerator(ImageGenerator):
     def __init__(self, model: DDAE) -> None:
         super().__init__(model)
         self.stride = model.img_size
-        self.level = model.framework.num_levels // 2
+        self.level = model.process.num_levels // 2
         self.layers: Sequence[str] | None = None
 
     @property
     def sampler_type(self) -> type:
-        """The framework's usual one."""
-        return type(self.model.usual_sampler())
+        """The process's usual one."""
+        return type(self.model.default_sampler())
 
     def sampler(self, settings: Mapping[str, Any], spelled: Mapping[str, str] | None = None) -> Any:
         """The sampler that ``sampler`` names, the usual one without; see the base class."""
-        given, usual = dict(settings), self.model.usual_sampler()
+        given, usual = dict(settings), self.model.default_sampler()
         name = given.pop('sampler', None)
         if name is None:
             kind = type(usual)
@@ -59,7 +59,7 @@ class DDAEGenerator(ImageGenerator):
 
     def some(self, steps: Iterator[Denoised], sampler: Any) -> Iterator[Denoised]:
         """Those of a sampler's steps that are worth a look."""
-        count = getattr(sampler, 'steps', self.model.framework.num_levels)
+        count = getattr(sampler, 'steps', self.model.process.num_levels)
         every = -(-count // MOST_VIEWS)
         for number, step in enumerate(steps, start=1):
             if number % every == 0 or number == count:
@@ -92,18 +92,18 @@ class DDAEGenerator(ImageGenerator):
         """Refuse a sampler that does not fit the model, or has more steps than it."""
         self.model.check_sampler(sampler)
         if isinstance(sampler, DDIMSampler):
-            sampler.timesteps(self.model.framework.num_timesteps)
+            sampler.timesteps(self.model.process.num_timesteps)
 
     def reconstruct(self, images: Tensor, noise: ImageNoise) -> Tensor:
         """D(x_t, t) of the images noised to the level: one pass of the network."""
-        x_0 = self.model.encode(self.normalised(images))
-        level = self.model.framework.level(self.level)
-        x_t = self.model.framework.perturb(x_0, level, noise.normal(x_0))
+        x_0 = self.model.encode(self.normalized(images))
+        level = self.model.process.level(self.level)
+        x_t = self.model.process.perturb(x_0, level, noise.normal(x_0))
         return self.pictures(self.model.denoise(x_t, level))
 
     def maps(self, images: Tensor, noise: ImageNoise) -> list[Tensor]:
         """The blocks' features of the images noised to the level."""
-        x_0 = self.model.encode(self.normalised(images))
+        x_0 = self.model.encode(self.normalized(images))
         features = self.model.noised_features(x_0, self.level, noise.normal(x_0), self.layers)
         return [self.as_map(features[name], x_0) for name in self.layers or features]
 
@@ -115,14 +115,14 @@ class DDAEGenerator(ImageGenerator):
         grid = tuple(-(-length // side) for length in x_0.shape[-2:])
         return features.transpose(1, 2).unflatten(2, grid)
 
-    def normalised(self, images: Tensor) -> Tensor:
+    def normalized(self, images: Tensor) -> Tensor:
         """[0, 1] to [-1, 1]."""
         return 2 * images - 1
 
     def at(self, level: int | None, layers: Sequence[str] | None) -> DDAEGenerator:
         """See the base class."""
         if level is not None:
-            self.model.framework.level(level)
+            self.model.process.level(level)
             self.level = level
         self.layers = layers
         return self

@@ -18,7 +18,7 @@ from .ddae import DDAEGenerator
 
 @dataclass(frozen=True)
 class GuidedSampler:
-    """A sampler of the framework, and where it is drawn to.
+    """A sampler of the process, and where it is drawn to.
 
     Args:
         sampler: The sampler.

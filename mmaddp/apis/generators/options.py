@@ -129,6 +129,6 @@ def add_guidance_arguments(group: argparse._ArgumentGroup) -> None:
         '--guidance',
         type=float,
         **ABSENT,
-        help='noise-conditional classifier: s of the guidance towards it '
+        help='noise-conditional classifier: s of the guidance toward it '
         f'({GuidedSampler.guidance:g})',
     )

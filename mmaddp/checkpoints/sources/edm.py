@@ -1,4 +1,4 @@
-"""NVIDIA's networks of EDM (NVlabs/edm): recognised, and why no network here takes them."""
+"""NVIDIA's networks of EDM (NVlabs/edm): recognized, and why no network here takes them."""
 
 from __future__ import annotations
 

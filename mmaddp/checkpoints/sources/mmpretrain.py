@@ -37,7 +37,7 @@ def backbone(keys: Collection[str]) -> list[Rule]:
         drop('backbone.ln2.{rest}', 'pooled norm', 'it belongs to the classification head'),
         drop('neck.{rest}', 'decoder', 'only pre-training decodes'),
         drop('head.{rest}', 'head', 'another task has another head'),
-        drop('data_preprocessor.{rest}', 'data preprocessor', 'the config normalises'),
+        drop('data_preprocessor.{rest}', 'data preprocessor', 'the config normalizes'),
         refuse('backbone.pre_norm.{rest}', 'a norm before the first block'),
         refuse('backbone.layers.{i}.attn.gamma1.{rest}', 'layer scale'),
         refuse('backbone.layers.{i}.ffn.gamma2.{rest}', 'layer scale'),

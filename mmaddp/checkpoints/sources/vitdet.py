@@ -41,8 +41,8 @@ HEADS = [
     drop('roi_heads.{rest}', 'heads', 'not part of the backbone'),
 ]
 PREPROCESSING = [
-    drop('pixel_mean', 'data preprocessor', 'the config normalises'),
-    drop('pixel_std', 'data preprocessor', 'the config normalises'),
+    drop('pixel_mean', 'data preprocessor', 'the config normalizes'),
+    drop('pixel_std', 'data preprocessor', 'the config normalizes'),
 ]
 
 

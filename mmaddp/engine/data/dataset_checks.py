@@ -33,8 +33,8 @@ def explain_no_images(error: RuntimeError, config: dict, source: str) -> str | N
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     folder = os.path.join(config.get('data_root', ''), prefix)
     extensions = ' '.join(sorted(found.group(1).split(',')))
-    labelled = config.get('with_label', True)
-    where, remedy = ('in the class folders of it', ' or with_label=False') if labelled else ('', '')
+    labeled = config.get('with_label', True)
+    where, remedy = ('in the class folders of it', ' or with_label=False') if labeled else ('', '')
     return (
         f'{folder}: no image is {where or "in it"} ({extensions}): '
         f'set {source}.data_root and .data_prefix{remedy}'

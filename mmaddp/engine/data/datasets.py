@@ -11,7 +11,7 @@ from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
 from .dataset_checks import check_dataset, explain_no_images, explain_unreadable
-from .pictures import picture_fault
+from .pictures import image_fault
 from .seeding import derive_seed, seed_data
 
 MOST_CORRUPT_IN_A_ROW = 10
@@ -91,7 +91,7 @@ class GuardedDataset:
         info = self._info(index)
         for key in ('img_path', 'seg_map_path'):
             path = info.get(key)
-            fault = picture_fault(path, thorough) if isinstance(path, str) else None
+            fault = image_fault(path, thorough) if isinstance(path, str) else None
             if fault:
                 error = CorruptImageError(
                     f'{path} {fault}: mend the file, take it out of the data, or skip such files '

@@ -9,10 +9,10 @@ from PIL import Image
 _LAST_BYTES = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 
 
-def picture_fault(path: str, thorough: bool = False) -> str | None:
+def image_fault(path: str, thorough: bool = False) -> str | None:
     """Say what is wrong with a picture's file, or None when it is whole.
 
-    OpenCV decodes a truncated JPEG to a half grey picture without a word. Here the end marker is
+    OpenCV decodes a truncated JPEG to a half gray picture without a word. Here the end marker is
     looked for in the file's last bytes, which costs next to nothing; only where it is absent, or
     when ``thorough``, is the file decoded again, strictly. Paths that are not of the local file
     system pass.

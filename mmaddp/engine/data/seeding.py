@@ -11,7 +11,7 @@ import torch
 
 
 def derive_seed(*position: int) -> int:
-    """Mix non-negative integers into one seed of 64 bits; neighbours do not correlate."""
+    """Mix non-negative integers into one seed of 64 bits; neighbors do not correlate."""
     return int(np.random.SeedSequence(position).generate_state(1, np.uint64)[0])
 
 

@@ -22,12 +22,12 @@ class DenoisingVisualizationHook(VisualizationHook):
     'predictions': a row for each of some training images, always the same with the same crop and
     noise. From the left: the image, with latents also what the autoencoder keeps of it; then for
     each noise level x_t and D(x_t, t), which one pass of the network predicts from it.
-    'samples': images generated from one seed by the framework's usual sampler, as they improve.
+    'samples': images generated from one seed by the process's usual sampler, as they improve.
 
     Args:
         interval: Iterations between two drawings; the last iteration is drawn too.
         num_images: Training images, spread over the whole set.
-        levels: Noise levels as shares of the framework's, in (0, 1]; the nearest ones are taken.
+        levels: Noise levels as shares of the process's, in (0, 1]; the nearest ones are taken.
         num_samples: Images to generate.
         sample_steps: Steps of the sampler, 2 or more; fewer where the usual one has fewer.
         seed: Seed of the noise and the samples.
@@ -70,12 +70,12 @@ class DenoisingVisualizationHook(VisualizationHook):
             yield model.decode(x_0)
         noise = ImageNoise(self.seed, range(len(x_0))).normal(x_0)
         for share in self.levels:
-            level = model.framework.level(max(1, round(share * model.framework.num_levels)))
-            x_t = model.framework.perturb(x_0, level, noise)
+            level = model.process.level(max(1, round(share * model.process.num_levels)))
+            x_t = model.process.perturb(x_0, level, noise)
             yield model.decode(x_t)
             yield model.decode(model.denoise(x_t, level))
 
     def _samples(self, model: nn.Module) -> Tensor:
-        usual = model.usual_sampler()
+        usual = model.default_sampler()
         sampler = replace(usual, steps=min(self.sample_steps, usual.steps))
         return model.sample(ImageNoise(self.seed, range(self.num_samples)), sampler)

@@ -37,7 +37,7 @@ class ShardedRunner(ReproducibleRunner, FlexibleRunner):
         model = self.model.module if is_model_wrapper(self.model) else self.model
         tensors = getattr(self.strategy, 'whole_tensors', None) or model.state_dict()
         weights = self.read_fitting(filename, model, tensors)['state_dict']
-        # A head for other classes stays as it was initialised.
+        # A head for other classes stays as it was initialized.
         other = {n for n in tensors if n in weights and weights[n].shape != tensors[n].shape}
         weights = {name: tensor for name, tensor in weights.items() if name not in other}
         self.strategy.load_model_state_dict(weights, strict=strict)

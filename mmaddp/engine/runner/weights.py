@@ -39,7 +39,7 @@ def check_weights(
         weights: The file's tensors by name.
         path: The file, for the messages.
         complete: Whether names must be the same on both sides, as for testing. Otherwise a new
-            head may stay as it was initialised, and a head for other classes may differ in shape.
+            head may stay as it was initialized, and a head for other classes may differ in shape.
             A frozen part may be absent from the file as a whole in either case.
         tensors: The model's tensors by name where ``state_dict()`` does not give the whole ones.
 

@@ -109,7 +109,7 @@ class ADDPViT(PlainViT):
         """Feature maps of the chosen blocks.
 
         Args:
-            images: (B, 3, H, W), normalised; sides that are no multiple of the patch are padded
+            images: (B, 3, H, W), normalized; sides that are no multiple of the patch are padded
                 by zeros at the right and the bottom.
 
         Returns:
@@ -122,7 +122,7 @@ class ADDPViT(PlainViT):
         """All tokens after the last block and norm.
 
         Args:
-            images: (B, 3, H, W), normalised.
+            images: (B, 3, H, W), normalized.
             extra_tokens: (B, R, C), embedded, to be attended to behind the patches; no windows.
 
         Returns:
@@ -130,7 +130,7 @@ class ADDPViT(PlainViT):
         """
         tokens, grid = self.embed(images)
         if extra_tokens is not None:
-            tokens = torch.cat([tokens, self.normalise_embeddings(extra_tokens)], dim=1)
+            tokens = torch.cat([tokens, self.normalize_embeddings(extra_tokens)], dim=1)
         *_, tokens = self.block_outputs(tokens, grid, self.num_layers - 1)
         return self.norm(tokens)
 
@@ -140,9 +140,9 @@ class ADDPViT(PlainViT):
         if self.num_prefix_tokens:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         tokens = tokens + interpolate_pos_embed(self.pos_embed, grid, self.num_prefix_tokens)
-        return self.normalise_embeddings(tokens), grid
+        return self.normalize_embeddings(tokens), grid
 
-    def normalise_embeddings(self, tokens: Tensor) -> Tensor:
+    def normalize_embeddings(self, tokens: Tensor) -> Tensor:
         """Norm and dropout in front of the first block, as far as the encoder has them."""
         return self.embed_drop(self.embed_norm(tokens))
 

@@ -45,7 +45,7 @@ class DARLViT(SequenceViT):
             which :meth:`predict_next` predicts patches of any order.
         final_norm: LayerNorm after the last block.
         window_size: Side in tokens of the attention windows; 0 makes all blocks global. In a
-            window rotary positions are the window's own and neighbours one apart, as they are in
+            window rotary positions are the window's own and neighbors one apart, as they are in
             pre-training, whatever the image's size (our choice).
         global_attn_indexes: The blocks that attend globally when there are windows.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
@@ -120,7 +120,7 @@ class DARLViT(SequenceViT):
         """Feature maps of the chosen blocks, under the mask that the backbone is set to.
 
         Args:
-            images: (B, 3, H, W), normalised; sides that are no multiple of the patch are padded
+            images: (B, 3, H, W), normalized; sides that are no multiple of the patch are padded
                 by zeros at the right and the bottom.
 
         Returns:
@@ -148,7 +148,7 @@ class DARLViT(SequenceViT):
         """Patch embeddings without positions.
 
         Args:
-            images: (B, 3, H, W), normalised.
+            images: (B, 3, H, W), normalized.
 
         Returns:
             (B, N, C) in raster order, and the grid (h, w).

@@ -256,7 +256,7 @@ class DDAEDiT(PlainViT):
         """What each block takes besides tokens and grid."""
         return [dict(condition=condition)] * len(self.blocks)
 
-    def draw_weights(self) -> None:
+    def init_parameters(self) -> None:
         """Draw the weights as DiT does: every block starts as the identity, every output as 0."""
         for layer in self.modules():
             if isinstance(layer, nn.Linear):

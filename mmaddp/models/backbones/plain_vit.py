@@ -184,14 +184,14 @@ class PlainViT(BaseModule):
         """Draw the weights; then take those of ``init_cfg``, if any."""
         if self.is_init:
             return
-        self.draw_weights()
+        self.init_parameters()
         if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
             load_pretrained_backbone(self, self.init_cfg['checkpoint'])
             self._is_init = True
         else:
             super().init_weights()
 
-    def draw_weights(self) -> None:
+    def init_parameters(self) -> None:
         """Draw the weights as MAE does.
 
         Linear layers and the patch embedding, as the linear layer that it is, are Xavier-uniform,

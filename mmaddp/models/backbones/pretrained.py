@@ -27,10 +27,10 @@ PREFIX_TOKENS = {'cls_token': 'class token', 'start_token': 'start token'}
 def load_pretrained_backbone(module: nn.Module, path: str | Path) -> None:
     """Load a published or converted file, or a checkpoint of ours, into a plain ViT.
 
-    The layout is recognised and converted; then what the module lacks or has in another size is
+    The layout is recognized and converted; then what the module lacks or has in another size is
     adapted, each step with a line in the log: class or start token and norms that it has no place
     for are dropped, absolute positions resized bicubically, relative ones linearly. Norms and
-    relative positions that the file lacks stay as initialised, unless the norms are frozen. The
+    relative positions that the file lacks stay as initialized, unless the norms are frozen. The
     rest is loaded strictly, and nothing is loaded if anything does not fit.
 
     Attention masks and patch orders are no weights: an encoder that was pre-trained causally
@@ -201,7 +201,7 @@ def resized_relative_positions(state: State, wanted: State) -> tuple[State, str]
     return {**state, **resized}, note
 
 
-def as_initialised(state: State, wanted: State) -> tuple[State, str]:
+def as_initialized(state: State, wanted: State) -> tuple[State, str]:
     """Keep the module's own norms and relative positions where the file has none."""
     own = {
         name: tensor
@@ -209,7 +209,7 @@ def as_initialised(state: State, wanted: State) -> tuple[State, str]:
         if name not in state and ('rel_pos' in name or is_outer_norm(name))
     }
     kinds = sorted({'rel_pos' if 'rel_pos' in name else name.split('.')[0] for name in own})
-    return {**state, **own}, f'{", ".join(kinds)} left as initialised' if own else ''
+    return {**state, **own}, f'{", ".join(kinds)} left as initialized' if own else ''
 
 
 STEPS: tuple[Callable[[State, State], tuple[State, str]], ...] = (
@@ -217,7 +217,7 @@ STEPS: tuple[Callable[[State, State], tuple[State, str]], ...] = (
     without_unwanted_norms,
     resized_positions,
     resized_relative_positions,
-    as_initialised,
+    as_initialized,
 )
 
 

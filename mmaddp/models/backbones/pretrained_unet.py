@@ -20,7 +20,7 @@ State = dict[str, Tensor]
 def load_pretrained_unet(module: nn.Module, path: str | Path) -> None:
     """Load the authors' training file, a converted one or a checkpoint of ours into a UNet.
 
-    The layout is recognised and converted. A truncated network leaves out what it has no place
+    The layout is recognized and converted. A truncated network leaves out what it has no place
     for, which the log says; everything else is loaded strictly.
 
     Args:

@@ -96,7 +96,7 @@ class UNetEncoder(BaseModule, ABC):
         """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
 
         Args:
-            x: (B, C_in, H, W), noised, and scaled where the framework does so; any size.
+            x: (B, C_in, H, W), noised, and scaled where the process does so; any size.
             time: (B,), t / T in DDPM, ln(sigma) / 4 in EDM.
             augment: (B, augment_dim), how the images were augmented; None for not at all.
 

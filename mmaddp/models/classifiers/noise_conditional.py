@@ -73,18 +73,18 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         super().__init__(data_preprocessor or IMAGES_TO_SIGNED_RANGE, init_cfg)
         network = dict(pretrainer['network'], frozen=frozen)
         self.pretrainer = MODELS.build(dict(pretrainer, network=network))
-        self.framework = self.pretrainer.framework
+        self.process = self.pretrainer.process
         encoder = probed_encoder(self.pretrainer)
         check_layer(layer, encoder.layers)
         self.head = NoiseConditionalHead(encoder.channels(layer), num_classes, hidden_dims)
         self.layer, self.frozen, self.seed = layer, frozen, seed
         if not frozen:
             cut(self.network, layer)
-        numbers = range(1, self.framework.num_levels + 1)
+        numbers = range(1, self.process.num_levels + 1)
         self.eval_levels = eval_levels or numbers[:: max(1, len(numbers) // EVAL_LEVELS)]
         for number in self.eval_levels:
-            self.framework.level(number)
-        levels = torch.tensor([self.framework.level(number) for number in numbers])
+            self.process.level(number)
+        levels = torch.tensor([self.process.level(number) for number in numbers])
         self.register_buffer('levels', levels, persistent=False)
 
     @property
@@ -112,7 +112,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         if mode == 'predict':
             return self.predict(images, data_samples)
         if mode == 'tensor':
-            return self.classify(self.pretrainer.encode(images), self.framework.level(1))
+            return self.classify(self.pretrainer.encode(images), self.process.level(1))
         raise ValueError(f"mode '{mode}' is none of 'loss', 'predict', 'tensor'")
 
     def loss(self, images: Tensor, data_samples: list[BaseDataElement]) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         labels = torch.cat([sample.gt_label for sample in data_samples])
         x_0 = self.pretrainer.encode(images)
         level = self.levels[torch.randint(len(self.levels), (len(x_0),), device=x_0.device)]
-        x_t = self.framework.perturb(x_0, level, torch.randn_like(x_0))
+        x_t = self.process.perturb(x_0, level, torch.randn_like(x_0))
         return dict(loss=F.cross_entropy(self.classify(x_t, level), labels))
 
     def predict(self, images: Tensor, data_samples: list[BaseDataElement]) -> list[BaseDataElement]:
@@ -130,8 +130,8 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         noise = ImageNoise(self.seed, indices).normal(x_0)
         by_level = []
         for number in self.eval_levels:
-            level = self.framework.level(number)
-            x_t = self.framework.perturb(x_0, level, noise)
+            level = self.process.level(number)
+            x_t = self.process.perturb(x_0, level, noise)
             by_level.append(self.classify(x_t, level).argmax(1).tolist())
         for sample, labels in zip(data_samples, zip(*by_level)):
             sample.set_field(dict(zip(self.eval_levels, labels)), 'pred_label_by_level')
@@ -144,13 +144,13 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             x_t: (B, C, h, w), images or latents.
             level: Timesteps of DDPM or sigmas of EDM: (B,), or one for all.
         """
-        inputs = self.framework.network_input(x_t, level)
+        inputs = self.process.network_input(x_t, level)
         features = self.network.block_features(*inputs, names=[self.layer])
         return self.read(features[self.layer], level)
 
     def read(self, features: Tensor, level: Tensor | float) -> Tensor:
         """Logits (B, num_classes) of a block's features (B, C, h, w) or (B, N, C)."""
-        numbers = self.framework.number(level).to(features.device).expand(len(features))
+        numbers = self.process.number(level).to(features.device).expand(len(features))
         return self.head(average(features), numbers)
 
     def denoise_and_classify(self, x_t: Tensor, level: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -171,11 +171,11 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             # What is beyond the channels of the input is DiT's variance.
             return prediction[:, : x.shape[1]].float()
 
-        x_0 = self.framework.denoise(network, x_t, level)
+        x_0 = self.process.denoise(network, x_t, level)
         return x_0, self.read(features[self.layer], level)
 
     def guidance(self, labels: Tensor | int, scale: float, count: int) -> ClassifierGuidance:
-        """The denoiser that is drawn towards labels, for a batch of ``count`` images.
+        """The denoiser that is drawn toward labels, for a batch of ``count`` images.
 
         Args:
             labels: (B,), or one for all.
@@ -196,7 +196,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
                 f'labels {labels.unique().tolist()}: the classifier has the classes 0 to '
                 f'{self.head.num_classes - 1}'
             )
-        return ClassifierGuidance(self.framework, self.denoise_and_classify, labels, scale)
+        return ClassifierGuidance(self.process, self.denoise_and_classify, labels, scale)
 
     def sample(
         self, noise: ImageNoise, labels: Tensor | int, scale: float = 1.0, sampler: Any = None
@@ -207,7 +207,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             noise: That of the B images that are wanted.
             labels: (B,), or one for all.
             scale: s of the guidance.
-            sampler: One of ``framework.samplers``; the pre-trainer's usual one when None.
+            sampler: One of ``process.samplers``; the pre-trainer's usual one when None.
 
         Returns:
             (B, 3, H, W), about [-1, 1].
@@ -215,7 +215,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         Raises:
             UserError: The sampler does not fit the pre-trainer, or as :meth:`guidance`.
         """
-        sampler = self.pretrainer.usual_sampler() if sampler is None else sampler
+        sampler = self.pretrainer.default_sampler() if sampler is None else sampler
         steps = self.sampling_steps(noise, labels, scale, sampler)
         return self.pretrainer.decode(deque(steps, maxlen=1).pop().x_t.float())
 
@@ -227,7 +227,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         self.pretrainer.check_sampler(sampler)
         like = self.pretrainer.like(len(noise.generators))
         guided = self.guidance(labels, scale, len(like))
-        yield from sampler(self.framework, guided, like, noise)
+        yield from sampler(self.process, guided, like, noise)
 
 
 def check_layer(layer: str, layers: Sequence[str]) -> None:

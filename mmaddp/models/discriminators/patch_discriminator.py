@@ -17,7 +17,7 @@ NORM_GROUPS = 32
 class PatchDiscriminator(BaseModule):
     """pix2pix's stack of strided convolutions; each score sees a patch of the image.
 
-    Groups are normalised in place of the batch, so that a score depends on its own image alone and
+    Groups are normalized in place of the batch, so that a score depends on its own image alone and
     several processes compute what one would.
 
     Args:

@@ -2,7 +2,7 @@ from .adaptive_norm import AdaptiveBlock, AdaptiveHead, ConditionEmbed
 from .attention import Attention, rel_pos_attention
 from .block import Block
 from .ema import RisingEMA
-from .initialization import draw_weights
+from .initialization import init_parameters
 from .kv_cache import KVCache
 from .norm import LN2d
 from .patch_embed import PatchEmbed, patch_statistics, patchify, unpatchify
@@ -25,7 +25,7 @@ __all__ = [
     'RisingEMA',
     'TokenHead',
     'Vocabulary',
-    'draw_weights',
+    'init_parameters',
     'interpolate_pos_embed',
     'interpolate_rel_pos',
     'patch_coordinates',

@@ -129,5 +129,5 @@ def norm_without_parameters(embed_dims: int) -> nn.LayerNorm:
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Shift and scale normalised tokens (B, N, C) by (B or 1, 1, C) each."""
+    """Shift and scale normalized tokens (B, N, C) by (B or 1, 1, C) each."""
     return x * (1 + scale) + shift

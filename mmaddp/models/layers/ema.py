@@ -37,6 +37,6 @@ class RisingEMA(ExponentialMovingAverage):
         super().__init__(model, momentum, interval, device, update_buffers)
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: Tensor) -> None:
-        """Move one averaged tensor towards its source, in place; ``steps`` counts the updates."""
+        """Move one averaged tensor toward its source, in place; ``steps`` counts the updates."""
         momentum = max(self.momentum, (1 + steps.item()) ** (-2 / 3))
         averaged_param.lerp_(source_param, momentum)

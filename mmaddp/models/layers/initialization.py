@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def draw_weights(module: nn.Module) -> None:
+def init_parameters(module: nn.Module) -> None:
     """Draw weights as MAE, MAGE and ADDP do.
 
     Linear layers are Xavier-uniform with biases of zero; tables of embeddings, positions and

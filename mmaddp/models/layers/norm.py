@@ -1,4 +1,4 @@
-"""Layer normalisation over the channels of feature maps."""
+"""Layer normalization over the channels of feature maps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LN2d(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) over C."""
+        """Normalize (B, C, H, W) over C."""
         x = F.layer_norm(
             x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
         )

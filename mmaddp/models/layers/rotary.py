@@ -48,7 +48,7 @@ def raster_coordinates(
 def interpolated_places(
     length: int, pretrain_length: int, device: torch.device | str | None = None
 ) -> Tensor:
-    """Centres of ``length`` places over the extent of ``pretrain_length``, the first of which is 1.
+    """Centers of ``length`` places over the extent of ``pretrain_length``, the first of which is 1.
 
     Returns:
         (length,) float32: ``(i + 0.5) * pretrain_length / length + 0.5``.
@@ -92,7 +92,7 @@ def check_head_dims(head_dims: int, axes: int) -> None:
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn pairs of neighbouring channels, the product with the matrix R of section 3.4.
+    """Turn pairs of neighboring channels, the product with the matrix R of section 3.4.
 
     Args:
         x: (B, heads, N, D) queries or keys.

@@ -69,7 +69,7 @@ class ResBlock(nn.Module):
         time_dims: Channels of the time embedding.
         dropout: Probability, in front of the second convolution.
         resample: 'down' halves the sides by average pooling and 'up' doubles them by nearest
-            neighbours, in the branch and in the shortcut; empty keeps them.
+            neighbors, in the branch and in the shortcut; empty keeps them.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ResBlock(nn.Module):
 
 
 def resampling(kind: str) -> nn.Module:
-    """Average pooling for 'down', nearest neighbours for 'up', nothing for an empty string."""
+    """Average pooling for 'down', nearest neighbors for 'up', nothing for an empty string."""
     if kind == 'down':
         return nn.AvgPool2d(2)
     return nn.Upsample(scale_factor=2) if kind == 'up' else nn.Identity()
@@ -203,7 +203,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbours, then a convolution, which the noise level does not enter."""
+    """Nearest neighbors, then a convolution, which the noise level does not enter."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

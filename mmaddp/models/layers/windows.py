@@ -9,7 +9,7 @@ from torch.nn import functional as F
 def window_partition(x: Tensor, window_size: int) -> Tensor:
     """Cut (B, h, w, C) into windows, padded by zeros at the right and the bottom.
 
-    ViTDet pads the normalised tokens, so the padding takes part in attention.
+    ViTDet pads the normalized tokens, so the padding takes part in attention.
 
     Returns:
         (B * windows, window_size * window_size, C), windows in raster order.

@@ -205,7 +205,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         """e_t = Encoder(x_t) (line 9).
 
         Args:
-            x_t: (B, 3, H, W), clamped to [0, 1] and normalised here.
+            x_t: (B, 3, H, W), clamped to [0, 1] and normalized here.
             z_t: (B, N) token ids, which only ``token_input='encoder+decoder'`` looks at.
             mask_t: (B, N) bool, with ``z_t``.
 

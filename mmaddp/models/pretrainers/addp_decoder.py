@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmaddp.registry import MODELS
 
-from ..layers import Block, TokenHead, Vocabulary, draw_weights
+from ..layers import Block, TokenHead, Vocabulary, init_parameters
 from ..pretrained_part import PretrainedPart
 
 
@@ -111,7 +111,7 @@ class ADDPDecoder(PretrainedPart):
     def init_weights(self) -> None:
         """Draw the weights; then take those of ``init_cfg``, if any."""
         if not self.is_init:
-            draw_weights(self)
+            init_parameters(self)
         super().init_weights()
 
     def run(self, block: Block, x: Tensor) -> Tensor:

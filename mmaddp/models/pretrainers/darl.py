@@ -13,12 +13,12 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import check_choice
 
 from ..layers import patch_statistics, patchify, unpatchify
-from ..pixel_values import NORMALISED_IMAGES, register_imagenet_statistics
+from ..pixel_values import NORMALIZED_IMAGES, register_imagenet_statistics
 from .darl_checks import check_backbone, check_options, check_parts
 from .frozen import FrozenTokenizer
 
 PREDICTIONS = ('x0', 'epsilon')
-TARGETS = ('pixels', 'normalised-pixels', 'tokens')
+TARGETS = ('pixels', 'normalized-pixels', 'tokens')
 INPUTS = ('pixels', 'tokens')
 
 
@@ -33,8 +33,8 @@ class DARL(FrozenTokenizer, BaseModel):
     in raster order.
 
     Left open by the paper, and so our choice: the pixels that are predicted are those that the
-    backbone sees, normalised by ImageNet's mean and deviation; noise is added to what is predicted,
-    normalised patches included; VQ tokens enter through a table of embeddings that is learned, and
+    backbone sees, normalized by ImageNet's mean and deviation; noise is added to what is predicted,
+    normalized patches included; VQ tokens enter through a table of embeddings that is learned, and
     are predicted by a :class:`MLPPatchDecoder`, by default a linear layer.
 
     Args:
@@ -46,7 +46,7 @@ class DARL(FrozenTokenizer, BaseModel):
             objective; None for mean squared error alone, or with tokens cross entropy.
         prediction: What a decoder makes of a corrupted patch: 'x0' the patch (equation 3) or
             'epsilon' the noise (equation 2).
-        target: 'pixels', 'normalised-pixels', by mean and deviation of each patch as MAE does
+        target: 'pixels', 'normalized-pixels', by mean and deviation of each patch as MAE does
             (appendix B.2), or 'tokens', the VQ tokens of a frozen tokenizer (appendix B.4).
         inputs: What the backbone sees: 'pixels' or 'tokens' (appendix B.4). A tokenizer looks at
             the whole image, so that tokens tell a little about the patches behind them. With tokens
@@ -54,7 +54,7 @@ class DARL(FrozenTokenizer, BaseModel):
         random_order: Predict the patches of each image in an order of its own; the backbone needs
             ``two_stream=True`` (section 4.4).
         tokenizer: :class:`mmaddp.models.VQGAN`, frozen, where ``target`` or ``inputs`` wants it.
-        data_preprocessor: Must give RGB images normalised by ImageNet's mean and deviation.
+        data_preprocessor: Must give RGB images normalized by ImageNet's mean and deviation.
         init_cfg: As for any module of MMEngine.
 
     Raises:
@@ -77,7 +77,7 @@ class DARL(FrozenTokenizer, BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(data_preprocessor or NORMALISED_IMAGES, init_cfg)
+        super().__init__(data_preprocessor or NORMALIZED_IMAGES, init_cfg)
         check_choice('prediction', prediction, PREDICTIONS)
         check_choice('target', target, TARGETS)
         check_choice('inputs', inputs, INPUTS)
@@ -89,7 +89,9 @@ class DARL(FrozenTokenizer, BaseModel):
         self.backbone = MODELS.build(backbone)
         check_backbone(self.backbone, random_order)
         self.tokenizer = MODELS.build(tokenizer) if tokenizer else None
-        self.patch_decoder = MODELS.build(dict(patch_decoder or self.usual_decoder(), **self.sizes))
+        self.patch_decoder = MODELS.build(
+            dict(patch_decoder or self.default_decoder(), **self.sizes)
+        )
         if inputs == 'tokens':
             self.token_embed = nn.Embedding(self.tokenizer.num_embeddings, self.backbone.embed_dims)
             nn.init.normal_(self.token_embed.weight, std=0.02)
@@ -98,7 +100,7 @@ class DARL(FrozenTokenizer, BaseModel):
         register_imagenet_statistics(self)
         self.freeze(*(['tokenizer'] if tokenizer else []))
 
-    def usual_decoder(self) -> dict:
+    def default_decoder(self) -> dict:
         """The paper's choice: linear, or one transformer block where there is noise (3.1)."""
         kind = 'TransformerPatchDecoder' if self.noise else 'MLPPatchDecoder'
         return dict(type=f'mmaddp.{kind}')
@@ -122,7 +124,7 @@ class DARL(FrozenTokenizer, BaseModel):
         """Loss of a batch ('loss'), or what the backbone predicts each patch from ('tensor').
 
         Args:
-            inputs: (B, 3, H, W), normalised by ImageNet's mean and deviation.
+            inputs: (B, 3, H, W), normalized by ImageNet's mean and deviation.
             data_samples: Not looked at.
             mode: 'loss' or 'tensor', which gives z (B, N, C) in the backbone's own order.
         """
@@ -144,17 +146,17 @@ class DARL(FrozenTokenizer, BaseModel):
 
     @torch.no_grad()
     def tokenize(self, images: Tensor) -> Tensor:
-        """VQ tokens (B, N), int64, of normalised images (B, 3, H, W)."""
+        """VQ tokens (B, N), int64, of normalized images (B, 3, H, W)."""
         return super().tokenize(self.to_unit_range(images))
 
     def clean_patches(self, images: Tensor) -> Tensor:
-        """x_t^0, what is predicted of normalised images (B, 3, H, W): (B, N, P), float32.
+        """x_t^0, what is predicted of normalized images (B, 3, H, W): (B, N, P), float32.
 
         Raises:
             UserError: No whole number of patches fills the images.
         """
         patches = self.patchify(images.float())
-        if self.target == 'normalised-pixels':
+        if self.target == 'normalized-pixels':
             mean, deviation = patch_statistics(patches)
             patches = (patches - mean) / deviation
         return patches
@@ -179,7 +181,7 @@ class DARL(FrozenTokenizer, BaseModel):
         """What the backbone sees of each patch, without positions.
 
         Args:
-            images: (B, 3, H, W), normalised.
+            images: (B, 3, H, W), normalized.
             ids: (B, N), their VQ tokens where they are known already.
 
         Returns:
@@ -264,7 +266,7 @@ class DARL(FrozenTokenizer, BaseModel):
         return unpatchify(patches, grid, self.backbone.patch_size)
 
     def to_unit_range(self, images: Tensor) -> Tensor:
-        """Undo the data preprocessor's normalisation: images in [0, 1], but for rounding."""
+        """Undo the data preprocessor's normalization: images in [0, 1], but for rounding."""
         return images * self.std + self.mean
 
     def pixel_range(self) -> tuple[Tensor, Tensor]:
@@ -277,13 +279,13 @@ class DARL(FrozenTokenizer, BaseModel):
 
         Args:
             patches: (B, N, P), of the kind of :meth:`clean_patches`.
-            images: (B, 3, H, W), normalised, whose patches they stand for: patches that were
-                normalised one by one are given the mean and deviation of these.
+            images: (B, 3, H, W), normalized, whose patches they stand for: patches that were
+                normalized one by one are given the mean and deviation of these.
 
         Returns:
             (B, 3, H, W), about [0, 1], not clamped.
         """
-        if self.target == 'normalised-pixels':
+        if self.target == 'normalized-pixels':
             mean, deviation = patch_statistics(self.patchify(images.float()))
             patches = patches * deviation + mean
         grid = tuple(side // self.backbone.patch_size for side in images.shape[-2:])

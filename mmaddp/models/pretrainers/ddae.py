@@ -16,7 +16,7 @@ from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
-from .ddae_checks import AUTOENCODER, check_framework, check_network, check_options
+from .ddae_checks import AUTOENCODER, check_network, check_options, check_process
 from .frozen import FrozenParts
 
 
@@ -24,7 +24,7 @@ from .frozen import FrozenParts
 class DDAE(FrozenParts, BaseModel):
     """Denoising diffusion autoencoder: one network that generates and represents (section 3).
 
-    The network predicts what its framework asks for, unconditionally. Its features are those of
+    The network predicts what its process asks for, unconditionally. Its features are those of
     :meth:`block_features`, of images noised to a level (section 3.2). With an autoencoder all of
     this happens to latents (section 4.2), and images are what goes in and comes out.
 
@@ -33,7 +33,7 @@ class DDAE(FrozenParts, BaseModel):
             :class:`mmaddp.models.DiffusersUNet`. It has ``predict(x, time)`` and
             ``block_features(x, time, names=names)``. What it predicts beyond the channels of its
             input, such as DiT's variance, is not looked at.
-        framework: :class:`mmaddp.diffusion.DDPM` or :class:`mmaddp.diffusion.EDM`.
+        process: :class:`mmaddp.diffusion.DDPM` or :class:`mmaddp.diffusion.EDM`.
         augment: Probability of :class:`mmaddp.diffusion.NonLeakingAugmentation`, 0.12 in the
             paper's EDM on CIFAR-10; needs ``augment_dim=9`` of the network. None for none.
         img_size: Side of the images that are generated, in pixels.
@@ -50,7 +50,7 @@ class DDAE(FrozenParts, BaseModel):
     def __init__(
         self,
         network: dict,
-        framework: dict,
+        process: dict,
         augment: float | None = None,
         img_size: int = 32,
         autoencoder: dict | None = None,
@@ -60,12 +60,12 @@ class DDAE(FrozenParts, BaseModel):
         super().__init__(data_preprocessor or IMAGES_TO_SIGNED_RANGE, init_cfg)
         self.img_size = img_size
         self.augmentation = None if augment is None else NonLeakingAugmentation(augment)
-        self.framework = TASK_UTILS.build(framework)
-        check_framework(self.framework)
+        self.process = TASK_UTILS.build(process)
+        check_process(self.process)
         check_options(network, self.augmentation, autoencoder)
         self.network = MODELS.build(network)
         self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
-        check_network(self.network, self.framework, self.autoencoder)
+        check_network(self.network, self.process, self.autoencoder)
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
@@ -81,15 +81,15 @@ class DDAE(FrozenParts, BaseModel):
         if mode == 'loss':
             return self.loss(inputs)
         if mode == 'tensor':
-            return self.decode(self.denoise(self.encode(inputs), self.framework.level(1)))
+            return self.decode(self.denoise(self.encode(inputs), self.process.level(1)))
         raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
-        """The framework's objective, with a level and noise for each image; as :meth:`forward`."""
+        """The process's objective, with a level and noise for each image; as :meth:`forward`."""
         x_0, labels = self.augment(self.encode(images.float()))
-        level = self.framework.draw_levels(len(x_0), x_0.device)
+        level = self.process.sample_levels(len(x_0), x_0.device)
         network = partial(self.predict, augment=labels)
-        return dict(loss=self.framework.loss(network, x_0, level, torch.randn_like(x_0)))
+        return dict(loss=self.process.loss(network, x_0, level, torch.randn_like(x_0)))
 
     def encode(self, images: Tensor) -> Tensor:
         """What the network denoises, x_0: images (B, 3, H, W) as they are, or their latents.
@@ -120,7 +120,7 @@ class DDAE(FrozenParts, BaseModel):
         """What the network makes of its input.
 
         Args:
-            x: (B, C, h, w), scaled as the framework has it.
+            x: (B, C, h, w), scaled as the process has it.
             time: (B,), the network's time input.
             augment: (B, 9), labels of the augmentation; None for images as they are.
 
@@ -137,7 +137,7 @@ class DDAE(FrozenParts, BaseModel):
             x_t: (B, C, h, w).
             level: Timesteps of DDPM or sigmas of EDM: (B,), or one for all.
         """
-        return self.framework.denoise(self.predict, x_t, level)
+        return self.process.denoise(self.predict, x_t, level)
 
     def block_features(
         self,
@@ -159,7 +159,7 @@ class DDAE(FrozenParts, BaseModel):
             The network's features by name: (B, C, h, w) each, or tokens (B, N, C) of DiT.
 
         Raises:
-            UserError: The framework has no such level.
+            UserError: The process has no such level.
             ValueError: There is no such block.
         """
         return self.noised_features(self.encode(images), number, noise, names)
@@ -172,17 +172,17 @@ class DDAE(FrozenParts, BaseModel):
         names: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
         """:meth:`block_features` of images that :meth:`encode` has seen."""
-        level = self.framework.level(number)
+        level = self.process.level(number)
         noise = torch.randn_like(x_0) if noise is None else noise
-        x_t = self.framework.perturb(x_0, level, noise)
-        return self.network.block_features(*self.framework.network_input(x_t, level), names=names)
+        x_t = self.process.perturb(x_0, level, noise)
+        return self.network.block_features(*self.process.network_input(x_t, level), names=names)
 
     def sample(self, noise: ImageNoise, sampler: Any = None) -> Tensor:
         """Generate images; the model is to be in evaluation mode.
 
         Args:
             noise: That of the B images that are wanted.
-            sampler: One of ``framework.samplers``; the usual one when None.
+            sampler: One of ``process.samplers``; the usual one when None.
 
         Returns:
             (B, 3, H, W), about [-1, 1].
@@ -190,28 +190,28 @@ class DDAE(FrozenParts, BaseModel):
         Raises:
             UserError: The sampler does not fit the model.
         """
-        sampler = self.usual_sampler() if sampler is None else sampler
+        sampler = self.default_sampler() if sampler is None else sampler
         self.check_sampler(sampler)
         like = self.like(len(noise.generators))
-        return self.decode(self.framework.sample(self.predict, like, noise, sampler))
+        return self.decode(self.process.sample(self.predict, like, noise, sampler))
 
     @torch.no_grad()
     def sampling_steps(self, noise: ImageNoise, sampler: Any) -> Iterator[Denoised]:
         """As :meth:`sample`: what each step ends with, which :meth:`decode` makes images of."""
         self.check_sampler(sampler)
-        yield from sampler(self.framework, self.denoise, self.like(len(noise.generators)), noise)
+        yield from sampler(self.process, self.denoise, self.like(len(noise.generators)), noise)
 
-    def usual_sampler(self) -> Any:
-        """The framework's usual sampler; latents are not clipped to the range of pixels."""
-        return replace(self.framework.usual_sampler(), clip=self.autoencoder is None)
+    def default_sampler(self) -> Any:
+        """The process's usual sampler; latents are not clipped to the range of pixels."""
+        return replace(self.process.default_sampler(), clip=self.autoencoder is None)
 
     def check_sampler(self, sampler: Any) -> None:
-        """Refuse a sampler of another framework, and one that would cut latents off.
+        """Refuse a sampler of another process, and one that would cut latents off.
 
         Raises:
             UserError: Names the setting and the remedy.
         """
-        self.framework.check_sampler(sampler)
+        self.process.check_sampler(sampler)
         if sampler.clip and self.autoencoder is not None:
             raise UserError('clip=True: latents are no pixels in [-1, 1]; set clip=False')
 
@@ -229,5 +229,5 @@ class DDAE(FrozenParts, BaseModel):
         return torch.zeros(count, self.network.in_channels, side, side, device=device)
 
     def to_unit_range(self, images: Tensor) -> Tensor:
-        """Undo the data preprocessor's normalisation: [-1, 1] to [0, 1], not clamped."""
+        """Undo the data preprocessor's normalization: [-1, 1] to [0, 1], not clamped."""
         return (images + 1) / 2

@@ -7,20 +7,20 @@ from typing import Any
 from torch import nn
 
 from mmaddp.diffusion import NonLeakingAugmentation
-from mmaddp.diffusion.frameworks import DDPM, Framework
+from mmaddp.diffusion.processes import DDPM, DiffusionProcess
 
 AUTOENCODER = "dict(type='mmaddp.KLAutoencoder', folder=…)"
 
 
-def check_framework(framework: object) -> None:
-    """Refuse what is no diffusion framework.
+def check_process(process: object) -> None:
+    """Refuse what is no diffusion process.
 
     Raises:
         ValueError: Names the key and the remedy.
     """
-    if not isinstance(framework, Framework):
+    if not isinstance(process, DiffusionProcess):
         raise ValueError(
-            f"framework.type='{type(framework).__name__}': set it to 'mmaddp.DDPM' or 'mmaddp.EDM'"
+            f"process.type='{type(process).__name__}': set it to 'mmaddp.DDPM' or 'mmaddp.EDM'"
         )
 
 
@@ -50,7 +50,7 @@ def check_options(
         )
 
 
-def check_network(network: nn.Module, framework: Framework, autoencoder: Any) -> None:
+def check_network(network: nn.Module, process: DiffusionProcess, autoencoder: Any) -> None:
     """Refuse a network that is no denoiser, or none of what it would be given.
 
     Raises:
@@ -64,8 +64,8 @@ def check_network(network: nn.Module, framework: Framework, autoencoder: Any) ->
             f'network.in_channels={network.in_channels}: a latent model sees images through an '
             f'autoencoder: set autoencoder={AUTOENCODER}'
         )
-    fraction = isinstance(framework, DDPM) and framework.time_input == 'fraction'
+    fraction = isinstance(process, DDPM) and process.time_input == 'fraction'
     if fraction and getattr(network, 'counts_timesteps', False):
         raise ValueError(
-            f"framework.time_input='fraction': {name} counts timesteps from 0: set it to 'index'"
+            f"process.time_input='fraction': {name} counts timesteps from 0: set it to 'index'"
         )

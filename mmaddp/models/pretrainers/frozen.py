@@ -82,8 +82,8 @@ class FrozenTokenizer(FrozenParts):
         """
         for name in self.frozen_parts:
             part = self.get_submodule(name)
-            initialised = getattr(part, 'init_cfg', None) and part.is_init
-            if not initialised and name not in self.loaded_parts:
+            initialized = getattr(part, 'init_cfg', None) and part.is_init
+            if not initialized and name not in self.loaded_parts:
                 raise UserError(
                     f'model.{name}.init_cfg is not set and no file that was loaded holds the '
                     f'{name}, which would stay random: set model.{name}.init_cfg='

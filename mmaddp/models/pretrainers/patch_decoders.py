@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmaddp.registry import MODELS
 
-from ..layers import Block, draw_weights
+from ..layers import Block, init_parameters
 
 HEAD_DIMS = 64
 # CUDA's fused attention refuses more sequences at once, and each patch is one here.
@@ -22,7 +22,7 @@ MAX_SEQUENCES = 2**16 - 1
 
 
 class PatchDecoder(BaseModule):
-    """What both decoders share: the embedding of the corrupted patch, and the initialisation.
+    """What both decoders share: the embedding of the corrupted patch, and the initialization.
 
     Args:
         embed_dims: C, channels of the backbone's output and inside the decoder.
@@ -55,7 +55,7 @@ class PatchDecoder(BaseModule):
     def init_weights(self) -> None:
         """Draw the weights as the backbone's: Xavier-uniform, biases zero (table 8)."""
         if not self.is_init:
-            draw_weights(self)
+            init_parameters(self)
         super().init_weights()
 
 

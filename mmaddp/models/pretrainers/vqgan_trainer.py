@@ -39,10 +39,10 @@ class VQGANTrainer(FrozenParts, BaseModel):
     Args:
         tokenizer: :class:`mmaddp.models.VQGAN`; with an ``init_cfg`` it is trained further.
         commitment: Weight beta of the commitment loss.
-        quantize_from: Iterations that train encoder and decoder alone first, without quantisation.
+        quantize_from: Iterations that train encoder and decoder alone first, without quantization.
             Early features drift as a whole, faster than codes follow; what the decoder then gets
             says nothing of the image, and commitment draws all features to one point. The first
-            quantised batch puts the codes where the features have come to.
+            quantized batch puts the codes where the features have come to.
         perceptual: ``dict(weights=PATH)`` adds :class:`mmaddp.models.losses.PerceptualLoss`.
         perceptual_weight: Weight of it beside the reconstruction loss.
         discriminator: :class:`mmaddp.models.PatchDiscriminator`; None for no adversarial loss.

@@ -184,7 +184,7 @@ class ADDPEncoder(ViTEncoder):
             self.register_buffer(name, getattr(model, name), persistent=False)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Normalised images."""
+        """Normalized images."""
         return (images.float() - self.mean) / self.std
 
 
@@ -214,7 +214,7 @@ class DDAEEncoder(ProbedEncoder):
     """DDAE's network at a noise level: 'out_1' and so on of a UNet, 'layer-0' and so on of DiT.
 
     Args:
-        model: The pre-trainer, which is kept for its framework.
+        model: The pre-trainer, which is kept for its process.
     """
 
     method = 'DDAE'
@@ -222,7 +222,7 @@ class DDAEEncoder(ProbedEncoder):
     def __init__(self, model: DDAE) -> None:
         super().__init__()
         self.model = model
-        self.num_levels = model.framework.num_levels
+        self.num_levels = model.process.num_levels
         self.layers = layers_of(model.network)
 
     @property
@@ -248,8 +248,8 @@ class DDAEEncoder(ProbedEncoder):
 
     def time(self, level: int) -> float:
         """See the base class."""
-        framework = self.model.framework
-        return float(framework.time(framework.level(level)))
+        process = self.model.process
+        return float(process.time(process.level(level)))
 
     def load(self, path: str | Path) -> None:
         """See :func:`load_pretrained_unet` and :func:`load_pretrained_backbone`."""

@@ -136,7 +136,7 @@ class GridProbe(FrozenParts, BaseModel):
             UserError: The images are not of the side ``pixels``, or are none that the encoder
                 takes.
         """
-        # A test loads the classifiers alone, and does not initialise the model.
+        # A test loads the classifiers alone, and does not initialize the model.
         self.init_weights()
         images = [sample.sample_idx for sample in data_samples] if mode == 'predict' else None
         features = self.features(inputs, images)
@@ -158,7 +158,7 @@ class GridProbe(FrozenParts, BaseModel):
                 the same in every run; None draws it anew.
         """
         inputs = self.encoder.inputs(images)
-        noise = self.draw_noise(inputs, indices) if self.encoder.num_levels else None
+        noise = self.sample_noise(inputs, indices) if self.encoder.num_levels else None
         by_level = {
             level: self.encoder.pooled(inputs, level, noise, self.layers) for level in self.levels
         }
@@ -167,7 +167,7 @@ class GridProbe(FrozenParts, BaseModel):
         }
         return features | ({Cell(PIXELS, None): self.flat(images)} if self.pixels else {})
 
-    def draw_noise(self, inputs: Tensor, indices: Sequence[int] | None) -> Tensor:
+    def sample_noise(self, inputs: Tensor, indices: Sequence[int] | None) -> Tensor:
         """Standard normal noise as ``inputs``; ``indices`` as :meth:`features` takes them."""
         if indices is None:
             return torch.randn_like(inputs)

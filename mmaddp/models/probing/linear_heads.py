@@ -17,7 +17,7 @@ class LinearHeads(BaseModule):
         num_heads: K.
         channels: C, of each layer's input.
         num_classes: Its outputs.
-        batch_norm: Normalise inputs by the batch's statistics, without scale and shift, as MAE's
+        batch_norm: Normalize inputs by the batch's statistics, without scale and shift, as MAE's
             linear probing does; DDAE's does not.
     """
 

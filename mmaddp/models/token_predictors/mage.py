@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mmaddp.registry import MODELS
 
 from ..backbones.plain_vit import resolve_arch
-from ..layers import Block, TokenHead, Vocabulary, draw_weights
+from ..layers import Block, TokenHead, Vocabulary, init_parameters
 from ..pretrained_part import PretrainedPart
 
 
@@ -106,7 +106,7 @@ class MAGE(PretrainedPart):
     def init_weights(self) -> None:
         """Draw the weights; then take those of ``init_cfg``, if any."""
         if not self.is_init:
-            draw_weights(self)
+            init_parameters(self)
         super().init_weights()
 
 

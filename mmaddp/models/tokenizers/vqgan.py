@@ -74,7 +74,7 @@ class VQGAN(PretrainedPart):
         return self.quantize.embedding.weight
 
     def forward(self, images: Tensor, quantized: bool = True) -> Autoencoded:
-        """Reconstruct images for training: gradients pass straight through the quantisation.
+        """Reconstruct images for training: gradients pass straight through the quantization.
 
         Args:
             images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
@@ -106,7 +106,7 @@ class VQGAN(PretrainedPart):
         return self.quantize(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
-        """What is quantised: images (B, 3, H, W) in [0, 1] -> (B, N, E)."""
+        """What is quantized: images (B, 3, H, W) in [0, 1] -> (B, N, E)."""
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride or not height or not width:
             raise UserError(
@@ -150,7 +150,7 @@ class Codebook(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Index of the code with the smallest Euclidean distance: (B, N, E) -> (B, N).
 
-        The distances are float32 whatever runs around them: in half precision neighbours tie.
+        The distances are float32 whatever runs around them: in half precision neighbors tie.
         """
         codes = self.embedding.weight.float()
         with torch.autocast(features.device.type, enabled=False):

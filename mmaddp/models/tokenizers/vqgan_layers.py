@@ -64,7 +64,7 @@ class Decoder(nn.Module):
         )
         self.norm_out = group_norm(base_channels, groups)
         self.conv_out = nn.Conv2d(base_channels, 3, 3, padding=1)
-        # A training starts from grey, not from black.
+        # A training starts from gray, not from black.
         nn.init.constant_(self.conv_out.bias, 0.5)
 
     def forward(self, embeddings: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbours, then a 3 x 3 convolution.
+    """Nearest neighbors, then a 3 x 3 convolution.
 
     Of the nine pixels under the kernel some are copies of one another, 2 x 2 different ones at
     each of the four places of an upsampled pixel. Summing the kernel over the copies first gives
@@ -166,7 +166,7 @@ def draw_convolutions(module: nn.Module) -> None:
     """Draw the weights that a training starts from: all signals pass, residual branches wait.
 
     Convolutions keep the variance of what they are given. Blocks that have the identity beside
-    their branch start as that identity, so that colours find their way through from the first
+    their branch start as that identity, so that colors find their way through from the first
     steps on; the others have nothing but their branch.
 
     Args:

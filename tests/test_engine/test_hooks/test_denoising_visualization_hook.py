@@ -54,14 +54,14 @@ def edm_scales(number):
 
 
 @pytest.mark.parametrize(
-    ('framework', 'scales'),
+    ('process', 'scales'),
     [
         (dict(type='mmaddp.DDPM'), [ddpm_scales(100), ddpm_scales(500)]),
         (EDM, [edm_scales(2), edm_scales(9)]),
     ],
 )
-def test_noised_and_denoised(framework, scales, monkeypatch):
-    model, images = tiny_ddae(ddae(framework=framework)), random_images(16)
+def test_noised_and_denoised(process, scales, monkeypatch):
+    model, images = tiny_ddae(ddae(process=process)), random_images(16)
     settings = dict(levels=(0.1, 0.5), num_samples=0)
     (image, *views), samples = grids_of(model, images, **settings)
     assert not samples
@@ -71,11 +71,11 @@ def test_noised_and_denoised(framework, scales, monkeypatch):
     torch.testing.assert_close(noises[0], noises[1], atol=1e-2, rtol=0)
     assert not torch.equal(grids_of(model, images, **settings, seed=1)[0][1], views[0])
     for x_t, predicted, number in zip(views[::2], views[1::2], (0.1, 0.5)):
-        level = model.framework.level(round(number * model.framework.num_levels))
+        level = model.process.level(round(number * model.process.num_levels))
         with torch.no_grad():
             # What leaves [0, 1] and comes back has lost a little.
             torch.testing.assert_close(predicted, model.denoise(x_t, level), atol=1e-3, rtol=1e-3)
-    if framework is not EDM:
+    if process is not EDM:
         # A network that tells all noise leaves the image.
         monkeypatch.setattr(model, 'predict', lambda x, time: noises[1])
         (_, *views), _ = grids_of(model, images, **settings)
@@ -83,15 +83,15 @@ def test_noised_and_denoised(framework, scales, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('framework', 'steps', 'sampler'),
+    ('process', 'steps', 'sampler'),
     [
         (dict(type='mmaddp.DDPM'), 3, DDIMSampler(3)),
         (dict(type='mmaddp.DDPM', num_timesteps=4), 20, DDIMSampler(4)),
         (dict(EDM, num_steps=4), 20, HeunSampler(4)),
     ],
 )
-def test_samples_are_the_usual_samplers(framework, steps, sampler):
-    model = tiny_ddae(ddae(framework=framework))
+def test_samples_are_the_usual_samplers(process, steps, sampler):
+    model = tiny_ddae(ddae(process=process))
     _, (samples,) = grids_of(
         model, random_images(1), levels=(), num_samples=3, sample_steps=steps, seed=2
     )

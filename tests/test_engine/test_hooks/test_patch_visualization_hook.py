@@ -24,7 +24,7 @@ def pixels_of(model, images):
     return images * model.std + model.mean
 
 
-@pytest.mark.parametrize('target', ['pixels', 'normalised-pixels'])
+@pytest.mark.parametrize('target', ['pixels', 'normalized-pixels'])
 def test_mean_squared_error(target, monkeypatch):
     model = tiny_darl(target=target)
     images = random_images(model)

@@ -112,8 +112,8 @@ class TestViews:
         assert (drawn != z_0).any()
         torch.testing.assert_close(predicted, expected)
         patches = masked.unfold(2, 16, 16).unfold(3, 16, 16).permute(0, 2, 3, 1, 4, 5)
-        grey = (patches == 0.5).flatten(3).all(-1).flatten(1)
-        assert torch.equal(grey, self.mask)
+        gray = (patches == 0.5).flatten(3).all(-1).flatten(1)
+        assert torch.equal(gray, self.mask)
 
     def test_tokens_show_the_same_but_the_images(self):
         assert len(self.of_tokens) == 4

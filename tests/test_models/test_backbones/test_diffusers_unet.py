@@ -96,7 +96,7 @@ def ddae(folder):
     return dict(
         type='mmaddp.DDAE',
         network=dict(type='mmaddp.DiffusersUNet', folder=str(folder)),
-        framework=dict(type='mmaddp.DDPM', num_timesteps=8, time_input='index'),
+        process=dict(type='mmaddp.DDPM', num_timesteps=8, time_input='index'),
         img_size=8,
     )
 

@@ -66,7 +66,7 @@ def test_norms_are_taken_where_the_module_has_them(published):
     assert torch.equal(module.norm.bias, weights['norm.bias'])
 
 
-def test_a_norm_that_the_file_lacks_stays_as_initialised(published):
+def test_a_norm_that_the_file_lacks_stays_as_initialized(published):
     path, _ = published('run')
     module = vit(final_norm=True)
     load_pretrained_backbone(module, path)

@@ -15,7 +15,7 @@ from mmaddp.models.classifiers import NoiseConditionalHead
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-FRAMEWORKS = {'ddpm': ddae(), 'edm': ddae(framework=EDM)}
+FRAMEWORKS = {'ddpm': ddae(), 'edm': ddae(process=EDM)}
 of_both = pytest.mark.parametrize('pretrainer', FRAMEWORKS.values(), ids=FRAMEWORKS)
 SAMPLERS = {'mmaddp.DDPM': DDIMSampler(5), 'mmaddp.EDM': HeunSampler(3)}
 
@@ -26,7 +26,7 @@ def classifier(pretrainer=None, seed=0, **settings):
     return MODELS.build(dict(type='mmaddp.NoiseConditionalClassifier', **settings)).eval()
 
 
-def labelled(labels, first=0):
+def labeled(labels, first=0):
     """Data samples as MMPretrain packs them."""
     return [
         DataSample(metainfo=dict(sample_idx=first + place)).set_gt_label(label)
@@ -50,7 +50,7 @@ def test_the_head_alone_learns(pretrainer):
     optimizer = torch.optim.Adam(model.head.parameters(), lr=1e-2)
     losses = []
     for _ in range(25):
-        loss = model(images, labelled(labels), mode='loss')['loss']
+        loss = model(images, labeled(labels), mode='loss')['loss']
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -67,7 +67,7 @@ def test_the_head_alone_learns(pretrainer):
 
 
 def accuracies(model, images, labels):
-    samples = model(images, labelled(labels), mode='predict')
+    samples = model(images, labeled(labels), mode='predict')
     return {
         number: sum(one.pred_label_by_level[number] == y for one, y in zip(samples, labels))
         / len(labels)
@@ -77,7 +77,7 @@ def accuracies(model, images, labels):
 
 @pytest.mark.parametrize(
     ('pretrainer', 'levels'),
-    [(ddae(), [*range(1, 1000, 50)]), (ddae(framework=EDM), [*range(1, 19)])],
+    [(ddae(), [*range(1, 1000, 50)]), (ddae(process=EDM), [*range(1, 19)])],
 )
 def test_the_authors_levels_are_tested(pretrainer, levels):
     assert list(classifier(pretrainer).eval_levels) == levels
@@ -85,14 +85,14 @@ def test_the_authors_levels_are_tested(pretrainer, levels):
 
 def test_the_noise_of_an_image_is_its_own():
     """Neither the batch nor the other levels change what an image is taken for."""
-    model, images = classifier(ddae(framework=EDM)), random_images(6)
-    whole = model(images, labelled([0] * 6), mode='predict')
+    model, images = classifier(ddae(process=EDM)), random_images(6)
+    whole = model(images, labeled([0] * 6), mode='predict')
     parts = [
-        *model(images[:2], labelled([0] * 2), mode='predict'),
-        *model(images[2:], labelled([0] * 4, first=2), mode='predict'),
+        *model(images[:2], labeled([0] * 2), mode='predict'),
+        *model(images[2:], labeled([0] * 4, first=2), mode='predict'),
     ]
-    few = classifier(ddae(framework=EDM), eval_levels=[5, 11])(
-        images, labelled([0] * 6), mode='predict'
+    few = classifier(ddae(process=EDM), eval_levels=[5, 11])(
+        images, labeled([0] * 6), mode='predict'
     )
     for one, other, third in zip(whole, parts, few):
         assert one.pred_label_by_level == other.pred_label_by_level
@@ -101,7 +101,7 @@ def test_the_noise_of_an_image_is_its_own():
 
 def test_levels_are_drawn_from_all(monkeypatch):
     """Uniformly, for EDM too: 18 numbers, 80 the largest sigma."""
-    model = classifier(ddae(framework=EDM))
+    model = classifier(ddae(process=EDM))
     seen = []
     monkeypatch.setattr(model, 'classify', lambda x, level: seen.append(level) or torch.zeros(1, 4))
     model(torch.zeros(1800, 3, 1, 1), [DataSample().set_gt_label(0)], mode='loss')
@@ -130,7 +130,7 @@ def test_the_head_is_equation_5():
 @of_both
 def test_prediction_and_logits_are_of_one_pass(pretrainer):
     model, x_t = classifier(pretrainer), random_images(3)
-    level = model.framework.level(7)
+    level = model.process.level(7)
     passes = []
     handle = model.network.conv_in.register_forward_hook(lambda *_: passes.append(1))
     with torch.no_grad():
@@ -148,7 +148,7 @@ def test_prediction_and_logits_are_of_one_pass(pretrainer):
 def test_guided_towards_a_class(pretrainer):
     """A step along the gradient: the classifier is surer of the class, scale 0 changes nothing."""
     model, x_t = classifier(pretrainer), random_images(4)
-    level, labels = model.framework.level(4), torch.tensor([0, 1, 2, 3])
+    level, labels = model.process.level(4), torch.tensor([0, 1, 2, 3])
     plain = model.guidance(labels, 0.0, 4)(x_t, level)
     assert torch.equal(plain, model.pretrainer.denoise(x_t, level))
     step = model.guidance(labels, 1.0, 4)(x_t, level) - plain
@@ -163,7 +163,7 @@ def test_guided_towards_a_class(pretrainer):
 
 @of_both
 def test_samples_of_classes(pretrainer):
-    model, sampler = classifier(pretrainer), SAMPLERS[pretrainer['framework']['type']]
+    model, sampler = classifier(pretrainer), SAMPLERS[pretrainer['process']['type']]
     passes = []
     model.network.conv_in.register_forward_hook(lambda *_: passes.append(1))
 
@@ -195,7 +195,7 @@ def test_the_control_is_cut_and_trained_whole():
     frozen = classifier()
     gone = {name for name in frozen.state_dict() if name not in model.state_dict()}
     assert {name.split('.')[2] for name in gone} == {'up', 'norm_out', 'conv_out'}
-    model(random_images(), labelled([0, 1]), mode='loss')['loss'].backward()
+    model(random_images(), labeled([0, 1]), mode='loss')['loss'].backward()
     assert all(one.grad is not None for one in model.parameters())
     with pytest.raises(UserError, match='frozen=False has cut the network behind out_2'):
         model.sample(ImageNoise(0, [0]), 1)
@@ -227,7 +227,7 @@ def test_a_dit_over_latents():
         for parameter in model.pretrainer.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     images = random_pictures(2)
-    loss = model(images, labelled([0, 1]), mode='loss')['loss']
+    loss = model(images, labeled([0, 1]), mode='loss')['loss']
     loss.backward()
     assert all(one.grad is None for one in model.network.parameters())
     x_t = torch.randn(2, 4, 8, 8)

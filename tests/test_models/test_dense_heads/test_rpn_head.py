@@ -46,7 +46,7 @@ def propose(head: RPNHead, features: tuple[torch.Tensor]) -> torch.Tensor:
 
 
 def anchors_in_closed_form() -> torch.Tensor:
-    """Boxes of an area of 64 x 64 and of each height / width, centred on multiples of 64."""
+    """Boxes of an area of 64 x 64 and of each height / width, centered on multiples of 64."""
     boxes = []
     for y in range(0, SIZE, STRIDE):
         for x in range(0, SIZE, STRIDE):
@@ -85,11 +85,11 @@ def test_scores_and_deltas_are_decoded_in_float32(features):
 
 
 def decode(anchors: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
-    """Faster R-CNN's equations: the centre moves by sizes, the size grows by exponents."""
+    """Faster R-CNN's equations: the center moves by sizes, the size grows by exponents."""
     sizes = anchors[:, 2:] - anchors[:, :2]
-    centres = (anchors[:, 2:] + anchors[:, :2]) / 2 + deltas[:, :2] * sizes
+    centers = (anchors[:, 2:] + anchors[:, :2]) / 2 + deltas[:, :2] * sizes
     sizes = sizes * deltas[:, 2:].exp()
-    return torch.cat([centres - sizes / 2, centres + sizes / 2], dim=1)
+    return torch.cat([centers - sizes / 2, centers + sizes / 2], dim=1)
 
 
 def test_weights_have_mmdetections_names():

@@ -57,7 +57,7 @@ def test_statistics_are_numpys():
     np.testing.assert_allclose(deviation[..., 0], values.std(-1, ddof=1), atol=1e-5)
 
 
-def test_even_patches_can_be_normalised():
+def test_even_patches_can_be_normalized():
     mean, deviation = patch_statistics(torch.full((1, 1, 48), 0.7))
     assert mean.item() == pytest.approx(0.7)
     assert deviation.item() == pytest.approx(1e-3)

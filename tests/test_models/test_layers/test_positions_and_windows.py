@@ -26,7 +26,7 @@ def test_windows_go_together_again(h, w, window):
     assert torch.equal(window_unpartition(windows, window, (h, w)), x)
 
 
-def test_a_window_holds_neighbours():
+def test_a_window_holds_neighbors():
     x = torch.arange(16.0).view(1, 4, 4, 1)
     assert window_partition(x, 2)[1].flatten().tolist() == [2, 3, 6, 7]
 
@@ -64,7 +64,7 @@ def test_relative_tables_resize_linearly():
     assert resized[6].tolist() == pytest.approx([3.0, 3.0])
 
 
-def test_ln2d_normalises_over_channels():
+def test_ln2d_normalizes_over_channels():
     x = torch.randn(2, 6, 3, 5, generator=torch.Generator().manual_seed(0))
     norm = LN2d(6, eps=1e-6)
     mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)

@@ -69,7 +69,7 @@ def test_the_last_token_is_the_bottom_right_one():
     assert torch.equal(vectors, features[1].flatten(2)[..., 14])
 
 
-def test_pooling_averages_then_normalises():
+def test_pooling_averages_then_normalizes():
     features = (None, torch.randn(4, 6, 3, 5, generator=torch.Generator().manual_seed(0)))
     neck = PoolNormNeck(6, dict(type='BN1d', affine=False, eps=1e-6))
     (vectors,) = neck(features)

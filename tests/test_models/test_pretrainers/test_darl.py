@@ -15,14 +15,14 @@ TWO_STREAM = dict(two_stream=True)
 OPTIONS = {
     'mse': dict(),
     'mse-mlp': dict(patch_decoder=dict(LINEAR, num_layers=2)),
-    'normalised': dict(target='normalised-pixels'),
+    'normalized': dict(target='normalized-pixels'),
     'diffusion': dict(noise=NOISE),
     'epsilon': dict(noise=NOISE, prediction='epsilon'),
     'gamma': dict(noise=NOISE, patch_decoder=dict(TRANSFORMER, condition_on_gamma=True)),
     'two-blocks': dict(noise=NOISE, patch_decoder=dict(TRANSFORMER, num_layers=2)),
     'no-blocks': dict(noise=NOISE, patch_decoder=dict(TRANSFORMER, num_layers=0)),
     'noisy-mlp': dict(noise=NOISE, patch_decoder=dict(LINEAR, num_layers=1, noisy=True)),
-    'noisy-normalised': dict(noise=NOISE, target='normalised-pixels'),
+    'noisy-normalized': dict(noise=NOISE, target='normalized-pixels'),
     'rope-1d': dict(backbone=dict(positions='rope-1d')),
     'sincos': dict(backbone=dict(positions='sincos')),
     'learnable': dict(backbone=dict(positions='learnable')),
@@ -93,7 +93,7 @@ class TestLoss:
                 squares.append((weight @ features[place] + bias - patch) ** 2)
         assert loss.item() == pytest.approx(np.mean(squares), rel=1e-5)
 
-    @pytest.mark.parametrize('name', ['mse', 'normalised', 'diffusion', 'noisy-normalised'])
+    @pytest.mark.parametrize('name', ['mse', 'normalized', 'diffusion', 'noisy-normalized'])
     def test_nothing_is_lost_by_the_truth(self, name, monkeypatch):
         model = tiny_darl(**OPTIONS[name])
         images = random_images(model)
@@ -125,9 +125,9 @@ class TestLoss:
         first, second = (model(images, mode='loss')['loss'] for _ in range(2))
         assert torch.equal(first, second) == (name == 'two-stream')
 
-    def test_normalised_pixels_are_maes(self):
+    def test_normalized_pixels_are_maes(self):
         heads = pytest.importorskip('mmpretrain.models')
-        model = tiny_darl(**OPTIONS['normalised'])
+        model = tiny_darl(**OPTIONS['normalized'])
         images = random_images(model)
         head = heads.MAEPretrainHead(dict(type='PixelReconstructionLoss', criterion='L2'), True, 4)
         expected = head.construct_target(images)
@@ -287,7 +287,7 @@ class TestPatches:
             picture = model.to_unit_range(model.unpatchify(patches, (4, 4)))
             torch.testing.assert_close(picture, expected(1, 3, 16, 16))
 
-    @pytest.mark.parametrize('name', ['mse', 'normalised'])
+    @pytest.mark.parametrize('name', ['mse', 'normalized'])
     def test_pictures_of_the_truth_are_the_images(self, name):
         model = tiny_darl(**OPTIONS[name])
         images = random_images(model)

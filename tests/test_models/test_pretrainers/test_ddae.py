@@ -1,4 +1,4 @@
-"""DDAE trains by both frameworks, generates, and gives features of noised images."""
+"""DDAE trains by both processes, generates, and gives features of noised images."""
 
 import math
 
@@ -13,7 +13,7 @@ from mmaddp.engine.explain import explain
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-CONFIGS = {'ddpm': ddae(), 'edm': ddae(framework=EDM), 'edm-augmented': augmented()}
+CONFIGS = {'ddpm': ddae(), 'edm': ddae(process=EDM), 'edm-augmented': augmented()}
 of_all = pytest.mark.parametrize('config', CONFIGS.values(), ids=CONFIGS)
 
 
@@ -37,9 +37,9 @@ def test_a_step_of_training(config):
     assert model(images, mode='loss')['loss'] < loss
 
 
-@pytest.mark.parametrize('framework', [DDPM, EDM], ids=['ddpm', 'edm'])
-def test_learns_an_image_by_heart(framework):
-    model = tiny_ddae(ddae(framework=framework)).train()
+@pytest.mark.parametrize('process', [DDPM, EDM], ids=['ddpm', 'edm'])
+def test_learns_an_image_by_heart(process):
+    model = tiny_ddae(ddae(process=process)).train()
     image = torch.linspace(-0.8, 0.8, SIDE).expand(1, 3, SIDE, SIDE)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
@@ -74,7 +74,7 @@ def test_losses_of_a_network_that_predicts_nothing():
     torch.manual_seed(0)
     for config, images in [
         (ddae(), random_images(64)),
-        (ddae(framework=EDM), 0.5 * torch.randn(64, 3, SIDE, SIDE)),
+        (ddae(process=EDM), 0.5 * torch.randn(64, 3, SIDE, SIDE)),
     ]:
         model = tiny_ddae(config)
         model.network.conv_out.weight.data.zero_()
@@ -100,7 +100,7 @@ def test_the_network_is_told_of_the_augmentation(monkeypatch):
 
 
 def test_labels_fit_the_moved_images():
-    """Images that are not labelled are as they were."""
+    """Images that are not labeled are as they were."""
     model = tiny_ddae(augmented())
     torch.manual_seed(0)
     images = random_images(32)
@@ -116,7 +116,7 @@ def test_features_of_a_numbered_level(config):
     """Level 11 of DDPM is t = 11, of EDM the eleventh sigma from below."""
     model = tiny_ddae(config)
     images, noise = random_images(), torch.randn(2, 3, SIDE, SIDE)
-    if config['framework'] is DDPM:
+    if config['process'] is DDPM:
         alpha_bar = math.prod(1 - (1e-4 + (0.02 - 1e-4) * i / 999) for i in range(11))
         x = alpha_bar**0.5 * images + (1 - alpha_bar) ** 0.5 * noise
         time = 11 / 1000
@@ -141,13 +141,13 @@ def test_features_draw_noise_of_their_own():
 
 def test_a_level_that_there_is_not():
     with pytest.raises(UserError, match='noise level 65: DDPM has the levels 1 to 64'):
-        tiny_ddae(ddae(framework=dict(DDPM, num_timesteps=64))).block_features(random_images(), 65)
+        tiny_ddae(ddae(process=dict(DDPM, num_timesteps=64))).block_features(random_images(), 65)
 
 
 @pytest.mark.parametrize(
     ('config', 'sampler'),
     [
-        (ddae(framework=dict(DDPM, num_timesteps=8)), AncestralSampler()),
+        (ddae(process=dict(DDPM, num_timesteps=8)), AncestralSampler()),
         (ddae(), DDIMSampler(4)),
         (augmented(), HeunSampler(3, eta=1.0)),
     ],
@@ -164,7 +164,7 @@ def test_an_image_depends_on_its_seed_and_number_alone(config, sampler):
 def test_forward_denoises_images(config):
     model = tiny_ddae(config)
     images = random_images()
-    expected = model.denoise(images, 1 if config['framework'] is DDPM else 0.002)
+    expected = model.denoise(images, 1 if config['process'] is DDPM else 0.002)
     torch.testing.assert_close(model(images), expected)
     # So little noise hardly changes an image, whatever a network makes of it.
     assert F.l1_loss(expected, images) < 0.05
@@ -188,13 +188,13 @@ def test_mixed_precision():
         (ddae(dict(augment_dim=9)), 'network.augment_dim=9 without augmentation: set augment=0.12'),
         (augmented() | dict(augment=2), 'augment=2: a probability must be in [0, 1]'),
         (ddae(dict(out_blocks=('out_2',), time=0.1)), 'network.out_blocks: a truncated network'),
-        (ddae(framework=dict(DDPM, num_timesteps=0)), 'num_timesteps=0: must be 1 or more'),
+        (ddae(process=dict(DDPM, num_timesteps=0)), 'num_timesteps=0: must be 1 or more'),
         (
             ddae() | dict(network=dict(type='mmaddp.PatchDiscriminator')),
             "network.type='PatchDiscriminator': set it to 'mmaddp.DDAEUNet'",
         ),
         (
-            ddae(framework=dict(type='mmengine.BaseDataPreprocessor')),
+            ddae(process=dict(type='mmengine.BaseDataPreprocessor')),
             'is not a registered task util',
         ),
     ],

@@ -30,10 +30,10 @@ def watch(monkeypatch, model):
 
 def test_the_time_counts_from_zero():
     """t = 1 .. T, which DiT calls 0 .. T - 1; the noise of a level is the same in both counts."""
-    framework = DDPM(num_timesteps=1000, time_input='index')
-    assert framework.time(framework.level(122)).item() == 121
-    assert framework.time(torch.tensor([1, 1000])).tolist() == [0, 999]
-    assert torch.equal(framework.alpha_bars, DDPM().alpha_bars)
+    process = DDPM(num_timesteps=1000, time_input='index')
+    assert process.time(process.level(122)).item() == 121
+    assert process.time(torch.tensor([1, 1000])).tolist() == [0, 999]
+    assert torch.equal(process.alpha_bars, DDPM().alpha_bars)
     with pytest.raises(UserError, match="time_input='steps' is none of 'fraction', 'index'"):
         DDPM(time_input='steps')
 
@@ -89,24 +89,24 @@ def test_features_of_some_blocks_end_behind_the_last():
         model.block_features(images, 3, noise, names=['layer-7'])
 
 
-@pytest.mark.parametrize('framework', [FROM_ZERO, EDM_CONFIG])
+@pytest.mark.parametrize('process', [FROM_ZERO, EDM_CONFIG])
 @pytest.mark.parametrize(
     'network', [DIT, dict(UNET, in_channels=4)], ids=['transformer', 'convolutions']
 )
-def test_generation_gives_decoded_latents(framework, network):
+def test_generation_gives_decoded_latents(process, network):
     """They are not cut off at 1, the end of the range of pixels."""
-    model = build_latent(dict(latent_ddae(framework=framework), network=network))
+    model = build_latent(dict(latent_ddae(process=process), network=network))
     images = model.sample(ImageNoise(0, [4, 1]))
     assert images.shape == (2, 3, SIDE, SIDE)
-    sampler = DDIMSampler(8, clip=False) if framework is FROM_ZERO else HeunSampler(4, clip=False)
-    latents = model.framework.sample(model.predict, model.like(2), ImageNoise(0, [4, 1]), sampler)
+    sampler = DDIMSampler(8, clip=False) if process is FROM_ZERO else HeunSampler(4, clip=False)
+    latents = model.process.sample(model.predict, model.like(2), ImageNoise(0, [4, 1]), sampler)
     torch.testing.assert_close(images, model.autoencoder.decode(latents))
     assert latents.abs().max() > 1
     torch.testing.assert_close(model.sample(ImageNoise(0, [1])), images[1:], rtol=1e-3, atol=1e-3)
 
 
 def test_forward_denoises_images():
-    model = build_latent(latent_ddae(framework=EDM_CONFIG))
+    model = build_latent(latent_ddae(process=EDM_CONFIG))
     images = random_pictures()
     assert model(images).shape == images.shape
     # Least noise leaves the latents nearly as they are, whose decoding is known.
@@ -135,8 +135,8 @@ def test_a_size_without_latents():
             "autoencoder=dict(type='mmaddp.KLAutoencoder', folder=…)",
         ),
         (
-            latent_ddae(framework=dict(type='mmaddp.DDPM')),
-            "framework.time_input='fraction': DDAEDiT counts timesteps from 0: set it to 'index'",
+            latent_ddae(process=dict(type='mmaddp.DDPM')),
+            "process.time_input='fraction': DDAEDiT counts timesteps from 0: set it to 'index'",
         ),
         (latent_ddae(augment=0.12), 'augment: moves images, and the network sees latents'),
         (

@@ -122,7 +122,7 @@ def test_more_patches_than_a_kernel_takes(monkeypatch):
     torch.testing.assert_close(decoder(*inputs(2, 5)), expected)
 
 
-def test_initialisation_is_xavier_uniform():
+def test_initialization_is_xavier_uniform():
     decoder = TransformerPatchDecoder(64, 768, num_layers=1)
     decoder.init_weights()
     bound = (6 / (64 + 768)) ** 0.5

@@ -47,7 +47,7 @@ def at_iteration():
     hub.update_info('iter', 0)
 
 
-def test_gradients_pass_the_quantisation_as_if_it_were_not_there():
+def test_gradients_pass_the_quantization_as_if_it_were_not_there():
     tokenizer = build().tokenizer.double()
     output = tokenizer(torch.rand(2, 3, 32, 32, dtype=torch.double))
     output.features.retain_grad()
@@ -57,7 +57,7 @@ def test_gradients_pass_the_quantisation_as_if_it_were_not_there():
     torch.testing.assert_close(output.features.grad, codes.grad)
 
 
-def test_without_quantisation_the_codebook_waits_and_then_starts_on_features(at_iteration):
+def test_without_quantization_the_codebook_waits_and_then_starts_on_features(at_iteration):
     model = build(quantize_from=5, adversarial=True)
     wrapper = wrappers(model)
     before = weights(model.tokenizer)
@@ -101,9 +101,9 @@ def test_training_lowers_the_loss_with_one_optimizer():
     images = (255 * patches).byte().repeat_interleave(16, 2).repeat_interleave(16, 3)
     data = dict(inputs=list(images), data_samples=[None, None])
     losses = [model.train_step(data, optimizer)['loss_reconstruction'].item() for _ in range(80)]
-    # What the one colour that is nearest to all of them reaches.
-    colour = patches.mean((0, 2, 3), keepdim=True)
-    floor = (patches - colour).abs().mean() + (patches - colour).square().mean()
+    # What the one color that is nearest to all of them reaches.
+    color = patches.mean((0, 2, 3), keepdim=True)
+    floor = (patches - color).abs().mean() + (patches - color).square().mean()
     assert losses[-1] < 0.7 * floor
 
 

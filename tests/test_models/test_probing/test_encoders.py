@@ -30,9 +30,7 @@ def test_ddae_gives_the_pooled_maps_of_noised_images():
 def test_the_time_is_the_networks_own():
     assert probed_encoder(tiny_ddae(ddae())).time(11) == pytest.approx(0.011)
     # Level 4 of EDM's 18 is sigma = 0.0599.
-    assert probed_encoder(tiny_ddae(ddae(framework=EDM))).time(4) == pytest.approx(
-        -0.7036, abs=1e-3
-    )
+    assert probed_encoder(tiny_ddae(ddae(process=EDM))).time(4) == pytest.approx(-0.7036, abs=1e-3)
 
 
 def test_the_pass_ends_behind_the_last_layer():
@@ -57,7 +55,7 @@ def test_darl_is_causal_and_as_its_backbone():
     assert differs.sum() == len(images)
 
 
-def test_addp_normalises_and_leaves_the_class_token_out():
+def test_addp_normalizes_and_leaves_the_class_token_out():
     model, images = tiny_addp(), torch.rand(2, 3, 64, 64)
     encoder = probed_encoder(model)
     assert encoder.layers == ['block_1', 'block_2']

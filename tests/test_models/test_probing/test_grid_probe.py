@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_darl import darl
 from tiny_ddae import ddae, random_images
-from tiny_probe import labelled, tiny_probe, train_probe
+from tiny_probe import labeled, tiny_probe, train_probe
 from torch.nn import functional as F
 
 from mmaddp.models.probing import Cell, LinearHeads
@@ -68,7 +68,7 @@ def test_each_level_is_one_pass_and_all_have_the_same_noise():
     images = random_images()
     probe.features(images)
     assert len(calls) == 3
-    alphas = probe.encoder.model.framework.alpha_bars[[1, 11, 500]].float()
+    alphas = probe.encoder.model.process.alpha_bars[[1, 11, 500]].float()
     noises = [(x - a.sqrt() * images) / (1 - a).sqrt() for x, a in zip(calls, alphas)]
     for noise in noises[1:]:
         torch.testing.assert_close(noise, noises[0], rtol=0, atol=1e-3)
@@ -95,7 +95,7 @@ def test_a_checkpoint_has_the_heads_alone(together):
 def test_predictions_are_of_the_head_of_their_name(together):
     images = random_images(6)
     together.eval()
-    samples = together(images, labelled(6), mode='predict')
+    samples = together(images, labeled(6), mode='predict')
     features = together.features(images, range(6))
     predicted = torch.stack([sample.pred_label_by_cell for sample in samples])
     for number, (cell, name) in enumerate(zip(together.cells, samples[0].cells)):

@@ -67,7 +67,7 @@ def test_codes_are_their_own_tokens():
     assert torch.equal(model.quantize(model.embed(ids)), ids)
 
 
-def test_upsampling_is_nearest_neighbours_and_a_convolution():
+def test_upsampling_is_nearest_neighbors_and_a_convolution():
     upsample = Upsample(8).double()
     x = torch.randn(2, 8, 5, 3, dtype=torch.double)
     expected = upsample.conv(F.interpolate(x, scale_factor=2, mode='nearest'))

@@ -14,7 +14,7 @@ from mmaddp.utils import check_choice
 
 from ..gaussian import perturb, x0_from_epsilon
 from ..image_samplers import AncestralSampler, DDIMSampler
-from .base import Framework, Level, Network, per_image
+from .base import DiffusionProcess, Level, Network, per_image
 
 DDIM_STEPS = 100
 TIME_INPUTS = ('fraction', 'index')
@@ -22,7 +22,7 @@ TIME_INPUTS = ('fraction', 'index')
 
 @TASK_UTILS.register_module()
 @dataclass(frozen=True)
-class DDPM(Framework):
+class DDPM(DiffusionProcess):
     """Timesteps t = 1 .. T with linear betas; the network predicts the noise (section 3.1).
 
     alpha_t^2 = alpha_bar_t = prod_{i <= t} (1 - beta_i) and sigma_t^2 = 1 - alpha_bar_t.
@@ -81,11 +81,11 @@ class DDPM(Framework):
         """The timestep."""
         return torch.as_tensor(level).float()
 
-    def usual_sampler(self) -> DDIMSampler:
+    def default_sampler(self) -> DDIMSampler:
         """DDIM of 100 steps, or of T where there are fewer."""
         return DDIMSampler(min(DDIM_STEPS, self.num_timesteps))
 
-    def draw_levels(
+    def sample_levels(
         self,
         count: int,
         device: torch.device | str = 'cpu',

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmaddp.registry import TASK_UTILS
 
 from ..image_samplers import HeunSampler
-from .base import Framework, Level, Network, per_image
+from .base import DiffusionProcess, Level, Network, per_image
 
 
 class Preconditioning(NamedTuple):
@@ -24,7 +24,7 @@ class Preconditioning(NamedTuple):
 
 @TASK_UTILS.register_module()
 @dataclass(frozen=True)
-class EDM(Framework):
+class EDM(DiffusionProcess):
     """x_t = x_0 + sigma epsilon; the network learns what preconditioning leaves to it.
 
     Table 1 of EDM's paper, last column. In training ln sigma is normal. In sampling, and where the
@@ -94,11 +94,11 @@ class EDM(Framework):
         place = (sigma ** (1 / self.rho) - least) / (largest - least)
         return (1 + (self.num_steps - 1) * place).float()
 
-    def usual_sampler(self) -> HeunSampler:
+    def default_sampler(self) -> HeunSampler:
         """Heun's method over the schedule."""
         return HeunSampler(self.num_steps)
 
-    def draw_levels(
+    def sample_levels(
         self,
         count: int,
         device: torch.device | str = 'cpu',

@@ -1,7 +1,7 @@
 """Diffusion models of whole images as DDAE trains them, around any network."""
 
-from .base import Framework, Network
+from .base import DiffusionProcess, Network
 from .ddpm import DDPM
 from .edm import EDM, Preconditioning
 
-__all__ = ['DDPM', 'EDM', 'Framework', 'Network', 'Preconditioning']
+__all__ = ['DDPM', 'EDM', 'DiffusionProcess', 'Network', 'Preconditioning']

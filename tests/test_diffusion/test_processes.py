@@ -13,7 +13,7 @@ from mmaddp.engine.explain import explain
 from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
 
-BOTH = pytest.mark.parametrize('framework', [DDPM(), EDM()], ids=['ddpm', 'edm'])
+BOTH = pytest.mark.parametrize('process', [DDPM(), EDM()], ids=['ddpm', 'edm'])
 sigmas = st.floats(1e-3, 100)
 
 
@@ -80,13 +80,13 @@ def test_time_inputs():
 def test_preconditioning_has_unit_variance(sigma, sigma_data):
     """Of input and target, for clean images of deviation sigma_data and independent noise."""
     one = torch.ones(1, 3, 1, 1, dtype=torch.float64)
-    framework = EDM(sigma_data=sigma_data)
-    c_skip, c_out, c_in = (f.item() for f in framework.preconditioning(sigma, one))
+    process = EDM(sigma_data=sigma_data)
+    c_skip, c_out, c_in = (f.item() for f in process.preconditioning(sigma, one))
     assert c_in**2 * (sigma_data**2 + sigma**2) == pytest.approx(1)
     target_variance = ((1 - c_skip) * sigma_data) ** 2 + (c_skip * sigma) ** 2
     assert target_variance / c_out**2 == pytest.approx(1, rel=1e-5)
     weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
-    assert framework.weight(sigma, one).item() == pytest.approx(weight)
+    assert process.weight(sigma, one).item() == pytest.approx(weight)
 
 
 @pytest.mark.parametrize('sigma', [0.002, 0.3, 80.0])
@@ -115,19 +115,19 @@ def test_edm_on_a_gaussian(sigma):
 
 
 @BOTH
-def test_who_knows_the_noise_knows_the_image(framework):
+def test_who_knows_the_noise_knows_the_image(process):
     x_0, epsilon = noise(3, 3, 8, 8).clamp(-1, 1), noise(3, 3, 8, 8, seed=1)
-    level = framework.draw_levels(3, generator=torch.Generator().manual_seed(0))
+    level = process.sample_levels(3, generator=torch.Generator().manual_seed(0))
 
     def network(x, time):
-        if isinstance(framework, DDPM):
+        if isinstance(process, DDPM):
             return epsilon
-        c_skip, c_out, _ = framework.preconditioning(level, x_0)
-        return (x_0 - c_skip * framework.perturb(x_0, level, epsilon)) / c_out
+        c_skip, c_out, _ = process.preconditioning(level, x_0)
+        return (x_0 - c_skip * process.perturb(x_0, level, epsilon)) / c_out
 
-    x_t = framework.perturb(x_0, level, epsilon)
-    torch.testing.assert_close(framework.denoise(network, x_t, level), x_0)
-    assert framework.loss(network, x_0, level, epsilon).item() == pytest.approx(0, abs=1e-12)
+    x_t = process.perturb(x_0, level, epsilon)
+    torch.testing.assert_close(process.denoise(network, x_t, level), x_0)
+    assert process.loss(network, x_0, level, epsilon).item() == pytest.approx(0, abs=1e-12)
 
 
 def test_ddpms_objective_is_the_error_of_the_noise():
@@ -138,7 +138,7 @@ def test_ddpms_objective_is_the_error_of_the_noise():
 
 
 @BOTH
-def test_each_image_has_its_own_level(framework):
+def test_each_image_has_its_own_level(process):
     """The network included, which is told of all levels, one for each image."""
 
     def network(x, time):
@@ -146,43 +146,43 @@ def test_each_image_has_its_own_level(framework):
         return torch.sin(3 * x + time.view(-1, 1, 1, 1))
 
     x_0, epsilon = noise(2, 3, 4, 4), noise(2, 3, 4, 4, seed=1)
-    level = torch.tensor([framework.level(3), framework.level(9)])
-    together = framework.perturb(x_0, level, epsilon)
-    denoised = framework.denoise(network, together, level)
+    level = torch.tensor([process.level(3), process.level(9)])
+    together = process.perturb(x_0, level, epsilon)
+    denoised = process.denoise(network, together, level)
     for place in range(2):
         image, fresh, number = x_0[[place]], epsilon[[place]], level[place].item()
-        alone = framework.perturb(image, number, fresh)
+        alone = process.perturb(image, number, fresh)
         torch.testing.assert_close(together[[place]], alone)
-        torch.testing.assert_close(denoised[[place]], framework.denoise(network, alone, number))
+        torch.testing.assert_close(denoised[[place]], process.denoise(network, alone, number))
 
 
 @BOTH
-def test_reduced_precision_stays_inside_the_network(framework):
+def test_reduced_precision_stays_inside_the_network(process):
     x_0 = noise(2, 3, 4, 4, dtype=torch.float32)
-    level = framework.draw_levels(2)
-    denoised = framework.denoise(lambda x, time: x.bfloat16(), x_0, level)
+    level = process.sample_levels(2)
+    denoised = process.denoise(lambda x, time: x.bfloat16(), x_0, level)
     assert denoised.dtype == torch.float32
-    assert framework.loss(lambda x, time: x.bfloat16(), x_0, level, x_0).dtype == torch.float32
+    assert process.loss(lambda x, time: x.bfloat16(), x_0, level, x_0).dtype == torch.float32
 
 
 def test_timesteps_are_uniform():
-    drawn = DDPM(4).draw_levels(40_000, generator=torch.Generator().manual_seed(0))
+    drawn = DDPM(4).sample_levels(40_000, generator=torch.Generator().manual_seed(0))
     values, counts = drawn.unique(return_counts=True)
     assert values.tolist() == [1, 2, 3, 4]
     assert (counts / 40_000 - 0.25).abs().max() < 0.01
 
 
 def test_sigmas_are_log_normal():
-    drawn = EDM().draw_levels(100_000, generator=torch.Generator().manual_seed(0)).log()
+    drawn = EDM().sample_levels(100_000, generator=torch.Generator().manual_seed(0)).log()
     assert drawn.mean().item() == pytest.approx(-1.2, abs=0.02)
     assert drawn.std().item() == pytest.approx(1.2, abs=0.02)
 
 
 @BOTH
 @pytest.mark.parametrize('number', [0, -1, 1001, 1.5])
-def test_a_level_that_there_is_not(framework, number):
+def test_a_level_that_there_is_not(process, number):
     with pytest.raises(UserError, match=rf'noise level {number}: \w+ has the levels 1 to \d+$'):
-        framework.level(number)
+        process.level(number)
 
 
 MEAN, DEVIATION = 0.3, 0.5
@@ -208,7 +208,7 @@ def best_of_edm(x, time):
 
 
 @pytest.mark.parametrize(
-    ('framework', 'network', 'sampler'),
+    ('process', 'network', 'sampler'),
     [
         (SHORT, best_of_ddpm, DDIMSampler(125, clip=False)),
         (SHORT, best_of_ddpm, DDIMSampler(250, eta=1.0, clip=False)),
@@ -218,18 +218,18 @@ def best_of_edm(x, time):
     ],
     ids=['ddim', 'ddim-eta-1', 'ancestral', 'heun', 'heun-stochastic'],
 )
-def test_the_best_network_samples_what_it_was_trained_on(framework, network, sampler):
+def test_the_best_network_samples_what_it_was_trained_on(process, network, sampler):
     """From training to images: the time input, the prediction and the sampler agree."""
     like = torch.zeros(1, 3, 40, 40)
-    images = framework.sample(network, like, ImageNoise(0, [0]), sampler)
+    images = process.sample(network, like, ImageNoise(0, [0]), sampler)
     assert images.mean().item() == pytest.approx(MEAN, abs=0.03)
     assert images.std().item() == pytest.approx(DEVIATION, rel=0.05)
 
 
 @BOTH
-def test_samples_of_the_wanted_shape(framework):
+def test_samples_of_the_wanted_shape(process):
     like = torch.zeros(2, 3, 8, 4)
-    images = framework.sample(nothing, like, ImageNoise(0, range(2)))
+    images = process.sample(nothing, like, ImageNoise(0, range(2)))
     assert images.shape == like.shape
     assert images.dtype == torch.float32
     assert not torch.equal(images[0], images[1])
@@ -245,7 +245,7 @@ def one_image():
     return ImageNoise(0, [0])
 
 
-def test_a_sampler_of_another_framework():
+def test_a_sampler_of_another_process():
     with pytest.raises(UserError, match='HeunSampler does not sample from DDPM: take DDIMSampler'):
         DDPM().sample(nothing, torch.zeros(1, 3, 2, 2), one_image(), HeunSampler())
 

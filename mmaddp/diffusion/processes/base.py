@@ -18,14 +18,14 @@ Network = Callable[[Tensor, Tensor], Tensor]
 Level = Union[Tensor, float]
 
 
-class Framework(ABC):
+class DiffusionProcess(ABC):
     """How noise is added, what a network learns of it, and how images come of the network.
 
-    A framework has no weights. The network is any callable ``(x, time)`` with float32 images
+    A process has no weights. The network is any callable ``(x, time)`` with float32 images
     (B, 3, H, W) and the float32 time input (B,), which gives (B, 3, H, W). Images are in [-1, 1];
     those of a latent model are latents (B, C, h, w), which have no bounds.
 
-    A ``level`` is the noise level in the framework's own measure, the timestep t of DDPM or the
+    A ``level`` is the noise level in the process's own measure, the timestep t of DDPM or the
     deviation sigma of EDM: (B,), or one number for all images.
 
     Attributes:
@@ -48,11 +48,11 @@ class Framework(ABC):
         """The number of a level, or a place between two; of the shape of ``level``, float32."""
 
     @abstractmethod
-    def usual_sampler(self) -> Any:
+    def default_sampler(self) -> Any:
         """The deterministic sampler with the authors' number of steps."""
 
     @abstractmethod
-    def draw_levels(
+    def sample_levels(
         self,
         count: int,
         device: torch.device | str = 'cpu',
@@ -126,15 +126,15 @@ class Framework(ABC):
             (B, 3, H, W), about [-1, 1], float32.
 
         Raises:
-            UserError: The sampler is another framework's, or takes more steps than there are.
+            UserError: The sampler is another process's, or takes more steps than there are.
         """
-        sampler = sampler or self.usual_sampler()
+        sampler = sampler or self.default_sampler()
         self.check_sampler(sampler)
         steps = sampler(self, partial(self.denoise, network), like, noise)
         return deque(steps, maxlen=1).pop().x_t.float()
 
     def check_sampler(self, sampler: Any) -> None:
-        """Refuse a sampler of another framework.
+        """Refuse a sampler of another process.
 
         Raises:
             UserError: It is none of ``samplers``.
