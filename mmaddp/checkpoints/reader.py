@@ -157,7 +157,7 @@ def read_pickle(path: Path) -> Any:
 
 def read_safetensors(path: Path) -> dict[str, Any]:
     """A .safetensors file with our metadata, if any."""
-    with safe_open(path, process='pt', device='cpu') as file:
+    with safe_open(path, framework='pt', device='cpu') as file:
         state_dict = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         own = (file.metadata() or {}).get('mmaddp')
     checkpoint: dict[str, Any] = {'state_dict': state_dict}
