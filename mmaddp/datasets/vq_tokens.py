@@ -86,7 +86,7 @@ class VQTokenDataset(Dataset):
         if number not in self._shards:
             path = shard_paths(self.folder, self.index)[number]
             try:
-                self._shards[number] = safe_open(path, process='np')
+                self._shards[number] = safe_open(path, framework='np')
             except SafetensorError as error:
                 raise UserError(
                     f'{path} is broken ({error}): remove it and run tokenize_dataset.py again'

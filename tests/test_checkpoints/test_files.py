@@ -50,7 +50,7 @@ def test_openmmlab_loads_the_file(mae_file, tmp_path):
 
 def test_safetensors_header_is_readable_by_others(mae_file, tmp_path):
     report = convert_file(mae_file, tmp_path / 'backbone.safetensors')
-    with safe_open(tmp_path / 'backbone.safetensors', process='np') as file:
+    with safe_open(tmp_path / 'backbone.safetensors', framework='np') as file:
         assert json.loads(file.metadata()['mmaddp']) == report.meta
 
 
