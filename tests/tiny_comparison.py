@@ -75,7 +75,7 @@ def probing(pictures: Path) -> Config:
     config.pop('best_cell')
     config.model = dict(type='mmaddp.GridProbe', encoder=ddae(), num_classes=3, levels=[1, 11])
     config.train_cfg.max_epochs = 1
-    config.val_evaluator = config.test_evaluator = dict(type='mmaddp.GridAccuracy')
+    config.val_evaluator = config.test_evaluator = dict(type='mmaddp.NamedAccuracy')
     return config
 
 

@@ -26,7 +26,7 @@ def probe_config(pictures: Path, work_dir: Path, encoder: dict, **model: Any) ->
     ]
     for split in ('train', 'val', 'test'):
         config[f'{split}_dataloader'].dataset.pipeline = pipeline
-    config.val_evaluator = config.test_evaluator = dict(type='mmaddp.GridAccuracy')
+    config.val_evaluator = config.test_evaluator = dict(type='mmaddp.NamedAccuracy')
     config.optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-2))
     # A run that is told to stop earlier has the same learning rates up to there.
     config.param_scheduler[0].end = 3

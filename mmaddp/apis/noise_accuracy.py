@@ -35,7 +35,7 @@ def read_accuracies(work_dir: Path) -> Accuracies:
     if not any(measured):
         raise UserError(
             f'{work_dir} has no {PREFIX}*: validate or test a noise-conditional classifier with '
-            'mmaddp.NoiseLevelAccuracy'
+            'mmaddp.NamedAccuracy'
         )
     return [accuracies for accuracies in measured if accuracies][-1]
 

@@ -120,7 +120,7 @@ def check_identity(config: Config, resume: str | None) -> None:
 
 
 def results_of(model: GridProbe, metrics: dict[str, Any]) -> ProbeResults:
-    """What :class:`mmaddp.evaluation.GridAccuracy` has measured, as a grid."""
+    """What :class:`mmaddp.evaluation.NamedAccuracy` has measured, as a grid."""
     accuracy = {str(cell): float(metrics[f'accuracy/{cell}']) for cell in model.cells}
     encoder = model.encoder
     return ProbeResults(

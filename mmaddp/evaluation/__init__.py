@@ -5,9 +5,7 @@ from mmaddp.evaluation.corruption_error import (
     CorruptionErrors,
     corruption_errors,
 )
-from mmaddp.evaluation.depth_accuracy import DepthAccuracy
-from mmaddp.evaluation.grid_accuracy import GridAccuracy
-from mmaddp.evaluation.noise_level_accuracy import NoiseLevelAccuracy
+from mmaddp.evaluation.named_accuracy import NamedAccuracy
 from mmaddp.evaluation.robustness_summary import format_table, summarize
 from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
 
@@ -16,9 +14,7 @@ __all__ = [
     'CORRUPTIONS',
     'SEVERITIES',
     'CorruptionErrors',
-    'DepthAccuracy',
-    'GridAccuracy',
-    'NoiseLevelAccuracy',
+    'NamedAccuracy',
     'SubsetAccuracy',
     'corruption_errors',
     'format_table',

@@ -26,7 +26,7 @@ def test_linear_evaluation_follows_table_13(size, load_config):
     assert head.head.loss.label_smooth_val == 0.1
     augmentations = [step.type for step in config.train_dataloader.dataset.pipeline[1:-1]]
     assert augmentations == ['RandomResizedCrop', 'RandomFlip']
-    assert config.val_evaluator == config.test_evaluator == dict(type='mmaddp.DepthAccuracy')
+    assert config.val_evaluator == config.test_evaluator == dict(type='mmaddp.NamedAccuracy')
 
 
 def test_addp_is_probed_at_every_depth_as_at_one(load_config):

@@ -19,5 +19,5 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'_delete_': True, 'fc.bias': dict(lars_exclude=True)})
 )
 
-val_evaluator = dict(_delete_=True, type='mmaddp.DepthAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

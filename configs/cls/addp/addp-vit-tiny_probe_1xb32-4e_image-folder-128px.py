@@ -29,5 +29,5 @@ train_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(pipeline=trai
 val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(_delete_=True, type='mmaddp.GridAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

@@ -14,5 +14,5 @@ model = dict(
 )
 
 train_dataloader = dict(batch_size=1024)
-val_evaluator = dict(_delete_=True, type='mmaddp.DepthAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

@@ -41,5 +41,5 @@ param_scheduler[1].update(begin=2, end=20)
 train_cfg = dict(max_epochs=20)
 auto_scale_lr = dict(base_batch_size=64)
 
-val_evaluator = dict(_delete_=True, type='mmaddp.DepthAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

@@ -16,5 +16,5 @@ model = dict(
     ),
 )
 
-val_evaluator = dict(_delete_=True, type='mmaddp.NoiseLevelAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

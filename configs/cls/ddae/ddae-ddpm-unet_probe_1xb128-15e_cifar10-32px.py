@@ -14,5 +14,5 @@ model = dict(
     levels=[1, 11, 21, 31, 61, 121, 241],
 )
 
-val_evaluator = dict(_delete_=True, type='mmaddp.GridAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

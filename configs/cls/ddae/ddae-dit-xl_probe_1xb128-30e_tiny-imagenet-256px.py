@@ -19,5 +19,5 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(end=30, T_max=30)
 train_cfg = dict(max_epochs=30, val_interval=30)
 
-val_evaluator = dict(_delete_=True, type='mmaddp.GridAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

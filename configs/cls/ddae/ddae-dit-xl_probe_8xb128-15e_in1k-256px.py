@@ -20,5 +20,5 @@ train_dataloader = dict(batch_size=128)
 optim_wrapper = dict(optimizer=dict(lr=8e-3))
 auto_scale_lr = dict(base_batch_size=1024)
 
-val_evaluator = dict(_delete_=True, type='mmaddp.GridAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

@@ -11,5 +11,5 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[1].end = 200
 train_cfg = dict(max_epochs=200, val_interval=200)
 
-val_evaluator = dict(_delete_=True, type='mmaddp.NoiseLevelAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

@@ -15,5 +15,5 @@ model = dict(
     levels=[2, 3, 4, 5, 6, 7, 9],
 )
 
-val_evaluator = dict(_delete_=True, type='mmaddp.GridAccuracy')
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
 test_evaluator = val_evaluator

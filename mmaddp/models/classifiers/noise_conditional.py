@@ -124,7 +124,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         return dict(loss=F.cross_entropy(self.classify(x_t, level), labels))
 
     def predict(self, images: Tensor, data_samples: list[BaseDataElement]) -> list[BaseDataElement]:
-        """Samples with ``pred_label_by_level``, a dict from the number of a level to the label."""
+        """Samples with ``pred_label_by_name``, the label at each level: 'level_1' and so on."""
         indices = [sample.sample_idx for sample in data_samples]
         x_0 = self.pretrainer.encode(images)
         noise = ImageNoise(self.seed, indices).normal(x_0)
@@ -133,8 +133,9 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             level = self.process.level(number)
             x_t = self.process.perturb(x_0, level, noise)
             by_level.append(self.classify(x_t, level).argmax(1).tolist())
+        names = [f'level_{number}' for number in self.eval_levels]
         for sample, labels in zip(data_samples, zip(*by_level)):
-            sample.set_field(dict(zip(self.eval_levels, labels)), 'pred_label_by_level')
+            sample.set_field(dict(zip(names, labels)), 'pred_label_by_name')
         return data_samples
 
     def classify(self, x_t: Tensor, level: Tensor | float) -> Tensor:

@@ -49,11 +49,12 @@ class AllDepthsHead(BaseModule):
     def predict(
         self, maps: tuple[Tensor, ...], data_samples: list[DataSample] | None = None
     ) -> list[DataSample]:
-        """Samples with ``pred_label_by_depth``, (num_depths,) for each image."""
-        labels = torch.stack([scores.argmax(dim=1) for scores in self(maps)], dim=1)
+        """Samples with ``pred_label_by_name``, the label at each depth: 'depth_1' and so on."""
+        labels = torch.stack([scores.argmax(dim=1) for scores in self(maps)], dim=1).tolist()
         data_samples = data_samples or [DataSample() for _ in labels]
-        for sample, label_by_depth in zip(data_samples, labels):
-            sample.set_field(label_by_depth, 'pred_label_by_depth')
+        names = [f'depth_{depth}' for depth in range(1, len(self.heads) + 1)]
+        for sample, predicted in zip(data_samples, labels):
+            sample.set_field(dict(zip(names, predicted)), 'pred_label_by_name')
         return data_samples
 
     def _read_out(self, maps: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:

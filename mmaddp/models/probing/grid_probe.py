@@ -197,15 +197,14 @@ class GridProbe(FrozenParts, BaseModel):
     def predict(
         self, features: dict[Cell, Tensor], data_samples: list[BaseDataElement]
     ) -> list[BaseDataElement]:
-        """The samples with ``pred_label_by_cell``, (number of cells,), and the cells' names."""
+        """The samples with ``pred_label_by_name``, the label of each cell's classifier."""
         labels: dict[Cell, Tensor] = {}
         for width, scores in self.scores_by_width(features).items():
             labels.update(zip(self.cells_by_width()[width], scores.argmax(2)))
-        by_image = torch.stack([labels[cell] for cell in self.cells], dim=1)
+        by_image = torch.stack([labels[cell] for cell in self.cells], dim=1).tolist()
         names = [str(cell) for cell in self.cells]
-        for sample, label_by_cell in zip(data_samples, by_image):
-            sample.set_field(label_by_cell, 'pred_label_by_cell')
-            sample.set_metainfo(dict(cells=names))
+        for sample, predicted in zip(data_samples, by_image):
+            sample.set_field(dict(zip(names, predicted)), 'pred_label_by_name')
         return data_samples
 
     def scores_by_width(self, features: dict[Cell, Tensor]) -> dict[int, Tensor]:

@@ -69,9 +69,9 @@ def test_the_head_alone_learns(pretrainer):
 def accuracies(model, images, labels):
     samples = model(images, labeled(labels), mode='predict')
     return {
-        number: sum(one.pred_label_by_level[number] == y for one, y in zip(samples, labels))
+        name: sum(one.pred_label_by_name[name] == y for one, y in zip(samples, labels))
         / len(labels)
-        for number in samples[0].pred_label_by_level
+        for name in samples[0].pred_label_by_name
     }
 
 
@@ -95,8 +95,10 @@ def test_the_noise_of_an_image_is_its_own():
         images, labeled([0] * 6), mode='predict'
     )
     for one, other, third in zip(whole, parts, few):
-        assert one.pred_label_by_level == other.pred_label_by_level
-        assert third.pred_label_by_level == {n: one.pred_label_by_level[n] for n in (5, 11)}
+        assert one.pred_label_by_name == other.pred_label_by_name
+        assert third.pred_label_by_name == {
+            name: one.pred_label_by_name[name] for name in ('level_5', 'level_11')
+        }
 
 
 def test_levels_are_drawn_from_all(monkeypatch):

@@ -113,7 +113,7 @@ def test_predictions_are_those_of_each_depth(encoder):
     model = all_depths(encoder).eval()
     images, samples = batches(1)[0]
     predicted = model(images, samples, mode='predict')
-    labels = torch.stack([sample.pred_label_by_depth for sample in predicted])
+    labels = torch.tensor([list(one.pred_label_by_name.values()) for one in predicted])
     assert labels.shape == (6, LAYERS)
     for depth, feature_map in enumerate(model.backbone(images)):
         scores = model.head.heads[depth](model.head.necks[depth]((feature_map,)))

@@ -1,0 +1,50 @@
+"""Top-1 accuracy of several predictions of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from mmaddp.registry import METRICS
+
+
+@METRICS.register_module()
+class NamedAccuracy(BaseMetric):
+    """Top-1 accuracy in percent of each prediction, by its name.
+
+    A sample holds its predictions as ``pred_label_by_name``, a dict with the same names for all
+    samples. The metrics are ``accuracy/NAME``, the highest of them as ``accuracy/best``, and
+    ``accuracy/mean``. The best is chosen on the images that it is measured on.
+
+    Args:
+        controls: Names that count neither for the best nor for the mean.
+        collect_device: As for ``BaseMetric``.
+        prefix: As for ``BaseMetric``.
+    """
+
+    default_prefix = 'accuracy'
+
+    def __init__(
+        self,
+        controls: Sequence[str] = ('pixels',),
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device, prefix)
+        self.controls = controls
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Record which predictions of each image are right."""
+        for sample in data_samples:
+            self.names, predicted = zip(*sample['pred_label_by_name'].items())
+            self.results.append(torch.tensor(predicted) == sample['gt_label'].cpu())
+
+    def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
+        """The accuracy of each name, the best and the mean."""
+        top1 = (100 * torch.stack(results).double().mean(dim=0)).tolist()
+        by_name = dict(zip(self.names, top1))
+        compared = [value for name, value in by_name.items() if name not in self.controls]
+        return {**by_name, 'best': max(compared), 'mean': sum(compared) / len(compared)}
