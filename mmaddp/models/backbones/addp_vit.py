@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -105,18 +105,9 @@ class ADDPViT(PlainViT):
             img_size // patch_size if use_rel_pos else None,
         )
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of the chosen blocks.
-
-        Args:
-            images: (B, 3, H, W), normalized; sides that are no multiple of the patch are padded
-                by zeros at the right and the bottom.
-
-        Returns:
-            One (B, C, ceil(H / patch), ceil(W / patch)) for each of ``out_indices``; the class
-            token is left out, and only the last block's map goes through the final norm.
-        """
-        return self.output_maps(*self.embed(images))
+    def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:
+        """Tokens (B, [1 +] N, C) after each block; see :class:`Encoder`."""
+        return self.block_outputs(*self.embed(x))
 
     def forward_tokens(self, images: Tensor, extra_tokens: Tensor | None = None) -> Tensor:
         """All tokens after the last block and norm.
@@ -131,7 +122,7 @@ class ADDPViT(PlainViT):
         tokens, grid = self.embed(images)
         if extra_tokens is not None:
             tokens = torch.cat([tokens, self.normalize_embeddings(extra_tokens)], dim=1)
-        *_, tokens = self.block_outputs(tokens, grid, self.num_layers - 1)
+        *_, tokens = self.block_outputs(tokens, grid)
         return self.norm(tokens)
 
     def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-
-def check_blocks(names: Sequence[str], existing: Iterable[str]) -> None:
-    """Refuse blocks that a network does not have, and none at all.
-
-    Raises:
-        ValueError: Lists the blocks that exist.
-    """
-    existing = list(existing)
-    unknown = [name for name in names if name not in existing]
-    if unknown or not names:
-        raise ValueError(
-            f'blocks {", ".join(map(str, unknown)) or "none at all"}: the network has '
-            f'{", ".join(existing)}'
-        )
+from collections.abc import Sequence
 
 
 def truncation_error(last: str) -> ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -116,19 +116,9 @@ class DARLViT(SequenceViT):
             final_norm, window_size, global_attn_indexes, drop_path_rate, two_stream=two_stream
         )
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of the chosen blocks, under the mask that the backbone is set to.
-
-        Args:
-            images: (B, 3, H, W), normalized; sides that are no multiple of the patch are padded
-                by zeros at the right and the bottom.
-
-        Returns:
-            One (B, C, ceil(H / patch), ceil(W / patch)) for each of ``out_indices``; each place
-            has the output of its own patch, and only the last block's map goes through the final
-            norm.
-        """
-        tokens, grid = self.patch_embed(images)
+    def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:
+        """Tokens (B, [1 +] N, C) after each block, under the mask that the backbone is set to."""
+        tokens, grid = self.patch_embed(x)
         places = self.places(grid) if self.causal else None
         positions = self.sequence_positions(grid, places)
         sequence = positions.add_to(in_order(self.with_start(tokens), places))
@@ -136,7 +126,7 @@ class DARLViT(SequenceViT):
         for size in {block.window_size for block in self.blocks} - {0}:
             phases[size] = self.phases((size, size), (size, size))
         options = [dict(phases=phases[b.window_size], causal=self.causal) for b in self.blocks]
-        return self.output_maps(sequence, grid, options)
+        return self.block_outputs(sequence, grid, options)
 
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Outputs of :meth:`forward`, back in raster places: (B, [1 +] N, C) -> (B, C, h, w)."""
@@ -219,7 +209,7 @@ class DARLViT(SequenceViT):
             phases = None if phases is None else torch.cat([phases, asked.phases], dim=1)
         how = dict(phases=phases, causal=True, num_queries=num_queries)
         options = [dict(how, cache=cache) for cache in caches or [None] * self.num_layers]
-        for output in self.block_outputs(x, grid, self.num_layers - 1, options):
+        for output in self.block_outputs(x, grid, options):
             x = output
         return self.norm(x[:, -num_queries:])
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,7 +21,8 @@ from ..layers import (
     sincos_pos_embed,
     unpatchify,
 )
-from .block_checks import check_backbone, check_blocks, truncation_error
+from ..pixel_values import IMAGES_TO_SIGNED_RANGE
+from .block_checks import check_backbone, truncation_error
 from .plain_vit import PlainViT, resolve_arch
 
 ARCHITECTURES = {
@@ -76,6 +78,8 @@ class DDAEDiT(PlainViT):
     """
 
     counts_timesteps = True
+    takes_time = True
+    pixel_values = IMAGES_TO_SIGNED_RANGE
 
     def __init__(
         self,
@@ -130,42 +134,44 @@ class DDAEDiT(PlainViT):
             self.head = AdaptiveHead(self.embed_dims, self.patch_size**2 * out_channels)
         self.freeze()
 
-    def block_indices(self, names: Sequence[str]) -> list[int]:
-        """The places of blocks, counted from 0.
+    @property
+    def layers(self) -> list[str]:
+        """The blocks: 'layer-0', 'layer-1' and so on."""
+        return self.block_names
 
-        Raises:
-            ValueError: There are none, or one does not exist; the message lists those that do.
-        """
-        check_blocks(names, self.block_names)
-        return [self.block_names.index(name) for name in names]
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of a backbone's blocks.
-
-        Args:
-            images: (B, 3, H, W) in [-1, 1], or where there is no autoencoder latents
-                (B, C_in, H, W). Sides that no whole number of patches fills are padded by zeros at
-                the right and the bottom.
-
-        Returns:
-            One (B, C, h, w) for each of ``out_blocks``: a place for each patch, which with Stable
-            Diffusion's autoencoder and patches of 2 is 16 pixels wide.
-
-        Raises:
-            ValueError: The network is no backbone.
-            UserError: As :meth:`encode`.
-        """
+    @property
+    def out_layers(self) -> list[str]:
+        """The blocks of ``out_blocks``, in ascending order."""
         if self.time is None:
             raise ValueError('a whole network is no backbone: set its out_blocks and time')
-        latents = self.encode(images)
-        condition = self.condition(torch.tensor([self.time], device=latents.device))
-        return self.output_maps(*self.embed(latents), self.options(condition))
+        return super().out_layers
+
+    def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return dict(out_blocks=[layer], time=time)
+
+    def block_indices(self, names: Sequence[str]) -> list[int]:
+        """The places of blocks, counted from 0."""
+        self.last_of(names)
+        return [self.block_names.index(name) for name in names]
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """The latents of a backbone's images, see :meth:`encode`."""
+        return self.encode(images)
+
+    def layer_outputs(
+        self, x: Tensor, time: Tensor, labels: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Tokens (B, N, C) after each block; see :class:`Encoder`."""
+        return self.block_outputs(*self.embed(x), self.options(self.condition(time, labels)))
 
     def encode(self, images: Tensor) -> Tensor:
         """The latents that the network denoises.
 
         Args:
-            images: As :meth:`forward` takes them.
+            images: (B, 3, H, W) in [-1, 1], or where there is no autoencoder latents
+                (B, C_in, H, W). Sides that no whole number of patches fills are padded by zeros at
+                the right and the bottom.
 
         Returns:
             (B, C_in, h, w), scaled; latents pass as they are where there is no autoencoder.
@@ -243,8 +249,8 @@ class DDAEDiT(PlainViT):
             ValueError: There is no such block.
         """
         wanted = self.block_indices(self.block_names if names is None else names)
-        options = self.options(self.condition(timesteps, labels))
-        outputs = self.block_outputs(*self.embed(latents), max(wanted), options)
+        outputs = self.layer_outputs(latents, timesteps, labels)
+        outputs = islice(outputs, max(wanted) + 1)
         return {self.block_names[i]: output for i, output in enumerate(outputs) if i in wanted}
 
     def embed(self, latents: Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -134,11 +135,6 @@ class DDAEUNet(DenoisingUNet):
             raise truncation_error(list(self.up_blocks)[-1])
         return self.conv_out(F.silu(self.norm_out(features)))
 
-    def init_weights(self) -> None:
-        """Take the weights of ``init_cfg``, if any; the authors draw theirs as PyTorch does."""
-        pretrained = isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'
-        if not pretrained or self.is_init:
-            super().init_weights()
-            return
-        load_pretrained_unet(self, self.init_cfg['checkpoint'])
-        self._is_init = True
+    def load(self, path: str | Path) -> None:
+        """See :func:`load_pretrained_unet`."""
+        load_pretrained_unet(self, path)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers import Block, PatchEmbed
+from .base import Encoder
 from .pretrained import load_pretrained_backbone
 
 ARCHITECTURES = {
@@ -19,7 +21,7 @@ ARCHITECTURES = {
 }
 
 
-class PlainViT(BaseModule):
+class PlainViT(Encoder):
     """Patch embedding, blocks and a last norm, with what training and transfer ask of them.
 
     A subclass adds its tokens and positions, as parameters of its own or as modules named by
@@ -107,41 +109,47 @@ class PlainViT(BaseModule):
         self.norm = norm_or_identity(self.embed_dims, final_norm)
         self.freeze()
 
-    def output_maps(
-        self, tokens: Tensor, grid: tuple[int, int], options: Sequence[dict] | None = None
-    ) -> tuple[Tensor, ...]:
-        """Feature maps of the chosen blocks; only the last block's goes through the final norm.
+    @property
+    def layers(self) -> list[str]:
+        """The blocks: 'block_1', 'block_2' and so on."""
+        return [f'block_{number}' for number in range(1, self.num_layers + 1)]
 
-        Args:
-            tokens: (B, [1 +] N, C), embedded.
-            grid: (h, w) with h * w = N.
-            options: As :meth:`block_outputs` takes them.
+    @property
+    def out_layers(self) -> list[str]:
+        """The blocks of ``out_indices``."""
+        return [self.layers[index] for index in self.out_indices]
 
-        Returns:
-            One (B, C, h, w) for each of ``out_indices``, contiguous, without prefix tokens.
-        """
-        maps = []
-        for i, output in enumerate(self.block_outputs(tokens, grid, self.out_indices[-1], options)):
-            if i in self.out_indices:
-                maps.append(self.to_map(self.norm(output) if self.is_last(i) else output, grid))
-        return tuple(maps)
+    def channels(self, layer: str) -> int:
+        """The width C, the same for all blocks."""
+        return self.embed_dims
+
+    def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return dict(out_indices=[self.layers.index(layer)])
+
+    def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """Patch tokens as a map; only the last block's go through the final norm."""
+        grid = tuple(-(-side // self.patch_embed.patch_size) for side in size)
+        return self.to_map(self.norm(output) if layer == self.layers[-1] else output, grid)
+
+    def load(self, path: str | Path) -> None:
+        """See :func:`load_pretrained_backbone`."""
+        load_pretrained_backbone(self, path)
 
     def block_outputs(
         self,
         tokens: Tensor,
         grid: tuple[int, int],
-        last: int,
         options: Sequence[dict] | None = None,
     ) -> Iterator[Tensor]:
-        """Tokens (B, [1 +] N, C) after each block up to ``last``.
+        """Tokens (B, [1 +] N, C) after each block.
 
         Args:
             tokens: (B, [1 +] N, C), embedded.
             grid: (h, w).
-            last: Index of a block.
             options: For each block, what else its attention takes.
         """
-        for i, block in enumerate(self.blocks[: last + 1]):
+        for i, block in enumerate(self.blocks):
             how = options[i] if options else {}
             if self.with_cp and torch.is_grad_enabled():
                 tokens = checkpoint(block, tokens, grid, use_reentrant=False, **how)
@@ -179,17 +187,6 @@ class PlainViT(BaseModule):
         if name.startswith('blocks.'):
             return int(name.split('.')[1]) + 1, num_depths
         return (num_depths - 1 if name.startswith(('norm.', 'head.')) else 0), num_depths
-
-    def init_weights(self) -> None:
-        """Draw the weights; then take those of ``init_cfg``, if any."""
-        if self.is_init:
-            return
-        self.init_parameters()
-        if self.init_cfg and self.init_cfg.get('type') == 'Pretrained':
-            load_pretrained_backbone(self, self.init_cfg['checkpoint'])
-            self._is_init = True
-        else:
-            super().init_weights()
 
     def init_parameters(self) -> None:
         """Draw the weights as MAE does.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
 
-from .block_checks import check_blocks
+from ..pixel_values import IMAGES_TO_SIGNED_RANGE
+from .base import Encoder
 
 
 class UpBlock(NamedTuple):
@@ -28,7 +27,7 @@ class UpBlock(NamedTuple):
     stride: int
 
 
-class UNetEncoder(BaseModule, ABC):
+class UNetEncoder(Encoder):
     """A UNet that denoises, or one truncated behind a block on the way up.
 
     Attributes:
@@ -46,6 +45,8 @@ class UNetEncoder(BaseModule, ABC):
     time: float | None = None
     reduction: int = 1
     frozen: bool = False
+    takes_time = True
+    pixel_values = IMAGES_TO_SIGNED_RANGE
 
     @abstractmethod
     def up_features(
@@ -61,36 +62,42 @@ class UNetEncoder(BaseModule, ABC):
             ValueError: The network is truncated.
         """
 
-    def last_of(self, names: Sequence[str]) -> str:
-        """The block among ``names`` that is computed last.
+    @property
+    def layers(self) -> list[str]:
+        """The blocks on the way up: 'out_1', 'out_2' and so on."""
+        return list(self.up_blocks)
 
-        Raises:
-            ValueError: There is none, or one that does not exist.
-        """
-        check_blocks(names, self.up_blocks)
-        return max(names, key=lambda name: self.up_blocks[name].index)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of a backbone's blocks.
-
-        Args:
-            images: (B, C_in, H, W) in the values of the pre-training, which are [-1, 1]; sides
-                that ``stride`` does not divide are padded by zeros at the right and the bottom.
-
-        Returns:
-            One (B, C, ceil(H / s), ceil(W / s)) for each of ``out_blocks``, s the stride of the
-            block times ``reduction``; contiguous.
-
-        Raises:
-            ValueError: The network is no backbone.
-        """
+    @property
+    def out_layers(self) -> Sequence[str]:
+        """The blocks of ``out_blocks``."""
         if self.out_blocks is None:
             raise ValueError('a whole network is no backbone: set its out_blocks and time')
-        if self.reduction > 1:
-            images = F.avg_pool2d(images, self.reduction, ceil_mode=True)
-        time = torch.full((len(images),), float(self.time), device=images.device)
-        features = self.block_features(images, time, names=self.out_blocks)
-        return tuple(features[name].contiguous() for name in self.out_blocks)
+        return self.out_blocks
+
+    def channels(self, layer: str) -> int:
+        """Channels of a block's map."""
+        return self.up_blocks[layer].channels
+
+    def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return dict(out_blocks=[layer], time=time)
+
+    def layer_outputs(
+        self, x: Tensor, time: Tensor, augment: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Maps of the padded input; see :class:`Encoder`."""
+        return (feature for _, feature in self.up_features(x, time, augment))
+
+    def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """A block's map without what padding has added."""
+        height, width = (-(-side // self.up_blocks[layer].stride) for side in size)
+        return output[..., :height, :width]
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """A backbone's images, averaged over squares of ``reduction`` pixels."""
+        if self.reduction == 1:
+            return images
+        return F.avg_pool2d(images, self.reduction, ceil_mode=True)
 
     def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
         """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
@@ -142,8 +149,7 @@ class UNetEncoder(BaseModule, ABC):
         last, features = self.last_of(names), {}
         for name, feature in self.up_features(x, time, augment):
             if name in names:
-                height, width = (-(-side // self.up_blocks[name].stride) for side in x.shape[-2:])
-                features[name] = feature[..., :height, :width]
+                features[name] = self.layer_map(name, feature, x.shape[-2:])
             if name == last:
                 break
         return features

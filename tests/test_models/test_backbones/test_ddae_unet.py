@@ -190,9 +190,9 @@ def test_a_frozen_encoder_neither_learns_nor_drops():
     [
         (
             dict(out_blocks=['out_9', 'out_1'], time=0.1),
-            'blocks out_9: the network has out_1, out_2, out_3, out_4',
+            'layers out_9: the network has out_1, out_2, out_3, out_4',
         ),
-        (dict(out_blocks=[], time=0.1), 'blocks none at all: the network has out_1'),
+        (dict(out_blocks=[], time=0.1), 'layers none at all: the network has out_1'),
         (dict(out_blocks=['out_1']), 'out_blocks and time go together'),
         (dict(time=0.1), 'out_blocks and time go together'),
         (dict(base_channels=48), '48 channels do not make 32 groups'),
@@ -211,7 +211,7 @@ def test_bad_calls_are_refused_in_one_line():
     model, x = build(TINY), torch.zeros(1, 3, 8, 8)
     with pytest.raises(ValueError, match='no backbone: set its out_blocks and time'):
         model(x)
-    with pytest.raises(ValueError, match='blocks middle: the network has out_1, out_2'):
+    with pytest.raises(ValueError, match='layers middle: the network has out_1, out_2'):
         model.block_features(x, times(1), names=['middle'])
     with pytest.raises(ValueError, match='set augment_dim'):
         model.predict(x, times(1), torch.zeros(1, 9))

@@ -155,7 +155,7 @@ def test_folders_and_weights_that_do_not_fit(published, tmp_path, monkeypatch):
     folder = published[0]
     with pytest.raises(UserError, match=r'has no config\.json: set the folder to one with'):
         DiffusersUNet(str(tmp_path))
-    with pytest.raises(ValueError, match='blocks out_9: the network has out_1, out_2, out_3'):
+    with pytest.raises(ValueError, match='layers out_9: the network has out_1, out_2, out_3'):
         DiffusersUNet(str(folder), out_blocks=['out_9'], time=0)
     save_unet(tmp_path / 'other', block_out_channels=(32, 32))
     with pytest.raises(UserError, match=r'other: lacks unet.\S+ in the size of .*: it is of anot'):

@@ -85,7 +85,7 @@ def test_features_of_some_blocks_end_behind_the_last():
     features = model.block_features(images, 3, noise, names=['layer-1'])
     assert list(features) == ['layer-1']
     torch.testing.assert_close(features['layer-1'], expected)
-    with pytest.raises(ValueError, match='blocks layer-7: the network has layer-0, layer-1'):
+    with pytest.raises(ValueError, match='layers layer-7: the network has layer-0, layer-1'):
         model.block_features(images, 3, noise, names=['layer-7'])
 
 

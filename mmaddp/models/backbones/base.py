@@ -1,0 +1,142 @@
+"""The interface of an encoder: named layers, and their feature maps from one call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmaddp.utils import UserError
+
+from ..pixel_values import NORMALIZED_IMAGES
+
+
+class Encoder(BaseModule, ABC):
+    """A network whose layers give feature maps.
+
+    Probing, transfer and the pre-trainers use encoders through this class alone. A subclass
+    computes its layers in :meth:`layer_outputs`; a plain generator is enough.
+
+    Attributes:
+        layers: Names of the layers, in order of computation.
+        pixel_values: Config of the data preprocessor whose pixels the encoder expects.
+        takes_time: Whether the network denoises, so that its layers depend on a time input.
+        time: Time input of a denoising network that serves as a backbone.
+    """
+
+    layers: list[str]
+    pixel_values: dict = NORMALIZED_IMAGES
+    takes_time: bool = False
+    time: float | None = None
+
+    @property
+    @abstractmethod
+    def out_layers(self) -> Sequence[str]:
+        """The layers whose maps :meth:`forward` gives."""
+
+    @abstractmethod
+    def channels(self, layer: str) -> int:
+        """Channels of a layer's map."""
+
+    @abstractmethod
+    def layer_outputs(self, x: Tensor, time: Tensor | None) -> Iterator[Tensor]:
+        """Compute the layers in the order of ``layers``, each when it is asked for.
+
+        Args:
+            x: (B, C_in, H, W).
+            time: (B,), the time input of denoising networks.
+        """
+
+    @abstractmethod
+    def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
+        """Constructor arguments with which the encoder is a backbone that gives this layer."""
+
+    @abstractmethod
+    def load(self, path: str | Path) -> None:
+        """Load weights from a published file, a converted one or a checkpoint of ours.
+
+        Raises:
+            UserError: The file cannot be read or does not fit. Nothing is loaded then.
+        """
+
+    def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """A layer's feature map (B, C, h, w) from its output, for an input of ``size`` (H, W)."""
+        return output
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """What the first layer sees of a backbone's images."""
+        return images
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps (B, C, h, w) of ``out_layers`` for images (B, 3, H, W)."""
+        layers = self.out_layers
+        maps = self.forward_intermediates(self.network_input(images), layers, self.time)
+        return tuple(maps[layer].contiguous() for layer in layers)
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        layers: Sequence[str] | None = None,
+        time: Tensor | float | None = None,
+    ) -> dict[str, Tensor]:
+        """Feature maps by layer, from one pass that ends behind the last of them.
+
+        Args:
+            x: (B, C_in, H, W), the network's own input: images or latents, noised where the
+                network denoises. Sides of any length are padded by zeros at the right and bottom.
+            layers: Names of the layers; all when None.
+            time: Time input of a denoising network, (B,) or one number for all.
+
+        Returns:
+            (B, C, h, w) by name, in order of computation, without class or start tokens. The last
+            block of a ViT is taken behind its final norm.
+
+        Raises:
+            UserError: There is no such layer, or the time is missing or of no use.
+        """
+        layers = self.layers if layers is None else layers
+        last = self.last_of(layers)
+        if self.takes_time == (time is None):
+            raise UserError(f'{type(self).__name__} needs time={"…" if self.takes_time else None}')
+        if time is not None and not isinstance(time, Tensor):
+            time = torch.full((len(x),), float(time), device=x.device)
+        maps = {}
+        for layer, output in zip(self.layers, self.layer_outputs(x, time)):
+            if layer in layers:
+                maps[layer] = self.layer_map(layer, output, x.shape[-2:])
+            if layer == last:
+                break
+        return maps
+
+    def last_of(self, layers: Sequence[str]) -> str:
+        """The layer of these that is computed last.
+
+        Raises:
+            UserError: There is no such layer; names those that exist.
+        """
+        unknown = [layer for layer in layers if layer not in self.layers]
+        if unknown or not layers:
+            raise UserError(
+                f'layers {", ".join(map(str, unknown)) or "none at all"}: the network has '
+                f'{", ".join(self.layers)}'
+            )
+        return max(layers, key=self.layers.index)
+
+    def init_parameters(self) -> None:
+        """Initialize the weights before those of ``init_cfg``; as PyTorch does by default."""
+
+    def init_weights(self) -> None:
+        """Initialize the weights, then load those of ``init_cfg``, if any."""
+        if self.is_init:
+            return
+        self.init_parameters()
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            self.load(self.init_cfg['checkpoint'])
+            self._is_init = True
+        else:
+            super().init_weights()
