@@ -1,0 +1,158 @@
+"""How every experiment keeps its results: a folder that says what it holds and can be continued."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mmaddp.utils import UserError, atomic_write
+
+SETTINGS_FILE, RESULTS_FILE = 'settings.json', 'results.json'
+
+
+class ResultsFolder:
+    """Results by key, in a folder that holds one experiment and that several processes may share.
+
+    ``settings.json`` is the identity, ``results.json`` maps keys to results. Both are always whole.
+
+    Args:
+        path: The folder, created if missing.
+        identity: Everything that decides the results, as JSON can hold it.
+        fresh: Discard what the folder holds.
+
+    Raises:
+        UserError: The folder belongs to another identity; names what differs.
+    """
+
+    def __init__(
+        self, path: str | Path, identity: Mapping[str, Any] | None = None, fresh: bool = False
+    ) -> None:
+        self.path = Path(path)
+        if fresh:
+            for name in (SETTINGS_FILE, RESULTS_FILE):
+                (self.path / name).unlink(missing_ok=True)
+        self.agree(identity or {})
+
+    def agree(self, identity: Mapping[str, Any]) -> None:
+        """Record the identity. New entries are added; those that exist must be the same."""
+        identity = json.loads(json.dumps(identity, default=str))
+        with self._locked():
+            known = read_json(self.path / SETTINGS_FILE)
+            differing = [key for key in identity if key in known and known[key] != identity[key]]
+            if differing:
+                told = ', '.join(_difference(key, known[key], identity[key]) for key in differing)
+                raise UserError(
+                    f'{self.path} holds results of {told}: give another folder, or remove it'
+                )
+            if identity.keys() - known.keys() or not (self.path / SETTINGS_FILE).exists():
+                write_json(self.path / SETTINGS_FILE, {**known, **identity})
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """All results by key, in the order in which they were added first."""
+        return read_json(self.path / RESULTS_FILE)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.results
+
+    def __getitem__(self, key: str) -> Any:
+        return self.results[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The result of a key, or ``default``."""
+        return self.results.get(key, default)
+
+    def add(self, key: str, result: Any) -> None:
+        """Add or replace a result."""
+        with self._locked():
+            write_json(self.path / RESULTS_FILE, {**self.results, key: result})
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Whether this process may work on a key. No other may, until the body ends."""
+        with self._lock_file(key) as lock:
+            try:
+                # The system releases the lock however the process ends.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._lock_file('') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _lock_file(self, key: str) -> Any:
+        path = self.path / '.locks' / f'{quote(key, safe="")}.lock'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, 'w')
+
+
+def _difference(key: str, known: Any, given: Any) -> str:
+    """Short values are shown; hashes and nested settings would say nothing."""
+    if max(len(str(known)), len(str(given))) > 40:
+        return f'another {key}'
+    return f'{key} {known}, not {given}'
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object; empty when there is no file.
+
+    Raises:
+        UserError: The file holds something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise UserError(f'{path}: not a results file of this package; give another folder')
+    return content
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write a JSON file; readers see the old one or the new one."""
+    write_text(path, json.dumps(content, indent=2) + '\n')
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file; readers see the old one or the new one."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of settings, whatever the order of their keys."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table whose columns are aligned as text too.
+
+    Args:
+        header: The head of each column.
+        rows: Cells. Floats get four significant digits, None is a dash.
+    """
+    cells = [[*header], *([_cell(value) for value in row] for row in rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*cells)]
+    cells.insert(1, ['-' * width for width in widths])
+    lines = ([cell.ljust(width) for cell, width in zip(row, widths)] for row in cells)
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.4g}' if isinstance(value, float) else str(value)
