@@ -1,4 +1,4 @@
-"""A data set in parts: train, val and test, and those that are used together."""
+"""A data set in parts (train, val, test), and the parts that are used together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmpretrain.datasets import BaseDataset
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
-# Which image falls into which share depends on this alone.
+# The order that shares are cut from depends on this seed alone.
 _SHARE_SEED = 0
 
 
@@ -19,54 +19,45 @@ _SHARE_SEED = 0
 class DatasetParts(BaseDataset):
     """Some of the named parts of a data set, one after the other, behind one pipeline.
 
-    A part is a data set's config. With the key ``share``, (start, stop) in [0, 1], it is that
-    share of the data set in an order that is random but always the same, so that equal data
-    sets with shares that do not overlap have no image in common.
+    A part is a data set's config. Its key ``share``, (start, stop) in [0, 1], takes that share of
+    the data set in a fixed random order. Shares of equal data sets that do not overlap have no
+    image in common.
 
-    A sweep trains on 'train' and validates on 'val'; for the final run ``use=('train', 'val')``
-    trains on both (DARL, appendix A.4).
+    A sweep trains on 'train' and validates on 'val'; the final run has ``use=('train', 'val')``
+    (DARL, appendix A.4).
 
     Args:
         parts: The config of each part by its name, without a pipeline.
-        use: Names of the parts that are given.
+        use: Names of the parts to read.
         **kwargs: As for :class:`mmpretrain.datasets.BaseDataset`.
 
     Raises:
-        UserError: ``use`` names no part, or a share is none.
+        UserError: A share is not in [0, 1].
     """
 
     def __init__(self, parts: dict[str, dict], use: Sequence[str], **kwargs: Any) -> None:
         self.parts, self.use = parts, tuple(use)
-        unknown = set(self.use) - set(parts)
-        if unknown or not self.use:
-            raise UserError(
-                f'DatasetParts: use={self.use} must name some of the parts {", ".join(parts)}'
-            )
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Open the parts; an entry for each image says where it is."""
+        """Open the parts; an entry for each image holds its part and its index there."""
         self.opened = [open_part(name, self.parts[name]) for name in self.use]
         self._metainfo.update(self.opened[0][0].metainfo)
         return [
-            {'part': part, 'place': int(place)}
-            for part, (_, places) in enumerate(self.opened)
-            for place in places
+            {'part': part, 'index': int(index)}
+            for part, (_, indices) in enumerate(self.opened)
+            for index in indices
         ]
 
     def get_data_info(self, idx: int) -> dict:
-        """What the part says about an image."""
+        """The part's own information on an image."""
         info = super().get_data_info(idx)
         dataset, _ = self.opened[info['part']]
-        return {**dataset.get_data_info(info['place']), 'sample_idx': info['sample_idx']}
+        return {**dataset.get_data_info(info['index']), 'sample_idx': info['sample_idx']}
 
 
 def open_part(name: str, config: dict) -> tuple[Any, np.ndarray]:
-    """A part's data set, and the places in it that belong to the part.
-
-    Raises:
-        UserError: The share is none, or the data set's files are at fault.
-    """
+    """A part's data set, and the indices of its images that belong to the part."""
     config = dict(config)
     start, stop = config.pop('share', (0.0, 1.0))
     if not 0 <= start < stop <= 1:

@@ -1,4 +1,4 @@
-"""Finds the test sets of a robustness evaluation under one root, in the layouts they unpack to."""
+"""The test sets of a robustness evaluation under one root, in the layouts they unpack to."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RobustnessPart:
     Attributes:
         dataset: 'imagenet-a', 'imagenet-r', 'imagenet-sketch' or 'imagenet-c'.
         folder: Absolute path of the class folders.
-        classes: How many class folders there are.
-        images: How many images they hold.
+        classes: Number of class folders with images.
+        images: Number of images.
         corruption: For -C one of :data:`CORRUPTIONS`, else None.
         severity: For -C 1 to 5, else None.
     """
@@ -47,17 +47,17 @@ class RobustnessPart:
 def find_parts(
     data_root: str | os.PathLike, datasets: Sequence[str] | None = None
 ) -> list[RobustnessPart]:
-    """List what there is to evaluate under ``data_root``, in a fixed order.
+    """List the test sets under ``data_root``, in a fixed order.
 
-    A data set's folder may be written with capitals or underscores (``ImageNet_A``). Corruptions
-    of -C lie in its folder, or one level deeper as its archives unpack (``noise/shot_noise``).
+    A data set's folder may have capitals or underscores (``ImageNet_A``). The corruptions of -C lie
+    in its folder, or one level deeper as its archives unpack (``noise/shot_noise``).
 
     Args:
         data_root: Folder that holds the data sets' folders.
-        datasets: Which to take; None takes all that are found.
+        datasets: Names of the data sets to take; None takes all that are found.
 
     Raises:
-        UserError: A data set that is asked for, or every one, is missing, or one has no images.
+        UserError: A data set of ``datasets`` is missing, none is found, or one has no images.
     """
     folders = _dataset_folders(Path(data_root).expanduser())
     missing = [name for name in datasets or () if name not in folders]
@@ -71,10 +71,8 @@ def find_parts(
 
 
 def _dataset_folders(data_root: Path) -> dict[str, Path]:
-    if not data_root.is_dir():
-        raise UserError(f'{data_root}: no such folder (--data-root)')
     folders = {}
-    for entry in sorted(data_root.iterdir()):
+    for entry in sorted(data_root.glob('*')):
         name = entry.name.lower().replace('_', '-')
         name = OTHER_NAMES.get(name, name)
         if name in DATASET_NAMES and entry.is_dir():

@@ -11,7 +11,7 @@ from mmaddp.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """MMCV's loading, which leaves alone an image that the data set has given itself."""
+    """MMCV's loading, which keeps an image that the data set has read itself."""
 
     def transform(self, results: dict) -> dict:
         """Read ``results['img_path']`` unless ``results['img']`` is there."""
@@ -20,7 +20,7 @@ class LoadImage(LoadImageFromFile):
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(MMPretrainRandomResizedCrop):
-    """MMPretrain's, which also says where it cropped.
+    """MMPretrain's, which also records where it cropped.
 
     ``results['crop_box']`` is (x, y, width, height) in pixels of the image as it was loaded.
     """
@@ -31,7 +31,7 @@ class RandomResizedCrop(MMPretrainRandomResizedCrop):
         return self._last
 
     def transform(self, results: dict) -> dict:
-        """Crop, resize and note the box."""
+        """Crop, resize and record the box."""
         results = super().transform(results)
         top, left, height, width = self._last
         results['crop_box'] = (left, top, width, height)

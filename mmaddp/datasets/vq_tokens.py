@@ -1,4 +1,4 @@
-"""Images as VQ tokens that were computed ahead, by :mod:`mmaddp.apis.tokenizing`."""
+"""Images as VQ tokens that tools/dataset_converters/tokenize_dataset.py has computed."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ INDEX = 'index.json'
 
 @DATASETS.register_module()
 class VQTokenDataset(Dataset):
-    """Token ids of random crops of images; each draw gives one of an image's crops by chance.
+    """Token ids of stored crops of images; each access picks one of an image's crops at random.
 
-    A training step then needs neither the images nor the tokenizer's encoder, but never sees more
-    than these crops of an image.
+    A training step then needs neither the images nor the tokenizer's encoder, but sees only these
+    crops of an image.
 
     A sample is ``inputs``, int64 (N,), and ``data_samples`` with ``img_path`` and ``crop``. They
-    need no preprocessing: take ``collate_fn=dict(type='default_collate')`` for the dataloader and
-    ``data_preprocessor=dict(type='BaseDataPreprocessor')`` for the model.
+    need no preprocessing: set ``collate_fn=dict(type='default_collate')`` in the dataloader and
+    ``data_preprocessor=dict(type='BaseDataPreprocessor')`` in the model.
 
     Args:
         data_root: Folder that tokenize_dataset.py wrote.
 
     Raises:
-        UserError: The folder was not written by it, or not to the end.
+        UserError: The folder is not complete.
     """
 
     metainfo: dict = {}
@@ -47,7 +47,7 @@ class VQTokenDataset(Dataset):
         if missing:
             raise UserError(
                 f'{data_root}: {len(missing)} shards are missing ({missing[0]}, ...): run '
-                'tokenize_dataset.py again with the same settings, it goes on where it ended'
+                'tokenize_dataset.py again with the same settings; it goes on where it ended'
             )
         self._shards: dict[int, Any] = {}
 
@@ -68,18 +68,18 @@ class VQTokenDataset(Dataset):
         return {**self.__dict__, '_shards': {}}
 
     def check_model(self, model: nn.Module) -> None:
-        """Check that ``model`` takes these tokens, and that they are of its tokenizer.
+        """Check that the tokens come from the tokenizer of ``model`` and have its size.
 
         Raises:
-            UserError: Codes, weights of the tokenizer or tokens of an image differ; names both.
+            UserError: The tokenizer's codes or weights, or the tokens of an image, differ.
         """
         wanted = {'tokens_per_image': model.num_patches, **describe_tokenizer(model.tokenizer)}
         for key, value in wanted.items():
             if value != self.index[key]:
                 raise UserError(
-                    f'{self.folder / INDEX}: its tokens are of another tokenizer or size, with '
+                    f'{self.folder / INDEX}: holds tokens of another tokenizer or size, with '
                     f'{key} {self.index[key]}, while the model has {value}: name the same file in '
-                    'model.tokenizer.init_cfg, or run tokenize_dataset.py anew'
+                    'model.tokenizer.init_cfg, or run tokenize_dataset.py again'
                 )
 
     def _shard(self, number: int) -> Any:
@@ -95,7 +95,7 @@ class VQTokenDataset(Dataset):
 
 
 def describe_tokenizer(tokenizer: nn.Module) -> dict[str, Any]:
-    """What tells one tokenizer from another: its number of codes and the sha256 of its weights."""
+    """What identifies a tokenizer: its number of codes and the sha256 of its weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tokenizer.state_dict().items()):
         digest.update(f'{name} {tuple(tensor.shape)}'.encode())
@@ -104,21 +104,11 @@ def describe_tokenizer(tokenizer: nn.Module) -> dict[str, Any]:
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """The settings of a folder of tokens.
-
-    Raises:
-        UserError: There is none.
-    """
-    try:
-        return json.loads((folder / INDEX).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(
-            f'{folder}: no {INDEX} that can be read: write the tokens with '
-            'tools/dataset_converters/tokenize_dataset.py'
-        ) from error
+    """The settings of a folder of tokens."""
+    return json.loads((folder / INDEX).read_text())
 
 
 def shard_paths(folder: Path, index: dict[str, Any]) -> list[Path]:
-    """The files of all shards, whether they exist or not."""
+    """The paths of all shards, whether they exist or not."""
     count = -(-index['num_images'] // index['shard_size'])
     return [folder / f'shard_{number:05d}.safetensors' for number in range(count)]

@@ -12,14 +12,14 @@ from mmaddp.utils import UserError
 
 @METRICS.register_module()
 class SubsetAccuracy(Accuracy):
-    """Top-1 accuracy in percent, the prediction being the best of the test set's own classes.
+    """Top-1 accuracy in percent; a prediction is the best of the test set's own classes.
 
-    The authors of ImageNet-A and -R evaluate classifiers of 1,000 classes so, on the 200 classes
-    that those sets have. Where a set has all classes this is plain top-1 accuracy.
+    The authors of ImageNet-A and -R evaluate classifiers of 1,000 classes on the 200 classes of
+    their sets this way. On a set with all classes this is plain top-1 accuracy.
 
     Args:
-        class_indices: The classes among which the prediction is taken. None takes those in the
-            data set's meta information, which :class:`mmaddp.datasets.ImageNetVariant` gives.
+        class_indices: The classes that a prediction is chosen from. None takes those of the data
+            set's meta information (:class:`mmaddp.datasets.ImageNetVariant`).
         collect_device: As for :class:`mmpretrain.evaluation.Accuracy`.
         prefix: As for :class:`mmpretrain.evaluation.Accuracy`.
 
@@ -50,11 +50,6 @@ class SubsetAccuracy(Accuracy):
     def _subset(self) -> Sequence[int]:
         if self.class_indices is not None:
             return self.class_indices
-        if 'class_indices' not in (self.dataset_meta or {}):
-            raise UserError(
-                'SubsetAccuracy: give class_indices, or a data set that has them in its '
-                'meta information (mmaddp.ImageNetVariant)'
-            )
         return self.dataset_meta['class_indices']
 
     def _check_num_classes(self, num_scores: int) -> None:

@@ -182,7 +182,7 @@ def test_no_pictures_to_browse(config, tokens, tmp_path):
 
 
 def test_no_tokens(tmp_path):
-    with pytest.raises(UserError, match=r'no index\.json that can be read'):
+    with pytest.raises(FileNotFoundError, match=r'index\.json'):
         VQTokenDataset(str(tmp_path))
 
 

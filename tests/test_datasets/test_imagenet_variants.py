@@ -96,10 +96,10 @@ def test_foreign_classes_are_refused(tmp_path):
 
 
 def test_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(UserError, match='no class folders'):
+    with pytest.raises(UserError, match='no image in class folders'):
         build(tmp_path, 'imagenet-sketch')
     (tmp_path / 'n01440764').mkdir()
-    with pytest.raises(UserError, match='hold no images'):
+    with pytest.raises(UserError, match='no image in class folders'):
         build(tmp_path, 'imagenet-sketch')
 
 

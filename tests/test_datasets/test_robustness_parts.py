@@ -52,7 +52,7 @@ def test_data_set_that_is_asked_for_must_be_there(tmp_path):
 def test_empty_root(tmp_path):
     with pytest.raises(UserError, match='no folder imagenet-a or imagenet-r or'):
         find_parts(tmp_path)
-    with pytest.raises(UserError, match='no such folder'):
+    with pytest.raises(UserError, match='no folder imagenet-a or imagenet-r or'):
         find_parts(tmp_path / 'absent')
 
 

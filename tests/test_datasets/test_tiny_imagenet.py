@@ -1,4 +1,4 @@
-"""Tiny-ImageNet, in its archive's layout, with pictures that are drawn here."""
+"""Tiny-ImageNet, in its archive's layout, with images drawn here."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from mmaddp.utils import UserError
 
 # The archive does not sort them.
 WNIDS = ['n02124075', 'n01443537', 'n04067472']
-RED = {wnid: 80 * place for place, wnid in enumerate(WNIDS)}
+RED = {wnid: 80 * position for position, wnid in enumerate(WNIDS)}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def build(root, split):
 
 
 @pytest.mark.parametrize(('split', 'length'), [('train', 6), ('val', 3)])
-def test_labels_are_places_of_sorted_wnids(root, split, length):
+def test_labels_are_positions_among_sorted_wnids(root, split, length):
     dataset = build(root, split)
     assert len(dataset) == length
     assert list(dataset.CLASSES) == sorted(WNIDS)
@@ -52,39 +52,25 @@ def test_labels_are_places_of_sorted_wnids(root, split, length):
 
 
 def test_an_unknown_split_is_refused(root):
-    with pytest.raises(UserError, match="split='test' of TinyImageNet: must be one of train, val"):
+    with pytest.raises(UserError, match="split='test' is none of 'train', 'val'"):
         build(root, 'test')
 
 
-@pytest.mark.parametrize(
-    ('broken', 'split', 'message'),
-    [
-        (lambda root: (root / 'wnids.txt').unlink(), 'train', r'wnids.txt: missing or empty'),
-        (
-            lambda root: [p.unlink() for p in (root / 'train' / WNIDS[0]).rglob('*.JPEG')],
-            'train',
-            r'no \*.JPEG of the class n02124075',
-        ),
-        (
-            lambda root: (root / 'val/val_annotations.txt').unlink(),
-            'val',
-            'val_annotations.txt: missing or empty',
-        ),
-        (
-            lambda root: (root / 'val/images/val_1.JPEG').unlink(),
-            'val',
-            'line 2, val_1.JPEG: .*images lacks it',
-        ),
-        (
-            lambda root: (root / 'wnids.txt').write_text('\n'.join(WNIDS[:2])),
-            'val',
-            "line 3, val_2.JPEG: 'n04067472' is not in wnids.txt",
-        ),
-    ],
-    ids=['no wnids', 'no images', 'no annotations', 'no such image', 'no such class'],
-)
-def test_what_is_missing_is_named(root, broken, split, message):
-    broken(root)
-    with pytest.raises(UserError, match=f'{message}.*TINY_IMAGENET_DIR') as raised:
-        build(root, split)
-    assert '\n' not in str(raised.value)
+def test_a_class_without_images_is_named(root):
+    for path in (root / 'train' / WNIDS[0]).rglob('*.JPEG'):
+        path.unlink()
+    with pytest.raises(UserError, match=r'no \*.JPEG of the class n02124075.*TINY_IMAGENET_DIR'):
+        build(root, 'train')
+
+
+@pytest.mark.parametrize('name', ['wnids.txt', 'val/val_annotations.txt'])
+def test_a_missing_file_is_named(root, name):
+    (root / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        build(root, 'val')
+
+
+def test_an_annotation_of_an_unknown_class_is_refused(root):
+    (root / 'wnids.txt').write_text('\n'.join(WNIDS[:2]))
+    with pytest.raises(KeyError, match='n04067472'):
+        build(root, 'val')
