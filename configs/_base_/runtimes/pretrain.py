@@ -1,10 +1,34 @@
-# Pre-training has neither labels nor a validation; MMPretrain's scope lends its pipelines. All that
-# is logged or drawn goes to TensorBoard too.
-_base_ = '../default_runtime.py'
-
+# The runtime of pre-training, which has neither labels nor a validation. MMPretrain lends its
+# pipelines. What is logged or drawn goes to TensorBoard too.
 default_scope = 'mmpretrain'
+custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
+runner_type = 'mmaddp.Runner'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='mmaddp.CheckpointHook', interval=1, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    data_check=dict(type='mmaddp.DataCheckHook'),
+    finite_loss=dict(type='mmaddp.FiniteLossHook'),
+)
 
 visualizer = dict(
     type='UniversalVisualizer',
     vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
 )
+
+# Without a GPU, processes talk through gloo, whatever stands here.
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+
+# Without a seed, a random one is drawn and saved in the checkpoints for --resume.
+randomness = dict(seed=None, deterministic=False)
+
+log_level = 'INFO'
+load_from = None
+resume = False

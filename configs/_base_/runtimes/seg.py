@@ -1,8 +1,33 @@
-_base_ = '../default_runtime.py'
-
+# The runtime of segmentors.
 default_scope = 'mmseg'
+custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
+runner_type = 'mmaddp.Runner'
 
-default_hooks = dict(visualization=dict(type='SegVisualizationHook'))
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='mmaddp.CheckpointHook', interval=1, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    data_check=dict(type='mmaddp.DataCheckHook'),
+    finite_loss=dict(type='mmaddp.FiniteLossHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+
 visualizer = dict(
     type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
 )
+
+# Without a GPU, processes talk through gloo, whatever stands here.
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+
+# Without a seed, a random one is drawn and saved in the checkpoints for --resume.
+randomness = dict(seed=None, deterministic=False)
+
+log_level = 'INFO'
+load_from = None
+resume = False
