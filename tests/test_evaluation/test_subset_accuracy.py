@@ -58,7 +58,7 @@ def test_subset_comes_from_the_data_set():
 
 
 def test_subset_must_come_from_somewhere():
-    with pytest.raises(UserError, match='class_indices'):
+    with pytest.raises(KeyError, match='class_indices'):
         evaluate(SubsetAccuracy(), SCORES, [3, 1, 3, 3])
 
 
