@@ -4,7 +4,7 @@ import pytest
 from tiny_darl import darl_pretraining
 from tiny_runs import write_pictures
 
-from mmaddp.apis.benchmark import benchmark
+from mmaddp.experiments.speed import benchmark
 
 
 @pytest.mark.parametrize('noise', [None, dict(a=1.0, b=1.0)])

@@ -166,8 +166,8 @@ def _measure(
         step(_copy(batch), lambda phase: None)
     gc.collect()
     phases: dict[str, list[float]] = {}
-    before = _memory_in_use(device)
-    with _peak_memory(device) as memory:
+    before = memory_in_use(device)
+    with peak_memory(device) as memory:
         for _ in range(iterations):
             clock = _Stopwatch(device, phases)
             step(_copy(batch), clock)
@@ -215,11 +215,11 @@ def _memory_kind(device: str) -> str:
 
 
 @contextmanager
-def _peak_memory(device: str) -> Iterator[dict[str, float]]:
+def peak_memory(device: str) -> Iterator[dict[str, float]]:
     """Give a dict that holds the 'peak' in bytes once the block has ended."""
     memory: dict[str, float] = {}
     if device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.resetpeak_memory_stats()
         yield memory
         memory['peak'] = torch.cuda.max_memory_allocated()
         return
@@ -237,7 +237,8 @@ def _can_reset_peak() -> bool:
     return True
 
 
-def _memory_in_use(device: str) -> float:
+def memory_in_use(device: str) -> float:
+    """Bytes of tensors on a GPU, or of the process's resident set."""
     return torch.cuda.memory_allocated() if device == 'cuda' else _resident_bytes('VmRSS')
 
 

@@ -1,0 +1,181 @@
+"""Other projects' code, run from a checkout of it, with stand-ins for what it only imports.
+
+Neither project is a dependency, and nothing of either is in this repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from mmaddp.models.layers import LN2d
+from mmaddp.utils import UserError
+
+VITDET = 'detectron2/modeling/backbone'
+
+
+def module_of(name: str, **members: Any) -> ModuleType:
+    """A module that has nothing but these members, and counts as a package."""
+    module = ModuleType(name)
+    module.__path__ = []
+    vars(module).update(members)
+    return module
+
+
+def load(path: Path, name: str) -> ModuleType:
+    """Run a file of a checkout as the module ``name``.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f'{path}: no such file: give the path of a whole checkout')
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class NormedConv(nn.Conv2d):
+    """detectron2's convolution: a norm may follow."""
+
+    def __init__(self, *args: Any, norm: nn.Module | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.norm = norm or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W')."""
+        return self.norm(super().forward(x))
+
+
+class Backbone(nn.Module):
+    """detectron2's base class, as far as its ViTDet uses it."""
+
+    def output_shape(self) -> dict[str, argparse.Namespace]:
+        """Channels and stride of each output."""
+        channels, strides = self._out_feature_channels, self._out_feature_strides
+        return {
+            name: argparse.Namespace(channels=channels[name], stride=strides[name])
+            for name in self._out_features
+        }
+
+
+class LastLevelMaxPool(nn.Module):
+    """Every other position of the coarsest level is one more level."""
+
+    num_levels, in_feature = 1, 'p5'
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, C, H, W) -> [(B, C, H / 2, W / 2)]."""
+        return [x[..., ::2, ::2]]
+
+
+def detectron2_vitdet(checkout: Path, arch: dict, img_size: int, blocks: list[int]) -> nn.Module:
+    """detectron2's plain ViT with its simple feature pyramid.
+
+    Args:
+        checkout: Of facebookresearch/detectron2.
+        arch: ``embed_dims``, ``num_layers`` and ``num_heads``.
+        img_size: Side in pixels that relative positions are made for.
+        blocks: The blocks that attend globally.
+    """
+    package = 'detectron2.modeling.backbone'
+    layers = dict(
+        CNNBlockBase=nn.Module, Conv2d=NormedConv, get_norm=lambda name, width: LN2d(width)
+    )
+    stand_ins = {
+        'fvcore': module_of('fvcore'),
+        'fvcore.nn': module_of('fvcore.nn'),
+        'fvcore.nn.weight_init': module_of('fvcore.nn.weight_init', c2_msra_fill=lambda m: None),
+        'detectron2': module_of('detectron2'),
+        'detectron2.layers': module_of('detectron2.layers', **layers),
+        'detectron2.modeling': module_of('detectron2.modeling'),
+        package: module_of(package),
+        f'{package}.backbone': module_of(f'{package}.backbone', Backbone=Backbone),
+        f'{package}.fpn': module_of(
+            f'{package}.fpn', _assert_strides_are_log2_contiguous=lambda strides: None
+        ),
+    }
+    with mock.patch.dict(sys.modules, stand_ins):
+        load(checkout / VITDET / 'utils.py', f'{package}.utils')
+        vit = load(checkout / VITDET / 'vit.py', f'{package}.vit')
+    network = vit.ViT(
+        img_size=img_size,
+        embed_dim=arch['embed_dims'],
+        depth=arch['num_layers'],
+        num_heads=arch['num_heads'],
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        window_size=14,
+        window_block_indexes=sorted(set(range(arch['num_layers'])) - set(blocks)),
+        use_rel_pos=True,
+        out_feature='last_feat',
+    )
+    return vit.SimpleFeaturePyramid(
+        network, 'last_feat', 256, (4.0, 2.0, 1.0, 0.5), LastLevelMaxPool(), 'LN', img_size
+    )
+
+
+@contextmanager
+def without_weights(checkout: Path) -> Iterator[None]:
+    """Let ADDP's code build its parts in its own folder, without the files of their weights."""
+    before, load_file = Path.cwd(), torch.load
+
+    def load_or_nothing(path: Any, **kwargs: Any) -> Any:
+        return load_file(path, **kwargs) if Path(path).is_file() else {'model': {}}
+
+    stand_in = module_of('pytorch_lightning', LightningModule=nn.Module)
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(sys.modules, {'pytorch_lightning': stand_in}))
+        stack.enter_context(mock.patch.object(sys, 'path', [str(checkout), *sys.path]))
+        stack.enter_context(mock.patch.object(torch, 'load', load_or_nothing))
+        stack.callback(os.chdir, before)
+        os.chdir(checkout)
+        yield
+
+
+def addp_vit_base(checkout: Path) -> nn.Module:
+    """The model of ADDP's authors, ViT-B with MAGE's large token predictor, weights random.
+
+    Args:
+        checkout: Of ChangyaoTian/ADDP.
+
+    Raises:
+        UserError: It is none, or omegaconf is not installed, which its code reads configs with.
+    """
+    checkout = checkout.resolve()
+    if not (checkout / 'modeling/encoders/models_addp.py').is_file():
+        raise UserError(f'{checkout}: no checkout of ChangyaoTian/ADDP')
+    if importlib.util.find_spec('omegaconf') is None:
+        raise UserError("ADDP's own code needs omegaconf: pip install omegaconf")
+    args = argparse.Namespace(
+        drop_out_rate=0.1,
+        label_smoothing=0.1,
+        token_predictor_name='mage_vit_large_patch16',
+        token_predictor_ckpt='none',
+        decoder_depth=8,
+        mask_ratio_mu=0.55,
+        mask_ratio_std=0.25,
+        mask_ratio_min=0.5,
+        mask_ratio_max=1.0,
+    )
+    with without_weights(checkout):
+        from modeling.encoders import models_addp
+
+        if not torch.cuda.is_available():
+            Tensor.cuda = lambda tensor, *args, **kwargs: tensor  # its steps call .cuda() unasked
+        return models_addp.addp_vit_base_patch16(
+            args=args, vqgan_ckpt_path='none', vqgan_cfg_path='configs/release/vqgan.yaml'
+        )
