@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     with clear_errors():
         completion = read_completion(args)
         join_processes(args.launcher)
-        config = load_config(args.config, args.cfg_options)
+        config = load_config(args.config, args.cfg_options, args.variant)
         model = load_pretrainer(config, args.checkpoint, args.device)
         settings = {name: value for name, value in vars(args).items() if name in OPTIONS}
         generate_folder(

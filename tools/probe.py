@@ -42,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train all heads, print their table and write the results."""
     args = parse_arguments(arguments)
-    config = prepare_training(load_config(args.config, args.cfg_options), args)
+    config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
     prepare_probe(config, args.checkpoint, args.layers, args.levels)
     results = probe(config, args.resume)
     if results is None:

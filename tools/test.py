@@ -25,7 +25,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Test, print the metrics and write them to the work folder as JSON."""
     args = parse_arguments(arguments)
-    config = prepare_run(load_config(args.config, args.cfg_options), args)
+    config = prepare_run(load_config(args.config, args.cfg_options, args.variant), args)
     config.load_from, config.resume = args.checkpoint, False
     if args.tta:
         use_tta(config)

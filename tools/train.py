@@ -26,7 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train."""
     args = parse_arguments(arguments)
-    config = prepare_training(load_config(args.config, args.cfg_options), args)
+    config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
     train(config, args.resume)
 
 

@@ -37,8 +37,9 @@ _TOP_KEYS = {
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config and ``--cfg-options``, which every tool takes."""
-    parser.add_argument('config', help='the config file')
+    """Add the config, ``--variant`` and ``--cfg-options``, which every tool takes."""
+    parser.add_argument('config', help='the config file, or a grid file of configs/grids')
+    parser.add_argument('--variant', metavar='NAME', help='which variant of a grid file')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -92,13 +93,17 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Config:
+def load_config(
+    path: str | Path, options: dict[str, Any] | None = None, variant: str | None = None
+) -> Config:
     """Read a config file and merge ``options`` into it.
 
     Args:
-        path: The config file.
+        path: The config file, or a grid file: ``config``, the path of a config from there, and
+            ``variants``, the options of each by dotted key.
         options: Values by dotted key. A key that the config does not have must be one that its
             class, dataloader or runner takes, and must not look like a misspelt one.
+        variant: Which variant of a grid file.
 
     Returns:
         The config; where its ``best_cell`` names a file, the backbone as that says, unless
@@ -114,6 +119,13 @@ def load_config(path: str | Path, options: dict[str, Any] | None = None) -> Conf
         config = Config.fromfile(str(path))
     except Exception as error:
         raise UserError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+    if variant is not None or isinstance(config.get('config'), str):
+        variants = config.get('variants', {})
+        if variant not in variants:
+            known = ', '.join(variants) or 'none: it has no variants'
+            raise UserError(f'{path}: --variant {variant}: give one of {known}')
+        base = Path(path).parent / config.config
+        return load_config(base, {**variants[variant], **(options or {})})
     _check_top_keys(config, path)
     init_default_scope(config.get('default_scope') or 'mmengine')
     for key in options or {}:
@@ -130,7 +142,8 @@ def prepare_run(config: Config, arguments: argparse.Namespace) -> Config:
     if arguments.work_dir:
         config.work_dir = arguments.work_dir
     elif not config.get('work_dir'):
-        config.work_dir = os.path.join('work_dirs', Path(arguments.config).stem)
+        names = Path(arguments.config).stem, getattr(arguments, 'variant', None)
+        config.work_dir = os.path.join('work_dirs', *filter(None, names))
     config.setdefault('runner_type', 'mmaddp.Runner')
     return config
 

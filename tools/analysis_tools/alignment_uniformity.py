@@ -43,7 +43,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is missing, and say which layer is best."""
     args = parse_arguments(arguments)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, args.variant)
     folder = args.work_dir or f'work_dirs/{Path(args.config).stem}/alignment_level-{args.level}'
     selection = Selection(args.level, args.layers, args.num_images, args.seed)
     digest = hashlib.sha256(config.pretty_text.encode()).hexdigest()

@@ -41,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     args = parse_arguments(arguments)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, args.variant)
     if args.amp:
         set_amp(config, args.amp)
     size = (args.img_size[0], args.img_size[-1]) if args.img_size else None

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--number', type=int, default=20, help='how many at most')
     parser.add_argument('--seed', type=int, default=0, help='seed of crops and flips')
     args = parser.parse_args(arguments)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, args.variant)
     with clear_errors():
         paths = draw_training_pictures(config, args.output_dir, args.number, args.seed)
     print(f'{len(paths)} pictures are in {args.output_dir}')

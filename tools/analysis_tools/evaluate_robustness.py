@@ -43,7 +43,7 @@ def main() -> None:
     args = parse_args()
     _check_loader(args.batch_size, args.num_workers)
     device = _device(args.device)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, args.variant)
     out = args.out or _default_out(args.config, args.checkpoint)
     summary = evaluate_robustness(
         config,

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_config_arguments(parser)
     parser.add_argument('--out', help='write it to this file instead, a config by itself')
     args = parser.parse_args(arguments)
-    text = load_config(args.config, args.cfg_options).pretty_text
+    text = load_config(args.config, args.cfg_options, args.variant).pretty_text
     if args.out is None:
         print(text)
         return

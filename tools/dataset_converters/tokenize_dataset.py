@@ -46,7 +46,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Write the tokens."""
     args = parse_arguments(arguments)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, args.variant)
     if args.tokenizer:
         config.model.tokenizer.init_cfg = dict(type='Pretrained', checkpoint=args.tokenizer)
     if args.images:
