@@ -11,10 +11,10 @@ import torch
 from mmengine.hooks import Hook
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.noise_study import noise_grid, study_noise_schedules
-from mmaddp.apis.sweep import Recipe, sweep
-from mmaddp.apis.sweep_grid import read_grid
 from mmaddp.engine import Runner
+from mmaddp.experiments.noise_study import noise_grid, study_noise_schedules
+from mmaddp.experiments.sweep import Recipe, sweep
+from mmaddp.experiments.sweep_grid import read_grid
 
 
 class Killer(Hook):

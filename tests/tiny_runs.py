@@ -175,7 +175,7 @@ def classifier(pictures: Path, work_dir: Path, by_epoch: bool = True, **settings
 def run_training(config: Config, resume: bool = False) -> None:
     """Train in this process."""
     import mmaddp  # noqa: F401
-    from mmaddp.apis.runs import train
+    from mmaddp.engine.runs import train
 
     torch.set_num_threads(1)
     # Runs of one second share a logger, and so its output, unless their names differ.

@@ -22,14 +22,14 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
-from mmaddp.apis.generation_metrics import PLOT, TABLE, evaluate_samplers, sampler_grid
 from mmaddp.apis.generators.ddae import SAMPLERS
 from mmaddp.apis.models import load_pretrainer
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
 from mmaddp.engine.setup import add_launcher_arguments, load_config
 from mmaddp.evaluation.generation import GenerationMetrics
-from mmaddp.evaluation.generation_table import markdown_table
+from mmaddp.experiments.generation_metrics import PLOT, TABLE, evaluate_samplers, sampler_grid
+from mmaddp.experiments.generation_table import markdown_table
 from mmaddp.utils import UserError, atomic_write, run_tool
 
 

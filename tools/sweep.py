@@ -13,9 +13,9 @@ import dataclasses
 from collections.abc import Sequence
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.sweep import Recipe, sweep
-from mmaddp.apis.sweep_grid import RULES, read_grid
 from mmaddp.engine.setup import add_config_arguments
+from mmaddp.experiments.sweep import Recipe, sweep
+from mmaddp.experiments.sweep_grid import RULES, read_grid
 from mmaddp.utils import run_tool
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.runs import draw_predictions, test, use_tta, write_predictions
+from mmaddp.engine.runs import draw_predictions, test, use_tta, write_predictions
 from mmaddp.engine.setup import add_config_arguments, add_run_arguments, load_config, prepare_run
 from mmaddp.utils import run_tool
 

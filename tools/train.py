@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.runs import train
+from mmaddp.engine.runs import train
 from mmaddp.engine.setup import (
     add_config_arguments,
     add_training_arguments,

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise
+from mmaddp.experiments.images import Images, read_images, to_pictures
 from mmaddp.models import DDAEDiT, DDAEUNet, DiffusersUNet
 from mmaddp.models.inspection import evaluating
 from mmaddp.models.pixel_values import IMAGES_TO_SIGNED_RANGE, NORMALIZED_IMAGES
 from mmaddp.utils import UserError
 
 from .generators import GENERATORS, generator_of
-from .pictures import Images, read_images, to_pictures
 from .sampling import batches_of, completion_start, in_order, read_masks, sample
 
 # Backbones that see images in [-1, 1].

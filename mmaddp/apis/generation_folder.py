@@ -17,10 +17,10 @@ from rich.progress import MofNCompleteColumn, Progress
 from torch import nn
 
 from mmaddp.engine.data.pictures import image_fault
+from mmaddp.experiments.images import PathOrArray, read_images, tile, write_png
 from mmaddp.utils import UserError, atomic_write
 
 from .generators import ImageGenerator, Start, generator_of
-from .pictures import PathOrArray, read_images, tile, write_png
 from .sampling import Batch, check_request, completion_start, read_masks, sample
 
 SETTINGS_FILE = 'settings.json'

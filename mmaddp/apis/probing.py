@@ -13,11 +13,11 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
 from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.runs import train
 from mmaddp.models.probing import PIXELS, GridProbe
 from mmaddp.utils import UserError, atomic_write
 
 from .probe_results import ProbeResults
-from .runs import train
 
 RANDOM = 'random'
 IDENTITY_FILE = 'probe.json'
@@ -75,7 +75,7 @@ def probe(config: Config, resume: str | None = None) -> ProbeResults | None:
     Args:
         config: The whole config; see :func:`prepare_probe` and
             :func:`mmaddp.engine.setup.prepare_run`.
-        resume: As :func:`mmaddp.apis.runs.train` takes it.
+        resume: As :func:`mmaddp.engine.runs.train` takes it.
 
     Returns:
         The results, in the main process.

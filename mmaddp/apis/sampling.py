@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise
+from mmaddp.experiments.images import as_list, read_image, to_pictures, to_tensor
 from mmaddp.models.inspection import evaluating
 from mmaddp.utils import UserError
 
 from .generators import ImageGenerator, Start
-from .pictures import as_list, read_image, to_pictures, to_tensor
 
 
 class Batch(NamedTuple):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from mmaddp.apis.comparison import encoder_parameters, is_probe, source_of
-from mmaddp.apis.comparison_report import budget
-from mmaddp.apis.comparison_spec import read_comparison
 from mmaddp.engine.setup import load_config
+from mmaddp.experiments.comparison import encoder_parameters, is_probe, source_of
+from mmaddp.experiments.comparison_report import budget
+from mmaddp.experiments.comparison_spec import read_comparison
 from mmaddp.registry import MODELS
 
 FILES = ('small', 'imagenet_coco_ade20k')

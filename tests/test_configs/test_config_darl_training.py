@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tiny_runs import write_pictures
 
-from mmaddp.apis.runs import train
+from mmaddp.engine.runs import train
 
 PRETRAININGS = [
     'pretrain/darl/darl-{}_1xb64-3000i_cifar10-32px',

@@ -12,9 +12,9 @@ from tiny_runs import RUNS, write_pictures
 from torch import Tensor, nn
 
 from mmaddp.apis.models import load_pretrainer
-from mmaddp.apis.runs import train
 from mmaddp.checkpoints import convert_checkpoint, read_checkpoint
 from mmaddp.engine import Runner
+from mmaddp.engine.runs import train
 from mmaddp.models import DDAEUNet
 
 CONFIGS = [

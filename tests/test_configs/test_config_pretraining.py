@@ -12,7 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmaddp.apis.runs import train
+from mmaddp.engine.runs import train
 
 VIT_B = 'pretrain/addp/addp_vit-b_64xb64-amp-coslr-1600e_in1k-256px'
 VIT_L = 'pretrain/addp/addp_vit-l_64xb64-amp-coslr-800e_in1k-256px'

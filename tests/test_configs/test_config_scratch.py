@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tiny_runs import write_pictures
 
-from mmaddp.apis.runs import train
+from mmaddp.engine.runs import train
 
 VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_in1k-256px'
 OWN_VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_image-folder-256px'

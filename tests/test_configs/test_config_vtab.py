@@ -9,8 +9,8 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from tiny_runs import write_pictures
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.sweep_grid import read_grid
 from mmaddp.engine.setup import load_config
+from mmaddp.experiments.sweep_grid import read_grid
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs/cls/darl/vtab'
 # Classes of each task: Zhai et al. 2020, table 3.

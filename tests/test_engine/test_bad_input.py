@@ -13,14 +13,14 @@ from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from tiny_runs import classifier, write_pictures
 
-from mmaddp.apis.runs import test as run_test
-from mmaddp.apis.runs import train
 from mmaddp.engine.data import GuardedDataset
 from mmaddp.engine.data.pictures import image_fault
 from mmaddp.engine.explain import clear_errors, own_words
 from mmaddp.engine.hooks.data_check_hook import out_of_range
 from mmaddp.engine.preflight import check_runs_on_cpu, preflight
 from mmaddp.engine.runner.weights import check_weights
+from mmaddp.engine.runs import test as run_test
+from mmaddp.engine.runs import train
 from mmaddp.engine.setup import load_config, set_amp, set_auto_scale_lr
 from mmaddp.utils import UserError
 

@@ -7,7 +7,7 @@ PROGRAM = """
 import sys
 sys.modules['mmpretrain'] = None
 import mmaddp
-import mmaddp.apis.runs
+import mmaddp.engine.runs
 from mmengine.registry import DATASETS, METRICS, init_default_scope
 init_default_scope('mmdet')
 assert DATASETS.get('mmaddp.SeededDataset').__name__ == 'SeededDataset'

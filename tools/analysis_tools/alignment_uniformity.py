@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.layer_selection import Selection, select_layers
-from mmaddp.apis.layer_selection_results import PLOT_FILE, TABLE_FILE, SelectionResults
 from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.experiments.layer_selection import Selection, select_layers
+from mmaddp.experiments.layer_selection_results import PLOT_FILE, TABLE_FILE, SelectionResults
 from mmaddp.utils import UserError, run_tool
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.browsing import draw_training_pictures
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.experiments.browsing import draw_training_pictures
 from mmaddp.utils import run_tool
 
 

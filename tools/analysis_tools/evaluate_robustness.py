@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from mmaddp.apis.robustness import evaluate_robustness
-from mmaddp.apis.robustness_results import hash_file
 from mmaddp.datasets.robustness_parts import DATASET_NAMES
 from mmaddp.engine.setup import add_config_arguments, load_config
 from mmaddp.evaluation import format_table
+from mmaddp.experiments.robustness import evaluate_robustness
+from mmaddp.experiments.robustness_results import hash_file
 from mmaddp.utils import UserError, run_tool
 
 

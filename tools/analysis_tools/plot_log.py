@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.apis.curves import by_name, plot_curves, read_scalars, save_figure
+from mmaddp.experiments.curves import by_name, plot_curves, read_scalars, save_figure
 from mmaddp.utils import run_tool
 
 

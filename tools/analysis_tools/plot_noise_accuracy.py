@@ -12,8 +12,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.apis.curves import by_name, save_figure
-from mmaddp.apis.noise_accuracy import plot_accuracies, read_accuracies
+from mmaddp.experiments.curves import by_name, save_figure
+from mmaddp.experiments.noise_accuracy import plot_accuracies, read_accuracies
 from mmaddp.utils import atomic_write, run_tool
 
 

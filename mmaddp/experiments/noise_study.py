@@ -58,7 +58,7 @@ def study_noise_schedules(
         pretraining: A config of :class:`mmaddp.DARL` with ``model.noise``.
         evaluation: A config with the same backbone; its ``init_cfg`` is set here.
         grid: See :func:`noise_grid`.
-        work_dir: Where everything goes, as for :func:`mmaddp.apis.sweep.sweep`.
+        work_dir: Where everything goes, as for :func:`mmaddp.experiments.sweep.sweep`.
         keep_checkpoints: Keep the checkpoints of cells that have ended.
 
     Raises:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmaddp.apis import robustness as robustness_module
-from mmaddp.apis.robustness import build_classifier, evaluate_robustness
+from mmaddp.experiments import robustness as robustness_module
+from mmaddp.experiments.robustness import build_classifier, evaluate_robustness
 from mmaddp.utils import UserError
 
 TENCH, GOLDFISH, STINGRAY = 'n01440764', 'n01443537', 'n01498041'

@@ -12,11 +12,11 @@ from scripts import load_script
 from tiny_addp import addp, pretraining
 from tiny_runs import run_training, write_pictures
 
-from mmaddp.apis import tokenizing
-from mmaddp.apis.browsing import draw_training_pictures
-from mmaddp.apis.tokenizing import build_images, tokenize_dataset
 from mmaddp.datasets import VQTokenDataset
 from mmaddp.engine.data import PositionedIndex, SeededDataset
+from mmaddp.experiments import tokenizing
+from mmaddp.experiments.browsing import draw_training_pictures
+from mmaddp.experiments.tokenizing import build_images, tokenize_dataset
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 

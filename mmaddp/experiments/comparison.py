@@ -14,6 +14,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from mmaddp.apis.probe_results import BEST_FILE
+from mmaddp.apis.probing import RANDOM, prepare_probe, probe
 from mmaddp.checkpoints import map_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.explain import clear_errors
@@ -22,8 +24,6 @@ from mmaddp.utils import UserError
 
 from .comparison_report import IMAGES, PARAMETERS, batch_size, budget, write_plot, write_tables
 from .comparison_spec import Comparison, Entry
-from .probe_results import BEST_FILE
-from .probing import RANDOM, prepare_probe, probe
 from .sweep import Recipe, remove_checkpoints, run_cells, run_stage
 from .sweep_grid import Cell, Grid
 from .sweep_results import SweepFolder

@@ -15,12 +15,12 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from mmaddp.apis.robustness_results import ResultsFile, identify_model
 from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.datasets import RobustnessPart, find_parts
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.evaluation import summarize
+from mmaddp.experiments.robustness_results import ResultsFile, identify_model
 from mmaddp.utils import UserError
 
 

@@ -1,7 +1,7 @@
 from dataclasses import asdict
 
 from mmaddp.diffusion import Sampler
-from mmaddp.evaluation.generation_table import lines_over, markdown_table
+from mmaddp.experiments.generation_table import lines_over, markdown_table
 
 
 def result(fid=10.0, images=50000, **settings):

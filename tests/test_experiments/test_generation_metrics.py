@@ -4,11 +4,11 @@ import pytest
 from generation_images import cube, draw_colors, use_color_networks
 from tiny_addp import SIZES, tiny_addp
 
-from mmaddp.apis import generation_metrics
-from mmaddp.apis.generation_metrics import evaluate_samplers, sampler_grid, sampler_name
 from mmaddp.diffusion import Sampler
 from mmaddp.evaluation.generation import GenerationMetrics
-from mmaddp.evaluation.generation_table import plot_results
+from mmaddp.experiments import generation_metrics
+from mmaddp.experiments.generation_metrics import evaluate_samplers, sampler_grid, sampler_name
+from mmaddp.experiments.generation_table import plot_results
 from mmaddp.utils import UserError
 
 pytest.importorskip('torch_fidelity')

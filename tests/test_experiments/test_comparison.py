@@ -9,10 +9,10 @@ from mmengine.config import Config
 from tiny_comparison import write_comparison, write_spec
 from tiny_ddae import ddae, tiny_ddae
 
-from mmaddp.apis import comparison
-from mmaddp.apis.comparison_report import draw
-from mmaddp.apis.comparison_spec import read_comparison
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
+from mmaddp.experiments import comparison
+from mmaddp.experiments.comparison_report import draw
+from mmaddp.experiments.comparison_spec import read_comparison
 from mmaddp.utils import UserError
 
 # By config and seed: what a training of it would measure.
@@ -47,7 +47,7 @@ def spec(files, tmp_path):
 def plots(monkeypatch):
     """Drawing, and collecting what no training has left, take longer than all the rest."""
     drawn = []
-    monkeypatch.setattr('mmaddp.apis.sweep.gc.collect', int)
+    monkeypatch.setattr('mmaddp.experiments.sweep.gc.collect', int)
     monkeypatch.setattr(comparison, 'write_plot', lambda *given: drawn.append(given))
     return drawn
 

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from sweep_runs import run_sweep
 from tiny_runs import classifier, in_child, write_pictures
 
-from mmaddp.apis.sweep_grid import Cell, Grid, parse_axis, read_grid
-from mmaddp.apis.sweep_results import DIVERGED, DONE, Result, SweepFolder
+from mmaddp.experiments.sweep_grid import Cell, Grid, parse_axis, read_grid
+from mmaddp.experiments.sweep_results import DIVERGED, DONE, Result, SweepFolder
 from mmaddp.utils import UserError
 
 LR = 'optim_wrapper.optimizer.lr'
@@ -107,7 +107,7 @@ def test_a_cell_that_diverges_is_a_result(config_file, tmp_path):
     ],
 )
 def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):
-    from mmaddp.apis.sweep import Recipe, sweep
+    from mmaddp.experiments.sweep import Recipe, sweep
 
     with pytest.raises(UserError, match=message) as error:
         sweep(Recipe(str(config_file)), read_grid(grid), tmp_path)
@@ -115,7 +115,7 @@ def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):
 
 
 def test_a_wrong_option_of_the_final_run_is_told_before_the_first_cell(config_file, tmp_path):
-    from mmaddp.apis.sweep import Recipe, sweep
+    from mmaddp.experiments.sweep import Recipe, sweep
 
     grid = Grid({LR: {'1': {LR: 1}}}, final={'train_dataloader.dataset.usee': 'all'})
     with pytest.raises(UserError, match='usee: the config has no such key'):
@@ -124,7 +124,7 @@ def test_a_wrong_option_of_the_final_run_is_told_before_the_first_cell(config_fi
 
 
 def test_a_folder_of_another_sweep_is_refused(config_file, uninterrupted):
-    from mmaddp.apis.sweep import Recipe, sweep
+    from mmaddp.experiments.sweep import Recipe, sweep
 
     with pytest.raises(UserError, match='holds a sweep whose axes differ'):
         sweep(Recipe(str(config_file)), read_grid(GRID[:1]), uninterrupted)

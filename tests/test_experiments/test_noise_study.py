@@ -12,15 +12,15 @@ from PIL import Image
 from sweep_runs import run_study
 from tiny_runs import in_child, write_pictures
 
-from mmaddp.apis.noise_study import (
+from mmaddp.experiments.noise_study import (
     noise_grid,
     percentile_levels,
     plot_heat_map,
     study_noise_schedules,
     write_heat_map,
 )
-from mmaddp.apis.sweep import Recipe
-from mmaddp.apis.sweep_results import DONE, Result, SweepFolder
+from mmaddp.experiments.sweep import Recipe
+from mmaddp.experiments.sweep_results import DONE, Result, SweepFolder
 from mmaddp.utils import UserError
 
 PRETRAINING = 'pretrain/darl/darl-diff_vit-tiny_1xb64-3000i_cifar10-32px.py'

@@ -14,10 +14,10 @@ import torch
 from mmengine.config import Config
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
+from mmaddp.engine.runs import train
 from mmaddp.engine.setup import load_config, prepare_run, set_amp, set_seed
 from mmaddp.utils import UserError, atomic_write
 
-from .runs import train
 from .sweep_grid import Cell, Grid
 from .sweep_results import DIVERGED, DONE, OPEN, Result, SweepFolder
 

@@ -11,11 +11,16 @@ from tiny_darl import darl
 from tiny_ddae import ddae, tiny_ddae
 from tiny_runs import write_pictures
 
-from mmaddp.apis import layer_selection
-from mmaddp.apis.layer_selection import training_images
-from mmaddp.apis.layer_selection_results import Point, SelectionResults, plot_trails, table_of
 from mmaddp.diffusion.sampler import ImageNoise
 from mmaddp.evaluation.alignment import alignment
+from mmaddp.experiments import layer_selection
+from mmaddp.experiments.layer_selection import training_images
+from mmaddp.experiments.layer_selection_results import (
+    Point,
+    SelectionResults,
+    plot_trails,
+    table_of,
+)
 from mmaddp.utils import UserError
 
 PIPELINE = [

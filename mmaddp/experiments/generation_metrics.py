@@ -13,12 +13,11 @@ from typing import Any
 from mmengine.dist import broadcast_object_list, is_main_process
 from torch import nn
 
+from mmaddp.apis.generation_folder import fingerprint, generate_folder
+from mmaddp.apis.generators import OPTIONS, generator_of
 from mmaddp.evaluation.generation import GenerationMetrics, check_number
-from mmaddp.evaluation.generation_table import format_settings, markdown_table, plot_results
+from mmaddp.experiments.generation_table import format_settings, markdown_table, plot_results
 from mmaddp.utils import UserError, atomic_write
-
-from .generation_folder import fingerprint, generate_folder
-from .generators import OPTIONS, generator_of
 
 RESULTS, TABLE, PLOT, IMAGES = 'results.json', 'results.md', 'results.png', 'images'
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from mmaddp.engine.runs import METRICS_FILE
 from mmaddp.utils import UserError
 
 from .curves import read_scalars
-from .runs import METRICS_FILE
 
 Accuracies = dict[int, float]
 PREFIX = 'accuracy/level_'
