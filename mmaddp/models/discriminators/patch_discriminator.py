@@ -1,4 +1,4 @@
-"""The discriminator of VQGAN, which judges patches of an image."""
+"""VQGAN's discriminator of image patches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PatchDiscriminator(BaseModule):
         return self.layers(2 * images - 1)
 
     def init_weights(self) -> None:
-        """Draw the convolutions with a deviation of 0.02, as pix2pix does."""
+        """Initialize convolutions with a standard deviation of 0.02, as pix2pix does."""
         if self.is_init:
             return
         for layer in self.layers:

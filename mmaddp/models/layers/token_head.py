@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 
 class TokenHead(nn.Module):
-    """A hidden layer scored against a table of word embeddings, as BERT predicts masked words.
+    """Scores of vocabulary entries against their embeddings, as in BERT.
 
     Args:
         in_channels: D, channels of a token in the decoder.
-        embed_dims: C, channels of a word.
-        vocab_size: V words.
+        embed_dims: C, channels of an embedding.
+        vocab_size: V entries.
     """
 
     def __init__(self, in_channels: int, embed_dims: int, vocab_size: int) -> None:
@@ -22,14 +22,14 @@ class TokenHead(nn.Module):
         self.norm = nn.LayerNorm(embed_dims)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
-    def forward(self, x: Tensor, words: Tensor) -> Tensor:
-        """Score every word.
+    def forward(self, x: Tensor, embeddings: Tensor) -> Tensor:
+        """Score every entry.
 
         Args:
             x: (B, N, D).
-            words: (V, C), the embeddings of the words.
+            embeddings: (V, C), those of the entries.
 
         Returns:
             Logits (B, N, V).
         """
-        return F.linear(self.norm(F.gelu(self.fc(x))), words, self.bias)
+        return F.linear(self.norm(F.gelu(self.fc(x))), embeddings, self.bias)

@@ -1,16 +1,16 @@
-"""The words that VQ tokens share a vocabulary with."""
+"""The vocabulary of VQ tokens: codes, classes and the mask."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-NUM_CLASS_WORDS = 1000
-CLASS_WORD_OFFSET = 76
+NUM_CLASS_ENTRIES = 1000
+CLASS_ENTRY_OFFSET = 76
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """K codes, then 1000 words for classes, then the mask: 2025 words with MAGE's 1024 codes.
+    """K codes, then 1000 classes, then the mask: 2025 entries with MAGE's 1024 codes.
 
     Args:
         num_codes: K.
@@ -19,14 +19,14 @@ class Vocabulary:
     num_codes: int = 1024
 
     def __len__(self) -> int:
-        return self.num_codes + NUM_CLASS_WORDS + 1
+        return self.num_codes + NUM_CLASS_ENTRIES + 1
 
     @property
-    def class_word(self) -> int:
-        """The word that stands for any class, which MAGE puts at the class position: 1100."""
-        return self.num_codes + CLASS_WORD_OFFSET
+    def class_entry(self) -> int:
+        """The entry at MAGE's class position, whatever the class: 1100."""
+        return self.num_codes + CLASS_ENTRY_OFFSET
 
     @property
-    def mask_word(self) -> int:
-        """The word of masked places: 2024."""
+    def mask_entry(self) -> int:
+        """The entry of masked positions: 2024."""
         return len(self) - 1

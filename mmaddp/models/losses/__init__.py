@@ -1,12 +1,12 @@
-from .adversarial_loss import (
+from .masked_token_loss import masked_token_loss
+from .perceptual_loss import PerceptualLoss
+from .vqgan_losses import (
     adaptive_weight,
     hinge_discriminator_loss,
     hinge_generator_loss,
+    quantization_losses,
+    reconstruction_loss,
 )
-from .masked_token_loss import masked_token_loss
-from .perceptual_loss import PerceptualLoss
-from .quantization_loss import quantization_losses
-from .reconstruction_loss import reconstruction_loss
 
 __all__ = [
     'PerceptualLoss',

@@ -9,15 +9,15 @@ from torch.nn import functional as F
 def masked_token_loss(
     logits: Tensor, ids: Tensor, mask: Tensor, label_smoothing: float = 0.1
 ) -> Tensor:
-    """Cross entropy on masked places alone, MAGE's equation 1.
+    """Cross entropy on masked positions alone, MAGE's equation 1.
 
     Args:
         logits: (B, N, V), scores of the vocabulary.
         ids: (B, N), the tokens.
-        mask: (B, N) bool, True at the places that count.
-        label_smoothing: Share of the target that is spread over all V words.
+        mask: (B, N) bool, True at the positions that count.
+        label_smoothing: Share of the target that is spread over all V entries.
 
     Returns:
-        The mean over all masked places of the batch.
+        The mean over all masked positions of the batch.
     """
     return F.cross_entropy(logits[mask].float(), ids[mask], label_smoothing=label_smoothing)

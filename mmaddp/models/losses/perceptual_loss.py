@@ -1,4 +1,4 @@
-"""How different images look to a network that was trained on photos."""
+"""The perceptual distance of two images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGE_ENDS = (3, 8, 15, 22, 29)
 
 
 class PerceptualLoss(nn.Module):
-    """Distance of VGG16's features, as LPIPS has it but with all channels weighing the same.
+    """Distance of VGG16 features: LPIPS with equal weights for all channels.
 
     Args:
         weights: torchvision's VGG16 as a local file, such as ``vgg16-397923af.pth``.
@@ -43,7 +43,7 @@ class PerceptualLoss(nn.Module):
             images: (B, 3, H, W) in [0, 1]; no gradient reaches them.
 
         Returns:
-            The mean over places and images.
+            The mean over positions and images.
         """
         with torch.no_grad():
             wanted = self.stages(images)
@@ -51,7 +51,7 @@ class PerceptualLoss(nn.Module):
         return sum((one - other).square().sum(1).mean() for one, other in pairs)
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """Features of the five stages, (B, C, h, w) each, of length 1 at every place."""
+        """Features of the five stages, (B, C, h, w) each, of length 1 at every position."""
         x, outputs = (images - self.mean) / self.std, []
         for index, layer in enumerate(self.features):
             x = layer(x)

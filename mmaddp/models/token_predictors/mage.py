@@ -22,7 +22,7 @@ class MAGE(PretrainedPart):
             optionally ``mlp_ratio``.
         decoder: The same for the decoder; None stands for that of the released models, 8 blocks as
             wide as the encoder, with 16 heads in all sizes.
-        num_patches: N, places of an image.
+        num_patches: N, positions of an image.
         num_embeddings: K, codes of the tokenizer.
         drop_rate: Dropout of the embeddings and in all blocks, in training.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes a released MAGE or ADDP file.
@@ -57,7 +57,7 @@ class MAGE(PretrainedPart):
         """The distribution ``q(z_bar_t-1 | z_t)`` of equation 4 (algorithm 1, line 7).
 
         Args:
-            ids: (B, N) token ids; those at masked places are not looked at.
+            ids: (B, N) token ids; those at masked positions are ignored.
             mask: (B, N) bool, True where a token is unreliable and not seen.
 
         Returns:
@@ -67,22 +67,22 @@ class MAGE(PretrainedPart):
         return logits.float().softmax(-1)
 
     def logits(self, ids: Tensor, mask: Tensor, dropped: Tensor | None = None) -> Tensor:
-        """Scores of the whole vocabulary at the N places.
+        """Scores of the whole vocabulary at the N positions.
 
         Args:
-            ids: (B, N) token ids; those at masked places are not looked at.
+            ids: (B, N) token ids; those at masked positions are ignored.
             mask: (B, N) bool, True where a token is masked.
-            dropped: (B, N) bool, True at masked places that the encoder is spared in training, as
+            dropped: (B, N) bool, True at masked positions that the encoder skips in training, as
                 many in each row.
 
         Returns:
             (B, N, V).
         """
-        words = ids.masked_fill(mask, self.vocabulary.mask_word)
-        class_word = words.new_full((len(words), 1), self.vocabulary.class_word)
-        x = self.token_embed(torch.cat([class_word, words], dim=1))
+        entries = ids.masked_fill(mask, self.vocabulary.mask_entry)
+        class_entry = entries.new_full((len(entries), 1), self.vocabulary.class_entry)
+        x = self.token_embed(torch.cat([class_entry, entries], dim=1))
         x = self.encode(x, dropped)
-        # Masked places take the class token's features, as the released models were trained.
+        # Masked positions take the class token's features, as the released models were trained.
         hidden = F.pad(mask, (1, 0))
         x = torch.where(hidden[..., None], x[:, :1], x) + self.decoder_pos_embed
         for block in self.decoder_blocks:
@@ -90,7 +90,7 @@ class MAGE(PretrainedPart):
         return self.head(self.decoder_norm(x[:, 1:]), self.token_embed.word.weight.detach())
 
     def encode(self, x: Tensor, dropped: Tensor | None) -> Tensor:
-        """The encoder's features, zero at dropped places: (B, 1 + N, C) -> (B, 1 + N, D)."""
+        """The encoder's features, zero at dropped positions: (B, 1 + N, C) -> (B, 1 + N, D)."""
         if dropped is None:
             return self.encode_all(x)
         kept = ~F.pad(dropped, (1, 0))
@@ -104,14 +104,14 @@ class MAGE(PretrainedPart):
         return self.decoder_embed(self.norm(x))
 
     def init_weights(self) -> None:
-        """Draw the weights; then take those of ``init_cfg``, if any."""
+        """Initialize the weights, then load those of ``init_cfg``, if any."""
         if not self.is_init:
             init_parameters(self)
         super().init_weights()
 
 
 class TokenEmbedding(nn.Module):
-    """BERT's embedding: word and position, then norm and dropout."""
+    """BERT's embedding: vocabulary entry and position, then norm and dropout."""
 
     def __init__(
         self, vocab_size: int, num_positions: int, embed_dims: int, drop_rate: float
@@ -122,9 +122,9 @@ class TokenEmbedding(nn.Module):
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
         self.drop = nn.Dropout(drop_rate)
 
-    def forward(self, words: Tensor) -> Tensor:
-        """(B, L) words -> (B, L, C)."""
-        return self.drop(self.norm(self.word(words) + self.position.weight))
+    def forward(self, entries: Tensor) -> Tensor:
+        """(B, L) entries -> (B, L, C)."""
+        return self.drop(self.norm(self.word(entries) + self.position.weight))
 
 
 def blocks(arch: dict, drop_rate: float) -> nn.ModuleList:

@@ -17,15 +17,15 @@ from mmaddp.utils import UserError
 class KLAutoencoder(BaseModule):
     """Stable Diffusion's autoencoder, from a local folder, through the library ``diffusers``.
 
-    It is never trained, and no part of what a model saves, trains or counts: the network is read
-    from its folder when it is first needed, and is moved to where the inputs are.
+    It is never trained, saved or counted. The network is read from its folder at first use and
+    moved to the device of the inputs.
 
     Args:
         folder: What ``diffusers`` saves: ``config.json`` and the weights. DDAE uses
             'stabilityai/sd-vae-ft-mse'; a whole pipeline has it in its folder ``vae``.
-        scale: By which latents are multiplied, for a deviation of about 1.
-        sample: Draw latents from the posterior, as DDAE's authors do for their probes; else its
-            mean is taken, so that equal images give equal features.
+        scale: Factor of the latents, which gives them a standard deviation of about 1.
+        sample: Sample latents from the posterior, as DDAE's authors do for their probes. The
+            default is its mode, so that equal images give equal features.
     """
 
     def __init__(self, folder: str, scale: float = 0.18215, sample: bool = False) -> None:
@@ -34,7 +34,7 @@ class KLAutoencoder(BaseModule):
 
     @property
     def stride(self) -> int:
-        """Pixels of an image along the side of one place of the latents."""
+        """Pixels of an image along the side of one position of the latents."""
         return 2 ** (len(self.network[0].config.block_out_channels) - 1)
 
     @cached_property

@@ -13,7 +13,7 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
 from ..pretrained_part import PretrainedPart
-from .vqgan_layers import Decoder, Encoder, draw_convolutions
+from .vqgan_layers import Decoder, Encoder, init_convolutions
 
 
 class Autoencoded(NamedTuple):
@@ -40,13 +40,10 @@ class VQGAN(PretrainedPart):
         base_channels: Channels at full resolution; the released one has 128.
         embed_dims: E, channels of a code.
         num_embeddings: K, codes of the codebook.
-        norm_groups: Groups of the norms, a divisor of ``base_channels``. With one channel a group
-            a norm takes away the mean of each, so narrower ones than the released want fewer.
+        norm_groups: Groups of the norms, a divisor of ``base_channels``. A group of one channel
+            loses its mean, so use fewer groups in narrow networks.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the released file, or any
             other of :mod:`mmaddp.checkpoints` that holds a tokenizer.
-
-    Raises:
-        ValueError: ``base_channels`` is not a multiple of ``norm_groups``.
     """
 
     part, stride = 'tokenizer', 16
@@ -60,13 +57,11 @@ class VQGAN(PretrainedPart):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if base_channels % norm_groups:
-            raise ValueError(f'base_channels {base_channels} is not a multiple of {norm_groups}')
         self.num_embeddings = num_embeddings
         self.encoder = Encoder(base_channels, embed_dims, norm_groups)
         self.decoder = Decoder(base_channels, embed_dims, norm_groups)
         self.quantize = Codebook(num_embeddings, embed_dims)
-        draw_convolutions(self)
+        init_convolutions(self)
 
     @property
     def codebook(self) -> Tensor:
@@ -128,19 +123,14 @@ class VQGAN(PretrainedPart):
 
         Returns:
             (B, 3, 16 h, 16 w), about [0, 1], not clamped.
-
-        Raises:
-            ValueError: N tokens do not fill the grid.
         """
-        count = embeddings.shape[1]
-        grid = grid or (math.isqrt(count), math.isqrt(count))
-        if grid[0] * grid[1] != count:
-            raise ValueError(f'{count} tokens do not fill a grid of {grid[0]} x {grid[1]}')
+        side = math.isqrt(embeddings.shape[1])
+        grid = grid or (side, side)
         return self.decoder(embeddings.transpose(1, 2).unflatten(2, grid))
 
 
 class Codebook(nn.Module):
-    """The codes, which start out small as VQGAN's do, and the nearest of them."""
+    """The codes, initialized small as VQGAN's, and the search for the nearest."""
 
     def __init__(self, num_embeddings: int, embed_dims: int) -> None:
         super().__init__()
@@ -150,7 +140,7 @@ class Codebook(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Index of the code with the smallest Euclidean distance: (B, N, E) -> (B, N).
 
-        The distances are float32 whatever runs around them: in half precision neighbors tie.
+        Distances are float32 under any autocast: in half precision neighbors tie.
         """
         codes = self.embedding.weight.float()
         with torch.autocast(features.device.type, enabled=False):

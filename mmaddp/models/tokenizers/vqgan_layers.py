@@ -132,17 +132,16 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbors, then a 3 x 3 convolution.
+    """Nearest-neighbor upsampling, then a 3 x 3 convolution.
 
-    Of the nine pixels under the kernel some are copies of one another, 2 x 2 different ones at
-    each of the four places of an upsampled pixel. Summing the kernel over the copies first gives
-    the same numbers with 4/9 of the multiplications.
+    The nine pixels under the kernel are copies of 2 x 2 pixels. Summing the kernel over the copies
+    first gives the same numbers with 4/9 of the multiplications.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-        # For the upper and the lower place: which of 3 rows fall on which of 2 pixels.
+        # For the upper and the lower output row: which of 3 kernel rows see which of 2 pixels.
         copies = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], device='cpu')
         self.register_buffer('copies', copies, persistent=False)
 
@@ -150,27 +149,23 @@ class Upsample(nn.Module):
         """(B, C, h, w) -> (B, C, 2 h, 2 w)."""
         height, width = x.shape[-2:]
         kernels = torch.einsum('apk,bql,oikl->aboipq', self.copies, self.copies, self.conv.weight)
-        places = F.conv2d(x, kernels.flatten(0, 2), self.conv.bias.repeat(4), padding=1)
-        places = places.unflatten(1, (2, 2, -1))
+        corners = F.conv2d(x, kernels.flatten(0, 2), self.conv.bias.repeat(4), padding=1)
+        corners = corners.unflatten(1, (2, 2, -1))
         layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-        size = (len(x), places.shape[3], 2 * height, 2 * width)
-        output = torch.empty(size, dtype=places.dtype, device=x.device, memory_format=layout)
+        size = (len(x), corners.shape[3], 2 * height, 2 * width)
+        output = torch.empty(size, dtype=corners.dtype, device=x.device, memory_format=layout)
         for row in (0, 1):
             for column in (0, 1):
                 rows, columns = slice(row, row + height), slice(column, column + width)
-                output[:, :, row::2, column::2] = places[:, row, column, :, rows, columns]
+                output[:, :, row::2, column::2] = corners[:, row, column, :, rows, columns]
         return output
 
 
-def draw_convolutions(module: nn.Module) -> None:
-    """Draw the weights that a training starts from: all signals pass, residual branches wait.
+def init_convolutions(module: nn.Module) -> None:
+    """Initialize convolutions to keep the variance of their input.
 
-    Convolutions keep the variance of what they are given. Blocks that have the identity beside
-    their branch start as that identity, so that colors find their way through from the first
-    steps on; the others have nothing but their branch.
-
-    Args:
-        module: Changed in place; biases and norms stay as they are.
+    A residual block with an identity shortcut starts as the identity, so that colors pass from the
+    first steps on. Biases and norms stay as they are.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
