@@ -23,7 +23,7 @@ from torch import Tensor
 from mmaddp.apis import generate
 from mmaddp.models import DARL
 from mmaddp.models.backbones import darl_vit
-from mmaddp.models.backbones.patch_by_patch import PatchByPatch
+from mmaddp.models.backbones.darl_vit import PatchByPatch
 from mmaddp.utils import run_tool
 
 SIZES = {'ti': (192, 12, 3), 'base': (768, 12, 12), 'large': (1024, 24, 16), 'huge': (1280, 32, 16)}

@@ -71,12 +71,12 @@ class SequenceSampler(ABC):
         rows = torch.arange(len(values), device=values.device)
         # With the order that it was trained in, a backbone needs no query stream.
         asked = order if model.random_order else None
-        state = model.backbone.start(len(values), model.backbone.grid, asked)
+        state = model.backbone.start_sampling(len(values), model.backbone.grid, asked)
         given = values[rows[:, None], order[:, :num_known]]
         for place in order[:, num_known:].unbind(1):
             if given.shape[1]:
-                model.backbone.append(state, model.embed_values(given))
-            z = model.backbone.next_features(state)
+                state.append(model.embed_values(given))
+            z = state.next_features()
             drawn = self.draw(model, z, values[:, 0], noise)
             values[rows, place], masked[rows, place] = drawn, False
             given = drawn[:, None]

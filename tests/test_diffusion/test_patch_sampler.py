@@ -167,8 +167,9 @@ class Gaussian:
             grid=(1, 1),
             order='raster',
             sequence_order=lambda grid: torch.arange(1),
-            start=lambda batch, grid, order: batch,
-            next_features=lambda batch: torch.zeros(batch, 1),
+            start_sampling=lambda batch, grid, order: SimpleNamespace(
+                next_features=lambda: torch.zeros(batch, 1)
+            ),
         )
 
     def denoise(self, z, x_s, gamma):

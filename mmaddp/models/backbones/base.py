@@ -99,16 +99,22 @@ class Encoder(BaseModule, ABC):
         Raises:
             UserError: There is no such layer, or the time is missing or of no use.
         """
-        layers = self.layers if layers is None else layers
-        last = self.last_of(layers)
         if self.takes_time == (time is None):
-            raise UserError(f'{type(self).__name__} needs time={"…" if self.takes_time else None}')
+            remedy = 'set out_blocks and time' if self.takes_time else 'set no time'
+            raise UserError(f'{type(self).__name__}: {remedy}')
         if time is not None and not isinstance(time, Tensor):
             time = torch.full((len(x),), float(time), device=x.device)
-        maps = {}
-        for layer, output in zip(self.layers, self.layer_outputs(x, time)):
+        layers = self.layers if layers is None else layers
+        return self.collect_maps(self.layer_outputs(x, time), layers, x.shape[-2:])
+
+    def collect_maps(
+        self, outputs: Iterator[Tensor], layers: Sequence[str], size: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Maps of ``layers``, whose last one is the last to be computed."""
+        last, maps = self.last_of(layers), {}
+        for layer, output in zip(self.layers, outputs):
             if layer in layers:
-                maps[layer] = self.layer_map(layer, output, x.shape[-2:])
+                maps[layer] = self.layer_map(layer, output, size)
             if layer == last:
                 break
         return maps

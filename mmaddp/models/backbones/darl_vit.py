@@ -1,4 +1,4 @@
-"""DARL's decoder-only vision transformer, for every use of it."""
+"""DARL's decoder-only vision transformer: pre-training, sampling and a dense backbone."""
 
 from __future__ import annotations
 
@@ -6,23 +6,36 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError, check_choice
 
-from ..layers import KVCache
+from ..layers import (
+    KVCache,
+    interpolate_pos_embed,
+    patch_coordinates,
+    patch_order,
+    raster_coordinates,
+    rotary_angles,
+    sincos_pos_embed,
+)
+from ..layers.rotary import phase_factors
 from ..layers.sequence import SequencePositions, in_order, inverse
-from .patch_by_patch import PatchByPatch
-from .sequence_vit import SequenceViT
+from .plain_vit import PlainViT
+
+COORDINATES = {'rope-2d': patch_coordinates, 'rope-1d': raster_coordinates}
+POSITIONS = (*COORDINATES, 'sincos', 'learnable', 'none')
 
 
 @MODELS.register_module()
-class DARLViT(SequenceViT):
+class DARLViT(PlainViT):
     """Causal ViT of DARL: its pre-training (section 3.1) and a dense backbone.
 
-    The sequence is a start token, then the patches. In pre-training (:meth:`predict_next`) it is
-    always causal, and an output predicts the patch behind it; in transfer (:meth:`forward`) all
-    patches are fed, under a causal or a full mask, by the same weights. Positions are those of
-    table 1. With ``two_stream`` it has the query stream of appendix A.5.
+    The sequence is a start token, then the patches in some order. In pre-training
+    (:meth:`predict_next`) it is always causal, and an output predicts the next patch. In transfer
+    (:meth:`forward`) all patches are fed, under a causal or a full mask, by the same weights.
+    With ``two_stream`` the model has the query stream of appendix A.5.
 
     Args:
         arch: 'base', 'large', 'huge', or a dict of ``embed_dims``, ``num_layers``, ``num_heads``
@@ -30,40 +43,39 @@ class DARLViT(SequenceViT):
         img_size: Input side in pixels.
         patch_size: Side of a patch in pixels.
         in_channels: Channels of the image.
-        pretrain_img_size: Input side of the pre-training, ``img_size`` when None. Positions are
-            interpolated from its grid to any other, non-square ones included.
-        positions: 'rope-2d' (section 3.4), 'rope-1d' over the raster order, 'sincos' as MAE's,
-            'learnable' or 'none'. Those that are not rotary are added to the embeddings.
+        pretrain_img_size: Input side of the pre-training, ``img_size`` when None. Positions of
+            other grids, non-square ones included, are interpolated from its grid.
+        positions: Those of table 1: 'rope-2d' (section 3.4), 'rope-1d' over the raster order,
+            'sincos' as MAE's, 'learnable' or 'none'. All but the rotary ones are added to the
+            embeddings.
         rope_base: The longest wavelength of rotary positions over 2 pi, in patches (appendix D).
-        causal: In :meth:`forward`, let a patch see itself and those before it only.
-        order: What "before" means: 'raster', 'nested-raster' or 'round-robin' (section 4.4). A
-            full mask has no order.
+        causal: In :meth:`forward`, let a patch see only itself and the earlier ones.
+        order: Which patches are earlier: 'raster', 'nested-raster' or 'round-robin' (section 4.4).
+            A full mask has no order.
         block_size: Side in patches of the blocks of ``order``.
-        with_start_token: Prepend the start token, at place 0, where rotary positions do not turn
-            and sine-cosine ones are zero. Windows exclude it.
-        two_stream: Have a query token, and in each block a projection for the query stream, with
-            which :meth:`predict_next` predicts patches of any order.
+        with_start_token: Prepend the start token. Rotary positions do not rotate it, and its
+            sine-cosine ones are zero. Windows exclude it.
+        two_stream: Add a query token, and a query projection in each block, with which
+            :meth:`predict_next` predicts in any order.
         final_norm: LayerNorm after the last block.
-        window_size: Side in tokens of the attention windows; 0 makes all blocks global. In a
-            window rotary positions are the window's own and neighbors one apart, as they are in
-            pre-training, whatever the image's size (our choice).
+        window_size: Side in tokens of the attention windows; 0 makes all blocks global. Rotary
+            positions are then those within the window, neighbors one apart as in pre-training
+            whatever the image's size (our choice).
         global_attn_indexes: The blocks that attend globally when there are windows.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
-        out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
-            the end. The best one may lie in the middle (appendix B.1).
-        frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks; with all
-            blocks frozen the final norm is frozen too. What no output needs is frozen as well.
+        out_indices: Blocks whose maps a backbone gives, in ascending order; negative ones count
+            from the end. The best one may lie in the middle (appendix B.1).
+        frozen_stages: As :class:`PlainViT` takes it.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
-        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes a pre-training checkpoint or a
-            converted file, see :func:`load_pretrained_backbone`.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Attributes:
         grid: (h, w) of the pre-training.
 
     Raises:
-        ValueError: An unknown ``arch``, ``positions`` or ``order``; patches or blocks of them that
-            do not fill the image; a mask or a start token that windows exclude; a head that rotary
-            positions cannot turn; or an index out of range.
+        UserError: An unknown ``arch``, ``positions`` or ``order``; patches or blocks of them that
+            do not fill the image; a mask or a start token together with windows; or an index out
+            of range.
     """
 
     def __init__(
@@ -90,38 +102,125 @@ class DARLViT(SequenceViT):
         init_cfg: dict | None = None,
     ) -> None:
         if window_size and (causal or with_start_token):
-            raise ValueError(
-                'a causal mask and a start token have no place in windows: set causal=False and '
+            raise UserError(
+                'windows allow neither a causal mask nor a start token: set causal=False and '
                 'with_start_token=False'
             )
+        check_choice('positions', positions, POSITIONS)
         super().__init__(
-            pretrain_img_size or img_size,
-            positions,
-            rope_base,
-            order,
-            block_size,
-            with_start_token,
-            arch=arch,
-            patch_size=patch_size,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
+            arch,
+            patch_size,
+            in_channels,
+            int(with_start_token),
+            out_indices,
+            frozen_stages,
+            with_cp,
+            init_cfg,
         )
+        self.positions, self.rope_base = positions, rope_base
         self.causal, self.two_stream = causal, two_stream
+        self.order, self.block_size = order, block_size
+        self.patch_size = patch_size
+        self.head_dims = self.embed_dims // self.arch['num_heads']
+        side = pretrain_img_size or img_size
+        self.grid = self.whole_grid((side, side))
+        if with_start_token:
+            self.start_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        if positions == 'learnable':
+            length = self.num_prefix_tokens + self.grid[0] * self.grid[1]
+            self.pos_embed = nn.Parameter(torch.zeros(1, length, self.embed_dims))
+        # What cannot be computed for the pre-training's own grid fails now.
+        self.sequence_positions(self.grid, self.permutation(self.grid))
         if two_stream:
             self.query_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         self.add_blocks(
             final_norm, window_size, global_attn_indexes, drop_path_rate, two_stream=two_stream
         )
 
+    # The sequence: start token, order and positions.
+
+    def whole_grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """The grid of an image of (H, W) pixels.
+
+        Raises:
+            UserError: Patches do not fill it.
+        """
+        height, width = size
+        side = self.patch_size
+        if height % side or width % side:
+            raise UserError(
+                f'patches of {side} x {side} pixels do not fill an image of {height} x {width}: '
+                f'resize or crop it to multiples of {side}, or set another patch_size'
+            )
+        return height // side, width // side
+
+    def sequence_order(self, grid: tuple[int, int]) -> Tensor:
+        """The backbone's own order, (N,) int64 on the CPU, see :func:`patch_order`."""
+        return patch_order(grid, self.order, self.block_size)
+
+    def permutation(self, grid: tuple[int, int], order: Tensor | None = None) -> Tensor | None:
+        """Index of each token of the sequence into [start token, patches in raster order].
+
+        Args:
+            grid: (h, w) in patches.
+            order: (N,) or (B, N); the backbone's own when None.
+
+        Returns:
+            ([1 +] N,) or (B, [1 +] N); None where nothing is moved.
+        """
+        if order is None:
+            if self.order == 'raster':
+                return None
+            order = self.sequence_order(grid)
+        order = order.to(self.patch_embed.proj.weight.device)
+        return F.pad(order + 1, (1, 0)) if self.num_prefix_tokens else order
+
+    def with_start(self, tokens: Tensor) -> Tensor:
+        """Prepend the start token, if there is one: (B, N, C) -> (B, [1 +] N, C)."""
+        if not self.num_prefix_tokens:
+            return tokens
+        return torch.cat([self.start_token.expand(len(tokens), -1, -1), tokens], dim=1)
+
+    def sequence_positions(
+        self, grid: tuple[int, int], permutation: Tensor | None = None
+    ) -> SequencePositions:
+        """Positions of start token and patches, in the order of :meth:`permutation`."""
+        ordered = (
+            None if x is None else in_order(x, permutation)
+            for x in (self.absolute_positions(grid), self.phases(grid, self.grid))
+        )
+        return SequencePositions(*ordered)
+
+    def absolute_positions(self, grid: tuple[int, int]) -> Tensor | None:
+        """Positions to add, (1, [1 +] N, C) in raster order, the start token's first."""
+        if self.positions == 'learnable':
+            return interpolate_pos_embed(self.pos_embed, grid, self.num_prefix_tokens)
+        if self.positions == 'sincos':
+            # MAE counts patches from 0, and its class token has zeros too.
+            coordinates = patch_coordinates(grid, self.grid, self.patch_embed.proj.weight.device)
+            absolute = sincos_pos_embed(coordinates - 1, self.embed_dims)
+            return F.pad(absolute, (0, 0, self.num_prefix_tokens, 0))[None]
+        return None
+
+    def phases(self, grid: tuple[int, int], pretrain_grid: tuple[int, int]) -> Tensor | None:
+        """Rotary positions, (1, [1 +] N, D / 2) complex in raster order."""
+        if self.positions not in COORDINATES:
+            return None
+        coordinates = COORDINATES[self.positions](
+            grid, pretrain_grid, self.patch_embed.proj.weight.device
+        )
+        # The start token has position 0, which does not rotate it.
+        coordinates = F.pad(coordinates, (0, 0, self.num_prefix_tokens, 0))
+        return phase_factors(rotary_angles(coordinates, self.head_dims, self.rope_base))[None]
+
+    # Transfer: all patches are fed.
+
     def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:
         """Tokens (B, [1 +] N, C) after each block, under the mask that the backbone is set to."""
         tokens, grid = self.patch_embed(x)
-        places = self.places(grid) if self.causal else None
-        positions = self.sequence_positions(grid, places)
-        sequence = positions.add_to(in_order(self.with_start(tokens), places))
+        permutation = self.permutation(grid) if self.causal else None
+        positions = self.sequence_positions(grid, permutation)
+        sequence = positions.add_to(in_order(self.with_start(tokens), permutation))
         phases = {0: positions.phases}
         for size in {block.window_size for block in self.blocks} - {0}:
             phases[size] = self.phases((size, size), (size, size))
@@ -129,22 +228,21 @@ class DARLViT(SequenceViT):
         return self.block_outputs(sequence, grid, options)
 
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Outputs of :meth:`forward`, back in raster places: (B, [1 +] N, C) -> (B, C, h, w)."""
-        places = self.places(grid) if self.causal else None
-        tokens = tokens if places is None else in_order(tokens, inverse(places))
+        """Tokens of a sequence as a map in raster order: (B, [1 +] N, C) -> (B, C, h, w)."""
+        permutation = self.permutation(grid) if self.causal else None
+        tokens = tokens if permutation is None else in_order(tokens, inverse(permutation))
         return super().to_map(tokens, grid)
+
+    # Pre-training and sampling: the next patch is predicted.
 
     def embed_patches(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Patch embeddings without positions.
 
         Args:
-            images: (B, 3, H, W), normalized.
+            images: (B, 3, H, W), normalized, which whole patches must fill.
 
         Returns:
             (B, N, C) in raster order, and the grid (h, w).
-
-        Raises:
-            ValueError: Patches do not fill the image.
         """
         self.whole_grid(images.shape[-2:])
         return self.patch_embed(images)
@@ -161,19 +259,19 @@ class DARLViT(SequenceViT):
                 the sequence. The backbone's own order when None.
 
         Returns:
-            (B, N, C) after the final norm, in raster places: that of patch ``order[k]`` depends on
-            the patches ``order[:k]`` only.
+            (B, N, C) after the final norm, in raster order: the entry of patch ``order[k]`` depends
+            on the patches ``order[:k]`` only.
 
         Raises:
-            ValueError: There is no start token, or the order does not fit.
+            UserError: There is no start token, or the order does not fit.
         """
         self.check_sequence(grid, order)
-        places = self.places(grid, order)
-        content = in_order(self.with_start(tokens), places)[:, :-1]
-        positions = self.sequence_positions(grid, places)
+        permutation = self.permutation(grid, order)
+        content = in_order(self.with_start(tokens), permutation)[:, :-1]
+        positions = self.sequence_positions(grid, permutation)
         num_queries = content.shape[1] if self.two_stream else 0
-        outputs = self.run_causally(content, positions, grid, num_queries=num_queries)
-        return outputs if places is None else in_order(outputs, inverse(places[..., 1:]))
+        z = self.run_causally(content, positions, grid, num_queries=num_queries)
+        return z if permutation is None else in_order(z, inverse(permutation[..., 1:]))
 
     def run_causally(
         self,
@@ -187,11 +285,11 @@ class DARLViT(SequenceViT):
         """Outputs that predict the patches behind the content.
 
         Args:
-            content: (B, n, C) from place ``first`` of the sequence on, without positions; the
-                start token has place 0.
+            content: (B, n, C), tokens ``first`` to ``first + n - 1`` of the sequence, without
+                positions; the start token is token 0.
             positions: The whole sequence's.
             grid: (h, w).
-            first: Place of the first content token; the caches hold what stands before it.
+            first: Index of the first content token; the caches hold those before it.
             num_queries: M, tokens of the query stream. They ask for the patches behind the last M
                 content tokens and predict in their stead.
             caches: Earlier keys and values for each block.
@@ -203,54 +301,104 @@ class DARLViT(SequenceViT):
         here = positions.between(first, end)
         x, phases = here.add_to(content), here.phases
         if num_queries:
+            # A query has the position of the patch that it asks for.
             asked = positions.between(end + 1 - num_queries, end + 1)
             queries = asked.add_to(self.query_token).expand(len(x), num_queries, -1)
             x = torch.cat([x, queries], dim=1)
             phases = None if phases is None else torch.cat([phases, asked.phases], dim=1)
-        how = dict(phases=phases, causal=True, num_queries=num_queries)
-        options = [dict(how, cache=cache) for cache in caches or [None] * self.num_layers]
+        shared = dict(phases=phases, causal=True, num_queries=num_queries)
+        options = [dict(shared, cache=cache) for cache in caches or [None] * self.num_layers]
         for output in self.block_outputs(x, grid, options):
             x = output
         return self.norm(x[:, -num_queries:])
 
-    def start(
+    def start_sampling(
         self, batch_size: int, grid: tuple[int, int], order: Tensor | None = None
     ) -> PatchByPatch:
-        """The state of sampling before the first patch.
-
-        Args:
-            batch_size: B, images that are sampled together.
-            grid: (h, w) in patches.
-            order: As :meth:`predict_next` takes it.
-
-        Raises:
-            ValueError: As :meth:`predict_next`.
-        """
+        """Sampling of ``batch_size`` images before the first patch, see :class:`PatchByPatch`."""
         return PatchByPatch(self, batch_size, grid, order)
-
-    def next_features(self, state: PatchByPatch) -> Tensor:
-        """z_t for the next patch of the order, (B, C), equal to :meth:`predict_next`'s."""
-        return state.next_features()
-
-    def append(self, state: PatchByPatch, tokens: Tensor) -> None:
-        """Give the next patch of the order, (B, C), or the next k, (B, k, C); no positions."""
-        state.append(tokens)
 
     def check_sequence(self, grid: tuple[int, int], order: Tensor | None) -> None:
         """Refuse to predict without a start token, or in an order that does not fit."""
         if not self.num_prefix_tokens:
-            raise ValueError(
-                'nothing predicts the first patch without a start token: set with_start_token=True'
+            raise UserError(
+                'the first patch is predicted from the start token: set with_start_token=True'
             )
         if order is None:
             return
         if order.ndim == 2 and not self.two_stream:
-            raise ValueError(
+            raise UserError(
                 'an order for each image needs the query stream, which tells the model the patch '
                 'to predict: set two_stream=True'
             )
         if order.shape[-1] != grid[0] * grid[1]:
-            raise ValueError(
+            raise UserError(
                 f'an order of {order.shape[-1]} patches does not fit a grid of {grid[0]} x '
-                f'{grid[1]}: give every patch its place'
+                f'{grid[1]}'
+            )
+
+
+class PatchByPatch:
+    """Sampling of a causal backbone patch by patch, each of which passes the blocks once.
+
+    Args:
+        backbone: The model.
+        batch_size: B, images that are sampled together.
+        grid: (h, w) in patches.
+        order: As :meth:`DARLViT.predict_next` takes it.
+
+    Attributes:
+        num_given: Patches that are given, and the next one's index in the order.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        backbone: DARLViT,
+        batch_size: int,
+        grid: tuple[int, int],
+        order: Tensor | None = None,
+    ) -> None:
+        if order is not None and order.ndim == 2 and torch.equal(order, order[:1].expand_as(order)):
+            order = order[0]
+        backbone.check_sequence(grid, order)
+        self.backbone, self.grid, self.num_given = backbone, grid, 0
+        self.num_patches = grid[0] * grid[1]
+        self.positions = backbone.sequence_positions(grid, backbone.permutation(grid, order))
+        self.caches = [KVCache(1 + self.num_patches) for _ in backbone.blocks]
+        # Given, but not yet through the blocks. The last patch of all never needs to be.
+        self.pending = backbone.start_token.expand(batch_size, -1, -1)
+        self.features: Tensor | None = None
+
+    @torch.no_grad()
+    def next_features(self) -> Tensor:
+        """z_t for the next patch, (B, C), equal to that of :meth:`DARLViT.predict_next`."""
+        self.check_room(1)
+        if self.features is None:
+            self.features = self.backbone.run_causally(
+                self.pending,
+                self.positions,
+                self.grid,
+                first=self.num_given + 1 - self.pending.shape[1],
+                num_queries=int(self.backbone.two_stream),
+                caches=self.caches,
+            )[:, -1]
+            self.pending = self.pending[:, :0]
+        return self.features
+
+    @torch.no_grad()
+    def append(self, tokens: Tensor) -> None:
+        """Give the next patches of the order, embedded without positions: (B, C) or (B, k, C)."""
+        tokens = tokens if tokens.ndim == 3 else tokens[:, None]
+        self.check_room(tokens.shape[1])
+        self.pending = torch.cat([self.pending, tokens], dim=1)
+        self.num_given += tokens.shape[1]
+        self.features = None
+
+    def check_room(self, count: int) -> None:
+        """Refuse more patches than are left."""
+        if self.num_given + count > self.num_patches:
+            raise UserError(
+                f'{self.num_given} of {self.num_patches} patches are given: there is no room for '
+                f'{count} more'
             )

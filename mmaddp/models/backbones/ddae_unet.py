@@ -2,67 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
 
-from .block_checks import check_backbone, truncation_error
-from .denoising_unet import DenoisingUNet
+from ..layers.unet import Downsample, ResBlock, TimeEmbedding, UNetBlock, Upsample
+from .denoiser import UNet, UpBlock
 from .pretrained_unet import load_pretrained_unet
+
+OUTPUT_GROUPS = 8
 
 
 @MODELS.register_module()
-class DDAEUNet(DenoisingUNet):
+class DDAEUNet(UNet):
     """The networks of DDAE's section 3.1, whole or truncated to an encoder (section 3.2).
 
     The defaults are DDPM's network of 35.7M parameters. DDPM++, 56M, has
-    ``channel_multipliers=(2, 2, 2), num_blocks=4, resblock_updown=True, augment_dim=9``. The
-    blocks on the way up are named 'out_1', 'out_2' and so on from the coarsest, as the authors
-    count them; up-sampling layers between two resolutions are not counted.
+    ``channel_multipliers=(2, 2, 2), num_blocks=4, resblock_updown=True, augment_dim=9``. Blocks on
+    the way up are named as the authors count them: 'out_1', 'out_2' and so on from the coarsest,
+    without the up-sampling layers.
 
-    With ``out_blocks`` it is a backbone: truncated behind the last of these blocks, with the same
-    time input for every image, which it takes clean. The paper keeps the block and time that
-    probed best, and notes that fine-tuning gains from more blocks and depends less on the time.
+    With ``out_blocks`` it is a backbone, truncated behind the last of these blocks, which takes
+    clean images and the same time input for all. The paper keeps the block and time that probed
+    best, and notes that fine-tuning gains from more blocks and depends less on the time.
 
     Args:
-        in_channels: Channels of the image, and of the prediction.
-        base_channels: Channels in front of the first block; multiples of it must be of 32.
+        in_channels: Channels of the image and of the prediction.
+        base_channels: Channels in front of the first block, a multiple of 32.
         channel_multipliers: Width over ``base_channels`` at each resolution, the finest first.
-        attention_stages: Resolutions whose blocks have attention, 0 the finest. All places attend
-            to all, unless there are windows: memory and time grow with the square of the image's
-            area.
+        attention_stages: Resolutions whose blocks have attention, 0 the finest. Without windows
+            its memory and time grow with the square of the image's area.
         num_blocks: Blocks at each resolution on the way down; there is one more on the way up.
         resblock_updown: Change the resolution by residual blocks rather than by convolutions.
-        augment_dim: Numbers that tell how an image was augmented; 0 has no embedding of them.
+        augment_dim: Length of the augmentation labels; 0 for no embedding of them.
         dropout: Probability in residual blocks: the authors take 0.1, and 0.13 in EDM.
-        out_blocks: Names of the blocks whose maps a backbone gives, in the order of the maps.
-        time: A backbone's time input, in the units of the pre-training: t / T for DDPM,
-            ln(sigma) / 4 for EDM.
+        out_blocks: Blocks whose maps a backbone gives, in the order of the maps.
+        time: A backbone's time input in the units of pre-training: t / T for DDPM, ln(sigma) / 4
+            for EDM.
         frozen: Train nothing, and leave the dropout out.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
-        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the authors' file, a converted
-            one or a checkpoint of ours, see :func:`load_pretrained_unet`.
-        attention_window: Side in places of the windows within which all attention stays, for
-            images much larger than those of the pre-training; None for none. 16 is what CIFAR-10
-            has at the second resolution.
-        reduction: Side of the squares of pixels that a backbone averages to one in front of the
-            network, for images much larger than those of the pre-training; the strides of its maps
-            grow by it.
-        channels_last: Keep maps with the channels of a place side by side, which convolutions of
-            some devices are faster with; what is computed is the same.
-
-    Attributes:
-        up_blocks: Names and :class:`UpBlock` of the blocks on the way up, those that are there.
-        stride: Pixels of the image for one place of the coarsest map.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
+        attention_window: Side in positions of attention windows, for images much larger than those
+            of the pre-training; None for none. CIFAR-10 has 16 at the second resolution.
+        reduction: Side of the squares of pixels that a backbone averages to one, for the same; the
+            strides of its maps grow by it.
+        channels_last: Store maps with channels last, which some devices convolve faster.
 
     Raises:
-        ValueError: A resolution or a block that does not exist, widths that the norms cannot
-            divide, no blocks, or one of ``out_blocks`` and ``time`` without the other.
+        UserError: A resolution or block does not exist, or only one of ``out_blocks`` and ``time``
+            is given.
     """
 
     def __init__(
@@ -84,21 +80,27 @@ class DDAEUNet(DenoisingUNet):
         reduction: int = 1,
         channels_last: bool = False,
     ) -> None:
-        super().__init__(
-            in_channels,
-            base_channels,
-            channel_multipliers,
-            attention_stages,
-            num_blocks,
-            resblock_updown,
-            augment_dim,
-            dropout,
-            with_cp,
-            init_cfg,
-            attention_window,
-        )
-        check_backbone(out_blocks, time)
-        self.out_blocks, self.time, self.reduction = out_blocks, time, reduction
+        super().__init__(init_cfg)
+        self.widths = [base_channels * multiplier for multiplier in channel_multipliers]
+        unknown = set(attention_stages) - set(range(len(self.widths)))
+        if unknown:
+            raise UserError(f'attention_stages {unknown} are not in 0..{len(self.widths) - 1}')
+        self.in_channels, self.num_blocks = in_channels, num_blocks
+        self.attention_stages = set(attention_stages)
+        self.resblock_updown, self.with_cp, self.reduction = resblock_updown, with_cp, reduction
+        self.layer_options = dict(time_dims=4 * base_channels, dropout=dropout)
+        self.block_options = dict(self.layer_options, attention_window=attention_window)
+        self.stride = 2 ** (len(self.widths) - 1)
+
+        self.conv_in = nn.Conv2d(in_channels, base_channels, 3, padding=1)
+        self.time_embed = TimeEmbedding(base_channels, augment_dim)
+        self.down, skips = self.build_down(base_channels)
+        self.middle = self.build_middle()
+        self.up, self.up_blocks = self.build_up(skips)
+        self.norm_out = nn.GroupNorm(OUTPUT_GROUPS, self.widths[0])
+        self.conv_out = nn.Conv2d(self.widths[0], in_channels, 3, padding=1)
+
+        self.set_backbone(out_blocks, time)
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
         self.frozen = frozen
@@ -108,32 +110,118 @@ class DDAEUNet(DenoisingUNet):
             # The convolutions' weights decide for the maps.
             self.to(memory_format=torch.channels_last)
 
-    def truncate(self, name: str) -> None:
-        """Drop what the map of a block does not need.
+    def build_down(self, channels: int) -> tuple[nn.ModuleList, list[int]]:
+        """The layers on the way down, and the channels of all maps that the way up is given."""
+        layers, skips = nn.ModuleList(), [channels]
+        for stage, width in enumerate(self.widths):
+            for _ in range(self.num_blocks):
+                layers.append(self.build_block(channels, stage))
+                channels = width
+                skips.append(width)
+            if stage < len(self.widths) - 1:
+                layers.append(self.build_resampling(width, 'down'))
+                skips.append(width)
+        return layers, skips
 
-        That is all behind the block, and the embedding of augmentations, which an encoder is not
-        told of.
+    def build_middle(self) -> nn.ModuleList:
+        """Two blocks at the coarsest resolution, the first with attention."""
+        width = self.widths[-1]
+        return nn.ModuleList(
+            UNetBlock(width, width, with_attention=attends, **self.block_options)
+            for attends in (True, False)
+        )
 
-        Args:
-            name: The last block that stays, such as 'out_7'.
+    def build_up(self, skips: list[int]) -> tuple[nn.ModuleList, dict[str, UpBlock]]:
+        """The layers on the way up, given the channels of the skip connections, and their names."""
+        layers, names, channels = nn.ModuleList(), {}, self.widths[-1]
+        for stage, width in reversed(list(enumerate(self.widths))):
+            for _ in range(self.num_blocks + 1):
+                names[f'out_{len(names) + 1}'] = UpBlock(len(layers), width, 2**stage)
+                layers.append(self.build_block(channels + skips.pop(), stage))
+                channels = width
+            if stage:
+                layers.append(self.build_resampling(width, 'up'))
+        return layers, names
 
-        Raises:
-            ValueError: There is no such block; the message lists those that there are.
-        """
-        last = self.up_blocks[self.last_of([name])].index
+    def build_block(self, in_channels: int, stage: int) -> UNetBlock:
+        """A block of one resolution."""
+        attends = stage in self.attention_stages
+        width = self.widths[stage]
+        return UNetBlock(in_channels, width, with_attention=attends, **self.block_options)
+
+    def build_resampling(self, channels: int, direction: str) -> nn.Module:
+        """The way to the next resolution, 'down' or 'up'."""
+        if self.resblock_updown:
+            return ResBlock(channels, channels, resample=direction, **self.layer_options)
+        return (Downsample if direction == 'down' else Upsample)(channels)
+
+    def truncate(self, layer: str) -> None:
+        """Drop all that a block's map does not need, the embedding of augmentations included."""
+        last = self.up_blocks[layer].index
         del self.up[last + 1 :]
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
         self.norm_out = self.conv_out = self.time_embed.augment = None
+        self.truncated = True
 
-    def project(self, features: Tensor) -> Tensor:
-        """The prediction from the last block's map: (B, C, H, W) -> (B, C_in, H, W).
+    def network_input(self, images: Tensor) -> Tensor:
+        """A backbone's images, averaged over squares of ``reduction`` pixels."""
+        if self.reduction == 1:
+            return images
+        return F.avg_pool2d(images, self.reduction, ceil_mode=True)
 
-        Raises:
-            ValueError: The network is truncated.
-        """
-        if self.conv_out is None:
-            raise truncation_error(list(self.up_blocks)[-1])
+    def layer_outputs(
+        self, x: Tensor, time: Tensor, condition: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Maps (B, C, h, w) of the blocks on the way up; ``condition`` (B, augment_dim)."""
+        embedding = self.time_embed(time, condition)
+        # One skip connection for each block on the way up. A truncated network uses the coarsest
+        # maps alone; the deque lets go of the others.
+        skips = deque([self.conv_in(self.pad(x))], maxlen=len(self.up_blocks))
+        for layer in self.down:
+            skips.append(self.run(layer, skips[-1], embedding))
+        x = skips[-1]
+        for layer in self.middle:
+            x = self.run(layer, x, embedding)
+        blocks = {block.index for block in self.up_blocks.values()}
+        for index, layer in enumerate(self.up):
+            if index in blocks:
+                x = self.run(layer, torch.cat([x, skips.pop()], dim=1), embedding)
+                yield x
+            else:
+                x = self.run(layer, x, embedding)
+
+    def run(self, layer: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
+        """Apply a layer, keeping its activations or not."""
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(layer, x, embedding, use_reentrant=False)
+        return layer(x, embedding)
+
+    def project(self, features: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """See :class:`Denoiser`."""
         return self.conv_out(F.silu(self.norm_out(features)))
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning-rate decay, as MMPretrain counts it.
+
+        The layers on the way down, in the middle and on the way up count in the order of
+        computation, those that change the resolution included.
+
+        Args:
+            param_name: Its name, such as ``down.3.res.conv1.weight``.
+            prefix: What stands before the names of this module's parameters.
+
+        Returns:
+            The depth (0 for the first convolution and the time embedding, i + 1 for layer i, last
+            for what predicts) and the number of depths.
+        """
+        stack, index = param_name[len(prefix) :].split('.')[:2]
+        num_depths = len(self.down) + len(self.middle) + len(self.up) + 2
+        before = 0
+        for name in ('down', 'middle', 'up'):
+            if stack == name:
+                return before + int(index) + 1, num_depths
+            before += len(getattr(self, name))
+        return (0 if stack in ('conv_in', 'time_embed') else before + 1), num_depths
 
     def load(self, path: str | Path) -> None:
         """See :func:`load_pretrained_unet`."""

@@ -13,8 +13,7 @@ from mmaddp.checkpoints.diffusers_folder import network_folder, read_config
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-from .block_checks import check_backbone, truncation_error
-from .unet_encoder import UNetEncoder, UpBlock
+from .denoiser import UNet, UpBlock
 
 # What a config must say, or leave out, for the pass here to be the library's.
 SETTINGS = dict(
@@ -31,7 +30,7 @@ BLOCKS = ('DownBlock2D', 'AttnDownBlock2D', 'UpBlock2D', 'AttnUpBlock2D')
 
 
 @MODELS.register_module()
-class DiffusersUNet(UNetEncoder):
+class DiffusersUNet(UNet):
     """A UNet2DModel of a local folder, whole or truncated to an encoder.
 
     The library builds the network, whose norms, paddings and embedding of the time are not those of
@@ -73,20 +72,16 @@ class DiffusersUNet(UNetEncoder):
         self.in_channels = self.unet.config.in_channels
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
-        check_backbone(out_blocks, time)
-        self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
+        self.set_backbone(out_blocks, time)
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
+        self.frozen = frozen
         if frozen:
             self.requires_grad_(False)
 
-    def truncate(self, name: str) -> None:
-        """Drop all that is behind a block.
-
-        Raises:
-            ValueError: There is no such block; the message lists those that there are.
-        """
-        last = self.up_blocks[self.last_of([name])].index
+    def truncate(self, layer: str) -> None:
+        """Drop all that is behind a block."""
+        last = self.up_blocks[layer].index
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
         left = len(self.up_blocks)
         for number, block in enumerate(self.unet.up_blocks):
@@ -100,14 +95,13 @@ class DiffusersUNet(UNetEncoder):
                 del self.unet.up_blocks[number + 1 :]
                 break
         self.unet.conv_norm_out = self.unet.conv_out = None
+        self.truncated = True
 
-    def up_features(
-        self, x: Tensor, time: Tensor, augment: Tensor | None
-    ) -> Iterator[tuple[str, Tensor]]:
-        """Names and maps of the blocks on the way up; see the base class."""
-        if augment is not None:
-            raise ValueError('the network has no augmentation embedding: set augment=None')
-        unet, names = self.unet, iter(self.up_blocks)
+    def layer_outputs(self, x: Tensor, time: Tensor, condition: None = None) -> Iterator[Tensor]:
+        """Maps (B, C, h, w) of the blocks on the way up."""
+        if condition is not None:
+            raise UserError('networks of diffusers have no augmentation labels: set augment=None')
+        unet = self.unet
         embedding = unet.time_embedding(unet.time_proj(time).to(unet.dtype))
         skips = [unet.conv_in(self.pad(x))]
         for block in unet.down_blocks:
@@ -117,14 +111,12 @@ class DiffusersUNet(UNetEncoder):
             attentions = getattr(block, 'attentions', [nn.Identity()] * len(block.resnets))
             for resnet, attention in zip(block.resnets, attentions):
                 x = attention(resnet(torch.cat([x, skips.pop()], dim=1), embedding))
-                yield next(names), x
+                yield x
             for upsampler in block.upsamplers or ():
                 x = upsampler(x)
 
-    def project(self, features: Tensor) -> Tensor:
-        """See the base class."""
-        if self.unet.conv_out is None:
-            raise truncation_error(list(self.up_blocks)[-1])
+    def project(self, features: Tensor, time: Tensor, condition: None = None) -> Tensor:
+        """See :class:`Denoiser`."""
         return self.unet.conv_out(self.unet.conv_act(self.unet.conv_norm_out(features)))
 
     def init_weights(self) -> None:

@@ -79,7 +79,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         self.head = NoiseConditionalHead(encoder.channels(layer), num_classes, hidden_dims)
         self.layer, self.frozen, self.seed = layer, frozen, seed
         if not frozen:
-            cut(self.network, layer)
+            self.network.truncate(layer)
         numbers = range(1, self.process.num_levels + 1)
         self.eval_levels = eval_levels or numbers[:: max(1, len(numbers) // EVAL_LEVELS)]
         for number in self.eval_levels:
@@ -146,7 +146,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             level: Timesteps of DDPM or sigmas of EDM: (B,), or one for all.
         """
         inputs = self.process.network_input(x_t, level)
-        features = self.network.block_features(*inputs, names=[self.layer])
+        features = self.network.forward_intermediates(inputs[0], [self.layer], inputs[1])
         return self.read(features[self.layer], level)
 
     def read(self, features: Tensor, level: Tensor | float) -> Tensor:
@@ -239,17 +239,3 @@ def check_layer(layer: str, layers: Sequence[str]) -> None:
     """
     if layer not in layers:
         raise ValueError(f'layer={layer!r}: the network has {", ".join(layers)}')
-
-
-def cut(network: nn.Module, layer: str) -> None:
-    """Drop what stands behind a block.
-
-    Raises:
-        ValueError: The network cannot be cut.
-    """
-    if not hasattr(network, 'truncate'):
-        raise ValueError(
-            f'frozen=False with {type(network).__name__}, which cannot be cut behind a block: '
-            'take mmaddp.DDAEUNet, or frozen=True'
-        )
-    network.truncate(layer)

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from mmaddp.utils import UserError
 
-from ..backbones import ADDPViT, DDAEDiT, DDAEUNet, DiffusersUNet
+from ..backbones import ADDPViT, DDAEUNet, DiffusersUNet
 from ..backbones.plain_vit import PlainViT
 from ..backbones.pretrained import load_pretrained_backbone
 from ..backbones.pretrained_unet import load_pretrained_unet
-from ..backbones.unet_encoder import UNetEncoder
 from ..pretrainers import ADDP, DARL, DDAE
 
 
@@ -223,7 +222,7 @@ class DDAEEncoder(ProbedEncoder):
         super().__init__()
         self.model = model
         self.num_levels = model.process.num_levels
-        self.layers = layers_of(model.network)
+        self.layers = model.network.layers
 
     @property
     def backbone(self) -> nn.Module:
@@ -232,9 +231,7 @@ class DDAEEncoder(ProbedEncoder):
 
     def channels(self, layer: str) -> int:
         """C of a layer."""
-        if isinstance(self.backbone, UNetEncoder):
-            return self.backbone.up_blocks[layer].channels
-        return self.backbone.embed_dims
+        return self.backbone.channels(layer)
 
     def maps(
         self, inputs: Tensor, level: int | None, noise: Tensor | None, layers: Sequence[str]
@@ -282,11 +279,6 @@ def probed_encoder(model: nn.Module) -> ProbedEncoder:
         f'{type(model).__name__} is not probed: take a model of type '
         f'{", ".join(f"mmaddp.{method.__name__}" for method in ENCODERS)}'
     )
-
-
-def layers_of(network: UNetEncoder | DDAEDiT) -> list[str]:
-    """The names of a denoising network's layers."""
-    return list(network.up_blocks if isinstance(network, UNetEncoder) else network.block_names)
 
 
 def average(features: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def test_an_order_may_lie_on_another_device_than_the_model():
     """As those of patch_order do, which are on the CPU."""
     model = build(two_stream=True).to('meta')
     for order in (torch.arange(16), random_orders(2)):
-        assert model.places(GRID, order).device.type == 'meta'
+        assert model.permutation(GRID, order).device.type == 'meta'
 
 
 def test_an_order_changes_predictions_as_a_permuted_image_would():
@@ -100,15 +100,15 @@ def test_patch_by_patch_it_is_the_same(positions, order, two_stream):
     model = build(positions=positions, order=order, block_size=2, two_stream=two_stream)
     tokens, grid = model.embed_patches(torch.randn(2, 3, 32, 48))
     expected = model.predict_next(tokens, grid).detach()
-    state = model.start(2, grid)
+    state = model.start_sampling(2, grid)
     for k, place in enumerate(model.sequence_order(grid)):
-        assert state.place == k
+        assert state.num_given == k
         for _ in range(2):
-            found = model.next_features(state)
+            found = state.next_features()
             torch.testing.assert_close(found, expected[:, place], rtol=1e-5, atol=1e-5)
-        model.append(state, tokens[:, place])
+        state.append(tokens[:, place])
     with pytest.raises(ValueError, match='24 of 24 patches are given'):
-        model.next_features(state)
+        state.next_features()
 
 
 def test_several_patches_may_be_given_at_once_in_an_order_for_each_image():
@@ -116,20 +116,20 @@ def test_several_patches_may_be_given_at_once_in_an_order_for_each_image():
     tokens, grid = model.embed_patches(torch.randn(3, 3, 32, 32))
     by_order = torch.arange(3)[:, None], orders
     expected, tokens = model.predict_next(tokens, grid, orders)[by_order], tokens[by_order]
-    state = model.start(3, grid, orders)
+    state = model.start_sampling(3, grid, orders)
     for first, end in ((0, 4), (4, 5), (5, 11), (11, 15)):
-        model.append(state, tokens[:, first:end])
-        found = model.next_features(state)
+        state.append(tokens[:, first:end])
+        found = state.next_features()
         torch.testing.assert_close(found, expected[:, end], rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=r'15 of 16 patches .* no room for 2 more'):
-        model.append(state, tokens[:, :2])
+        state.append(tokens[:, :2])
 
 
 def test_orders_that_agree_need_no_query_stream():
     model = build(order='round-robin', block_size=2)
     own = model.sequence_order(GRID)
-    features = (model.start(2, GRID, order) for order in (None, own, own.expand(2, -1)))
-    first, *others = (model.next_features(state) for state in features)
+    features = (model.start_sampling(2, GRID, order) for order in (None, own, own.expand(2, -1)))
+    first, *others = (state.next_features() for state in features)
     assert all(torch.equal(first, other) for other in others)
 
 
@@ -138,10 +138,10 @@ def test_a_step_sends_its_own_tokens_alone_through_the_blocks(two_stream):
     model, lengths = build(two_stream=two_stream), []
     model.blocks[0].register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
     tokens, grid = model.embed_patches(torch.randn(1, 3, 32, 32))
-    state = model.start(1, grid)
+    state = model.start_sampling(1, grid)
     for k in range(16):
-        model.next_features(state)
-        model.append(state, tokens[:, k])
+        state.next_features()
+        state.append(tokens[:, k])
     assert lengths == [1 + two_stream] * 16
 
 
@@ -181,4 +181,4 @@ def test_refuses_what_it_cannot_predict(settings, order, message):
     with pytest.raises(ValueError, match=message):
         predict(model, torch.zeros(2, 3, 32, 32), order)
     with pytest.raises(ValueError, match=message):
-        model.start(2, GRID, order)
+        model.start_sampling(2, GRID, order)

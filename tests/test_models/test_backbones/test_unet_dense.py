@@ -54,11 +54,6 @@ def test_each_window_attends_to_its_own_places(size):
             torch.testing.assert_close(window, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_windows_have_places():
-    with pytest.raises(ValueError, match='attention_window=0: set its side in places, or None'):
-        build(TINY, attention_window=0)
-
-
 @pytest.mark.parametrize('settings', BOTH)
 def test_maps_that_no_block_is_given_are_let_go(settings):
     """Behind 'out_1' only the coarsest map comes across: that of the first convolution is free."""

@@ -241,5 +241,6 @@ def test_a_dit_over_latents():
     plain = model.pretrainer.sample(ImageNoise(0, [0]), sampler)
     assert torch.equal(model.sample(ImageNoise(0, [0]), 1, 0.0, sampler), plain)
     assert not torch.allclose(model.sample(ImageNoise(0, [0]), 1, 20.0, sampler), plain)
-    with pytest.raises(ValueError, match='frozen=False with DDAEDiT, which cannot be cut'):
-        classifier(pretrainer, layer='layer-1', frozen=False)
+    control = classifier(pretrainer, layer='layer-0', frozen=False)
+    assert len(control.network.blocks) == 1
+    assert control(images, labeled([0, 1]), mode='loss')['loss'].isfinite()

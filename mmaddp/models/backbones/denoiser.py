@@ -1,0 +1,151 @@
+"""What denoising networks share that can be truncated to an encoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmaddp.utils import UserError
+
+from ..pixel_values import IMAGES_TO_SIGNED_RANGE
+from .base import Encoder
+
+
+class Denoiser(Encoder):
+    """A denoising network, whole or truncated behind a layer (section 3.2 of DDAE).
+
+    Attributes:
+        in_channels: Channels of images or latents.
+        out_blocks: Layers whose maps a backbone gives; None for a whole network.
+        truncated: The network lacks its last layers and predicts nothing.
+        frozen: Nothing is trained, and there is no dropout.
+    """
+
+    takes_time = True
+    pixel_values = IMAGES_TO_SIGNED_RANGE
+    in_channels: int
+    out_blocks: Sequence[str] | None = None
+    truncated: bool = False
+    frozen: bool = False
+
+    @abstractmethod
+    def layer_outputs(
+        self, x: Tensor, time: Tensor, condition: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Compute the layers, see :class:`Encoder`; ``condition`` as :meth:`predict` takes it."""
+
+    @abstractmethod
+    def project(self, features: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The prediction from the last layer's map: (B, C, h, w) -> (B, C_out, H, W)."""
+
+    def set_backbone(self, out_blocks: Sequence[str] | None, time: float | None) -> None:
+        """Choose the layers and the time input of a backbone.
+
+        Raises:
+            UserError: A layer does not exist, or one of the two is missing.
+        """
+        if (out_blocks is None) != (time is None):
+            raise UserError('out_blocks and time go together: a backbone needs both')
+        if out_blocks is not None:
+            self.last_of(out_blocks)
+        self.out_blocks, self.time = out_blocks, time
+
+    @property
+    def out_layers(self) -> Sequence[str] | None:
+        """The layers of ``out_blocks``."""
+        return self.out_blocks
+
+    def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
+        """See :class:`Encoder`."""
+        return dict(out_blocks=[layer], time=time)
+
+    def predict(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
+
+        Args:
+            x: (B, C_in, H, W), noised, and scaled where the process does so; any size.
+            time: (B,), the time input of the process.
+            condition: (B, augment_dim), how images were augmented, for a UNet; class labels (B,)
+                for DiT. None for neither.
+
+        Returns:
+            (B, C_out, H, W).
+
+        Raises:
+            UserError: The network is truncated.
+        """
+        return self.predict_with_features(x, time, (), condition)[0]
+
+    def predict_with_features(
+        self, x: Tensor, time: Tensor, layers: Sequence[str], condition: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The prediction and the maps of some layers, from one pass."""
+        last, (height, width) = self.layers[-1], x.shape[-2:]
+        if self.truncated:
+            raise UserError(
+                f'the network is truncated behind {last} and predicts nothing: remove out_blocks '
+                'and time'
+            )
+        outputs = self.layer_outputs(x, time, condition)
+        maps = self.collect_maps(outputs, [*layers, last], (height, width))
+        prediction = self.project(maps[last], time, condition)[..., :height, :width]
+        return prediction, {layer: maps[layer] for layer in layers}
+
+    def train(self, mode: bool = True) -> Denoiser:
+        """Set the mode; a frozen network stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
+
+
+class UpBlock(NamedTuple):
+    """A block on the way up.
+
+    Attributes:
+        index: Its index among the layers on the way up.
+        channels: Channels of its map.
+        stride: Pixels of the image for one position of its map.
+    """
+
+    index: int
+    channels: int
+    stride: int
+
+
+class UNet(Denoiser):
+    """A UNet whose blocks on the way up give feature maps.
+
+    Attributes:
+        up_blocks: The blocks that exist by name: 'out_1', 'out_2' and so on from the coarsest.
+        stride: Pixels of the image for one position of the coarsest map.
+    """
+
+    up_blocks: dict[str, UpBlock]
+    stride: int
+
+    @property
+    def layers(self) -> list[str]:
+        """The blocks on the way up."""
+        return list(self.up_blocks)
+
+    def channels(self, layer: str) -> int:
+        """See :class:`Encoder`."""
+        return self.up_blocks[layer].channels
+
+    def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
+        """A block's map without what the padding has added."""
+        height, width = (-(-side // self.up_blocks[layer].stride) for side in size)
+        return output[..., :height, :width]
+
+    def block_features(
+        self, x: Tensor, time: Tensor, names: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """See :meth:`forward_intermediates`."""
+        return self.forward_intermediates(x, names, time)
+
+    def pad(self, x: Tensor) -> Tensor:
+        """Pad by zeros at the right and bottom until ``stride`` divides the sides."""
+        height, width = (-side % self.stride for side in x.shape[-2:])
+        return F.pad(x, (0, width, 0, height)) if height or width else x
