@@ -18,11 +18,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.probing import RANDOM
-from mmaddp.experiments.comparison import compare, is_probe, probe_metrics
+from mmaddp.experiments.comparison import compare, probe_metrics
 from mmaddp.experiments.comparison_report import PAGE
 from mmaddp.experiments.comparison_spec import read_comparison
 from mmaddp.experiments.curves import read_scalars
+from mmaddp.experiments.probing import RANDOM, is_probe
 from mmaddp.utils import UserError, run_tool
 
 

@@ -13,13 +13,20 @@ import argparse
 from pathlib import Path
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.probe_results import BEST_FILE, GRID_FILE, PLOT_FILE, TABLE_FILE
-from mmaddp.apis.probing import RANDOM, prepare_probe, probe
 from mmaddp.engine.setup import (
     add_config_arguments,
     add_training_arguments,
     load_config,
     prepare_training,
+)
+from mmaddp.experiments.probing import (
+    BEST_FILE,
+    GRID_FILE,
+    PLOT_FILE,
+    RANDOM,
+    TABLE_FILE,
+    prepare_probe,
+    probe,
 )
 from mmaddp.utils import run_tool
 
@@ -54,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(
             'next: fine-tune from the best cell with python tools/train.py CONFIG --cfg-options '
             f'best_cell={folder / BEST_FILE} model.backbone.init_cfg.checkpoint={args.checkpoint}, '
-            f'a fine-tuning config of {results.method} in configs/cls/{results.method.lower()}'
+            f'CONFIG of configs/cls with model.backbone.type={results.best["encoder"]}'
         )
 
 

@@ -1,4 +1,4 @@
-"""The layer and noise level that probed best, taken up by a fine-tuning config."""
+"""The layer and noise level that probed best, applied to a fine-tuning config."""
 
 from __future__ import annotations
 
@@ -14,30 +14,22 @@ from mmaddp.utils import UserError
 
 KEY = 'best_cell'
 NO_CELL = ('', 'none', None)
-CELL_KEYS = {'method', 'layer', 'level', 'time', 'channels', 'accuracy', 'out_index'}
-METHODS = {
-    'mmaddp.DDAEUNet': 'DDAE',
-    'mmaddp.DDAEDiT': 'DDAE',
-    'mmaddp.DiffusersUNet': 'DDAE',
-    'mmaddp.ADDPViT': 'ADDP',
-    'mmaddp.DARLViT': 'DARL',
-}
 
 
 def apply_best_cell(config: Config, path: str | None) -> None:
     """Set a classifier's backbone to the cell that ``tools/probe.py`` found best.
 
-    The backbone is cut behind the cell's layer, DDAE's is given its time input, and the head is
-    made to fit. The config's own values stay where there is no cell.
+    The cell's settings make the backbone yield its layer, and the head is made to fit. Without a
+    cell the config stays as it is.
 
     Args:
         config: The whole config, changed in place. Its ``best_cell`` is 'none' afterward, so that
-            what a run writes down needs the file no more.
+            the config that a run writes down does not need the file.
         path: ``best_cell.json``; 'none' or nothing for no cell.
 
     Raises:
-        UserError: The file is missing or is none of ``tools/probe.py``, or the cell is of another
-            method or of another encoder than the config's.
+        UserError: The file is missing or not one of ``tools/probe.py``, or its cell does not fit
+            the config's encoder.
     """
     if KEY in config:
         config[KEY] = 'none'
@@ -46,13 +38,17 @@ def apply_best_cell(config: Config, path: str | None) -> None:
     cell = read_best_cell(path)
     model = config.get('model') or {}
     backbone, head = model.get('backbone') or {}, model.get('head') or {}
-    check_method(cell, backbone.get('type'), path)
+    if short_name(backbone.get('type')) != short_name(cell['encoder']):
+        raise UserError(
+            f'{path}: holds a layer of {cell["encoder"]}, and model.backbone.type is '
+            f'{backbone.get("type")}: take a config with this backbone, or another file'
+        )
     if 'in_channels' not in head:
         raise UserError(
             f'{path}: {KEY} sets one layer under a head with in_channels, and the config has no '
             f'model.head.in_channels: set the layers in model.backbone, and {KEY}=none'
         )
-    backbone.update(settings_of(cell))
+    backbone.update(cell['settings'])
     head.in_channels = cell['channels']
     check_builds(backbone, path)
 
@@ -61,47 +57,25 @@ def read_best_cell(path: str | Path) -> dict[str, Any]:
     """The content of ``best_cell.json``.
 
     Raises:
-        UserError: It is missing, or is another file.
+        UserError: The file is missing or another one.
     """
-    if not Path(path).is_file():
-        raise UserError(f'{KEY}={path}: no such file: tools/probe.py writes it, or set {KEY}=none')
     try:
         cell = json.loads(Path(path).read_text())
-    except ValueError:
-        cell = None
-    if not isinstance(cell, dict) or not cell.keys() >= CELL_KEYS:
-        missing = sorted(CELL_KEYS - set(cell if isinstance(cell, dict) else ()))
+        return {key: cell[key] for key in ('encoder', 'settings', 'channels')}
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f'{path}: has no {", ".join(missing)}: name the best_cell.json that tools/probe.py '
-            'has written'
-        )
-    return cell
+            f'{KEY}={path}: not a best_cell.json that tools/probe.py has written: give another '
+            f'file, or set {KEY}=none'
+        ) from None
 
 
-def check_method(cell: dict[str, Any], backbone: str | None, path: str) -> None:
-    """Refuse a cell of another method than the backbone's."""
-    method = METHODS.get(backbone)
-    if cell['method'] != method:
-        fitting = [name for name, known in METHODS.items() if known == cell['method']]
-        raise UserError(
-            f'{path}: holds a layer of {cell["method"]}, and model.backbone.type is {backbone}: '
-            f'take a config of {" or ".join(fitting) or "its method"}, or another file'
-        )
-
-
-def settings_of(cell: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the backbone that a cell says."""
-    if cell['method'] == 'DDAE':
-        return dict(out_blocks=[cell['layer']], time=cell['time'])
-    return dict(out_indices=[cell['out_index']])
+def short_name(type_: Any) -> str:
+    """A registered type without its scope."""
+    return str(type_).rsplit('.', 1)[-1]
 
 
 def check_builds(backbone: dict[str, Any], path: str) -> None:
-    """Refuse a layer that the encoder of the config does not have.
-
-    Raises:
-        UserError: Names the file, and the layers that there are.
-    """
+    """Refuse a layer that the encoder of the config does not have."""
     try:
         with torch.device('meta'):
             MODELS.build(backbone.to_dict())

@@ -14,8 +14,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmaddp.apis.probe_results import BEST_FILE
-from mmaddp.apis.probing import RANDOM, prepare_probe, probe
 from mmaddp.checkpoints import map_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.explain import clear_errors
@@ -24,11 +22,12 @@ from mmaddp.utils import UserError
 
 from .comparison_report import IMAGES, PARAMETERS, batch_size, budget, write_plot, write_tables
 from .comparison_spec import Comparison, Entry
+from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, probe
 from .sweep import Recipe, remove_checkpoints, run_cells, run_stage
 from .sweep_grid import Cell, Grid
 from .sweep_results import SweepFolder
 
-PROBE, GRID_PROBE = 'probe', 'mmaddp.GridProbe'
+PROBE = 'probe'
 Train = Callable[[Config], dict[str, float]]
 
 
@@ -140,11 +139,6 @@ def set_encoder(config: Config, entry: Entry) -> None:
         raise UserError(f'{entry.config}: has no model.backbone to be filled by an encoder')
     weights = {'type': 'Pretrained', 'checkpoint': entry.checkpoint}
     config.model.backbone.init_cfg = weights if entry.checkpoint else None
-
-
-def is_probe(config: Config) -> bool:
-    """Whether the config is one of ``tools/probe.py``."""
-    return config.model.get('type') == GRID_PROBE
 
 
 def train_here(config: Config) -> dict[str, float]:

@@ -12,6 +12,7 @@ from mmaddp.engine.runs import METRICS_FILE
 from mmaddp.utils import UserError
 
 from .curves import read_scalars
+from .figures import new_figure, plot_lines
 
 Accuracies = dict[int, float]
 PREFIX = 'accuracy/level_'
@@ -27,17 +28,17 @@ def read_accuracies(work_dir: Path) -> Accuracies:
         Percent by the number of the level.
 
     Raises:
-        UserError: The folder holds neither, or none with these accuracies.
+        UserError: The folder holds no such accuracies.
     """
     tested = work_dir / METRICS_FILE
     records = [json.loads(tested.read_text())] if tested.is_file() else read_scalars(work_dir)
-    measured = [by_level(record) for record in records]
-    if not any(measured):
+    measured = [accuracies for accuracies in map(by_level, records) if accuracies]
+    if not measured:
         raise UserError(
             f'{work_dir} has no {PREFIX}*: validate or test a noise-conditional classifier with '
             'mmaddp.NamedAccuracy'
         )
-    return [accuracies for accuracies in measured if accuracies][-1]
+    return measured[-1]
 
 
 def by_level(metrics: dict[str, Any]) -> Accuracies:
@@ -53,15 +54,12 @@ def plot_accuracies(runs: dict[str, Accuracies]) -> Figure:
     Args:
         runs: What :func:`read_accuracies` gives, by the name that the legend gives it.
     """
-    panels: dict[tuple[int, ...], dict[str, Accuracies]] = {}
+    panels: dict[tuple[int, ...], dict[str, list]] = {}
     for name, accuracies in runs.items():
-        panels.setdefault(tuple(sorted(accuracies)), {})[name] = accuracies
-    figure = Figure(figsize=(5 * len(panels), 3.5), layout='constrained')
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (levels, members) in zip(axes, panels.items()):
-        for name, accuracies in members.items():
-            axis.plot(levels, [accuracies[level] for level in levels], marker='o', ms=3, label=name)
+        points = sorted(accuracies.items())
+        panels.setdefault(tuple(level for level, _ in points), {})[name] = points
+    figure, axes = new_figure(columns=len(panels))
+    for axis, lines in zip(axes, panels.values()):
+        plot_lines(axis, lines)
         axis.set(xlabel='noise level', ylabel='top-1 accuracy (%)')
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize='small')
     return figure

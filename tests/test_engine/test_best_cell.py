@@ -12,7 +12,15 @@ from mmaddp.engine.setup import load_config
 from mmaddp.utils import UserError
 
 CELL = dict(
-    method='DDAE', layer='out_3', level=11, time=0.011, channels=32, accuracy=88.5, out_index=2
+    encoder='mmaddp.DDAEUNet',
+    settings=dict(out_blocks=['out_3'], time=0.011),
+    channels=32,
+    layer='out_3',
+    level=11,
+    accuracy=88.5,
+)
+VIT_CELL = dict(
+    CELL, encoder='mmaddp.DARLViT', settings=dict(out_indices=[0]), channels=16, layer='block_1'
 )
 VIT = dict(type='mmaddp.DARLViT', arch=dict(embed_dims=16, num_layers=2, num_heads=2), img_size=32)
 
@@ -45,8 +53,7 @@ def test_a_unet_is_cut_and_told_the_time(load):
 
 
 def test_a_transformer_gives_the_map_of_the_block(load):
-    cell = dict(CELL, method='DARL', layer='block_1', level=None, time=None, channels=16)
-    config = load(VIT, dict(cell, out_index=0))
+    config = load(VIT, VIT_CELL)
     assert config.model.backbone.out_indices == [0]
     assert config.model.head.in_channels == 16
 
@@ -54,7 +61,8 @@ def test_a_transformer_gives_the_map_of_the_block(load):
 def test_a_unet_of_diffusers_is_cut_and_told_the_timestep(load, tmp_path):
     save_unet(tmp_path / 'unet')
     backbone = dict(type='mmaddp.DiffusersUNet', folder=str(tmp_path / 'unet'))
-    config = load(backbone, dict(CELL, layer='out_2', time=10.0))
+    settings = dict(out_blocks=['out_2'], time=10.0)
+    config = load(backbone, dict(CELL, encoder='mmaddp.DiffusersUNet', settings=settings))
     assert list(MODELS.build(config.model.backbone).up_blocks) == ['out_1', 'out_2']
     assert config.model.backbone.time == 10
 
@@ -71,12 +79,20 @@ def test_options_have_the_last_word(load):
         (
             VIT,
             CELL,
-            'best_cell.json: holds a layer of DDAE, and model.backbone.type is',
+            'best_cell.json: holds a layer of mmaddp.DDAEUNet, and model.backbone.type is',
         ),
-        (UNET, dict(CELL, layer='out_9'), 'best_cell.json: .*out_9: the network has out_1, out_2'),
-        (VIT, dict(CELL, method='DARL', out_index=5), 'block 5 does not exist: the encoder has 2'),
-        (UNET, dict(layer='out_1'), 'has no accuracy, channels, level, method, out_index, time'),
-        (UNET, 'broken', 'name the best_cell.json that tools/probe.py has written'),
+        (
+            UNET,
+            dict(CELL, settings=dict(out_blocks=['out_9'], time=0.0)),
+            'best_cell.json: .*out_9: the network has out_1, out_2',
+        ),
+        (
+            VIT,
+            dict(VIT_CELL, settings=dict(out_indices=[5])),
+            'block 5 does not exist: the encoder has 2',
+        ),
+        (UNET, dict(layer='out_1'), 'not a best_cell.json that tools/probe.py has written'),
+        (UNET, 'broken', 'not a best_cell.json that tools/probe.py has written'),
     ],
 )
 def test_a_cell_that_does_not_fit_is_refused(load, backbone, cell, words):
@@ -85,7 +101,7 @@ def test_a_cell_that_does_not_fit_is_refused(load, backbone, cell, words):
 
 
 def test_a_missing_file_and_a_head_without_channels_are_refused(load, tmp_path):
-    with pytest.raises(UserError, match=r'gone.json: no such file: tools/probe.py writes it'):
+    with pytest.raises(UserError, match=r'gone.json: not a best_cell.json that tools'):
         load(UNET, CELL, {'best_cell': str(tmp_path / 'gone.json')})
     with pytest.raises(UserError, match=r'no model.head.in_channels'):
         load(UNET, CELL, head=dict(type='FCNHead'))

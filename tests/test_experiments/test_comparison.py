@@ -18,13 +18,12 @@ from mmaddp.utils import UserError
 # By config and seed: what a training of it would measure.
 SCORES = {('ddae', 0): 61.0, ('ddae', 1): 65.0, ('scratch', 0): 52.5, ('scratch', 1): 50.5}
 CELL = dict(
-    method='DDAE',
+    encoder='mmaddp.DDAEUNet',
+    settings=dict(out_blocks=['out_2'], time=0.011),
+    channels=32,
     layer='out_2',
     level=11,
-    time=0.011,
-    channels=32,
     accuracy=40.0,
-    out_index=1,
 )
 
 

@@ -60,12 +60,13 @@ def probed(folder, tool):
 def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
     grid = json.loads((probed / 'grid.json').read_text())
     assert grid['layers'] == ['out_1', 'out_2', 'out_3', 'out_4']
-    assert (grid['levels'], grid['times']) == ([1, 300], pytest.approx([0.001, 0.3]))
+    assert grid['levels'] == [1, 300]
     best = json.loads((probed / 'best_cell.json').read_text())
     row, column = grid['layers'].index(best['layer']), grid['levels'].index(best['level'])
     assert best['accuracy'] == grid['accuracy'][row][column] == max(map(max, grid['accuracy']))
-    assert best['time'] == {1: 0.001, 300: 0.3}[best['level']]
-    assert (best['channels'], best['out_index'], best['method']) == (32, row, 'DDAE')
+    time = {1: 0.001, 300: 0.3}[best['level']]
+    assert best['settings'] == dict(out_blocks=[best['layer']], time=time)
+    assert (best['channels'], best['encoder']) == (32, 'mmaddp.DDAEUNet')
     # 12 pictures of plain colors.
     assert grid['pixels'] == 100
     table = (probed / 'grid.md').read_text()
@@ -83,7 +84,7 @@ def test_a_resumed_probe_ends_as_one_that_was_not_stopped(folder, probed, tool):
     assert set(one) == {'heads.32.weight', 'heads.32.bias', 'heads.192.weight', 'heads.192.bias'}
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert (work_dir / 'grid.json').read_text() == (probed / 'grid.json').read_text()
-    with pytest.raises(UserError, match=r'holds a probe with another layers: give another'):
+    with pytest.raises(UserError, match=r'holds results of layers None, not .*: give another'):
         tool(*words, '--resume', '--layers', 'out_1')
 
 
@@ -104,7 +105,8 @@ def test_random_weights_are_probed_by_layers_of_the_command_line(folder, tool, c
     tool(folder / 'darl.py', 'random', '--layers', 'block_2', '--work-dir', folder / 'random')
     grid = json.loads((folder / 'random' / 'grid.json').read_text())
     assert (grid['checkpoint'], grid['layers'], grid['levels']) == ('random', ['block_2'], [None])
-    assert grid['best']['out_index'] == 1
+    assert grid['best']['settings'] == dict(out_indices=[1])
+    assert grid['best']['encoder'] == 'mmaddp.DARLViT'
     assert 'Best of DARL, random weights: block_2' in capsys.readouterr().out
 
 
@@ -129,5 +131,5 @@ def test_errors_are_one_line(folder, tool, config, checkpoint, options, words):
 
 def test_another_config_is_refused(repository, folder, tool):
     config = repository / 'configs/cls/darl/darl-vit-tiny_1xb64-20e_cifar10-32px.py'
-    with pytest.raises(UserError, match=r"model.type=ImageClassifier is no 'mmaddp.GridProbe'"):
+    with pytest.raises(UserError, match=r'model\.type is not mmaddp.GridProbe: take a config'):
         tool(config, folder / 'darl.pth')

@@ -1,20 +1,21 @@
-"""Draw accuracy over noise levels of noise-conditional classifiers, a curve for each run.
+"""Plot accuracy over noise levels of noise-conditional classifiers, a curve for each run.
 
     python tools/analysis_tools/plot_noise_accuracy.py work_dirs/RUN [MORE …] --out accuracy.png
 
-writes the picture, and the numbers beside it as accuracy.json.
+writes the figure, and the numbers beside it as accuracy.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.experiments.curves import by_name, save_figure
+from mmaddp.experiments.curves import by_name
+from mmaddp.experiments.figures import save_figure
 from mmaddp.experiments.noise_accuracy import plot_accuracies, read_accuracies
-from mmaddp.utils import atomic_write, run_tool
+from mmaddp.experiments.results import write_json
+from mmaddp.utils import run_tool
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,13 +29,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the last accuracies of every run, write the numbers and the picture."""
+    """Read the last accuracies of every run, write the numbers and the figure."""
     args = parse_args(arguments)
     runs = {name: read_accuracies(folder) for name, folder in by_name(args.work_dirs).items()}
     numbers = args.out.with_suffix('.json')
     save_figure(plot_accuracies(runs), args.out)
-    with atomic_write(numbers) as path:
-        path.write_text(json.dumps(runs, indent=2) + '\n')
+    write_json(numbers, runs)
     print(f'accuracies: {numbers}, {args.out}')
 
 
