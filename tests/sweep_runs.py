@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 
 import mmaddp  # noqa: F401
 from mmaddp.engine import Runner
+from mmaddp.experiments.grid import read_grid
 from mmaddp.experiments.noise_study import noise_grid, study_noise_schedules
 from mmaddp.experiments.sweep import Recipe, sweep
-from mmaddp.experiments.sweep_grid import read_grid
 
 
 class Killer(Hook):

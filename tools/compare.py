@@ -18,9 +18,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mmaddp  # noqa: F401
-from mmaddp.experiments.comparison import compare, probe_metrics
-from mmaddp.experiments.comparison_report import PAGE
-from mmaddp.experiments.comparison_spec import read_comparison
+from mmaddp.experiments.comparison import compare, probe_metrics, read_comparison
+from mmaddp.experiments.comparison_page import PAGE, write_plot, write_tables
 from mmaddp.experiments.curves import read_scalars
 from mmaddp.experiments.probing import RANDOM, is_probe
 from mmaddp.utils import UserError, run_tool
@@ -49,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     comparison = read_comparison(args.spec)
     jobs = comparison.choose(args.tasks, args.methods, args.seeds)
     train = partial(train_distributed, processes=args.gpus) if args.gpus > 1 else None
-    compare(comparison, args.work_dir, jobs, train)
+    folder = compare(comparison, args.work_dir, jobs, partial(write_tables, comparison), train)
+    write_plot(comparison, folder)
     print(Path(args.work_dir) / PAGE)
 
 

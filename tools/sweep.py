@@ -1,7 +1,7 @@
 """Train and validate a config in every cell of a grid of its options; go on if killed.
 
-    python tools/sweep.py CONFIG --grid optim_wrapper.optimizer.lr=1e-3,1e-2 FILE.py \
-        --work-dir work_dirs/sweep
+    python tools/sweep.py GRID_FILE.py --work-dir work_dirs/sweep
+    python tools/sweep.py CONFIG --grid optim_wrapper.optimizer.lr=1e-3,1e-2 --work-dir …
 
 Several processes of the same command share the cells, one GPU each by CUDA_VISIBLE_DEVICES.
 """
@@ -12,26 +12,37 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
+from mmengine.config import DictAction
+
 import mmaddp  # noqa: F401
-from mmaddp.engine.setup import add_config_arguments
+from mmaddp.experiments.grid import RULES, read_sweep
 from mmaddp.experiments.sweep import Recipe, sweep
-from mmaddp.experiments.sweep_grid import RULES, read_grid
 from mmaddp.utils import run_tool
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    add_config_arguments(parser)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a grid file of configs/grids, or a config with --grid')
     parser.add_argument(
         '--grid',
         nargs='+',
-        required=True,
+        default=[],
         metavar='NAME=V1,V2',
-        help='the values of config options, or .py files with a grid',
+        help='values of config options, or further grid files',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='settings of all cells',
     )
     parser.add_argument('--work-dir', required=True, help='results, cells and best.py')
-    parser.add_argument('--metric', help="what cells are compared by (the file's, accuracy/top1)")
+    parser.add_argument('--metric', help="what ranks the cells (the file's, accuracy/top1)")
     parser.add_argument('--rule', choices=RULES, help="which is better (the file's, greater)")
     parser.add_argument(
         '--amp', choices=['auto', 'bf16', 'fp16', 'off'], help='as for tools/train.py'
@@ -40,7 +51,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         '--keep-checkpoints',
         action='store_true',
-        help='keep those of cells that have ended; without, only logs and results stay',
+        help='keep those of cells that have ended; otherwise only logs and results stay',
     )
     return parser.parse_args(arguments)
 
@@ -48,9 +59,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is left of the sweep, and write its table and its best config."""
     args = parse_arguments(arguments)
-    grid = read_grid(args.grid)
+    config, grid = read_sweep(args.config, args.grid)
     given = {key: getattr(args, key) for key in ('metric', 'rule') if getattr(args, key)}
-    recipe = Recipe(args.config, args.cfg_options, args.amp, args.seed)
+    recipe = Recipe(config, args.cfg_options, args.amp, args.seed)
     sweep(recipe, dataclasses.replace(grid, **given), args.work_dir, args.keep_checkpoints)
 
 

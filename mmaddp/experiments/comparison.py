@@ -1,14 +1,13 @@
-"""Methods through the same probe, classifier, detector and segmentor, that goes on if killed."""
+"""Encoders through the same probe, classifier, detector and segmentor: task x method x seed."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -18,146 +17,281 @@ from mmaddp.checkpoints import map_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.setup import load_config
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_choice
 
-from .comparison_report import IMAGES, PARAMETERS, batch_size, budget, write_plot, write_tables
-from .comparison_spec import Comparison, Entry
-from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, probe
-from .sweep import Recipe, remove_checkpoints, run_cells, run_stage
-from .sweep_grid import Cell, Grid
-from .sweep_results import SweepFolder
+from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe
+from .probing import probe as run_probe
+from .results import ResultsFolder, digest, read_json
+from .sweep import Metrics, Recipe, remove_checkpoints, run_open, run_stage
 
 PROBE = 'probe'
-Train = Callable[[Config], dict[str, float]]
+# Facts of a training that stand beside its metrics.
+PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH = FACTS = (
+    'encoder_parameters',
+    'pretraining_images',
+    'epochs',
+    'iterations',
+    'batch_size',
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all methods are put through.
+
+    Attributes:
+        title: Its name on the page.
+        metrics: Validation metrics, such as 'accuracy/top1', by their names on the page; the first
+            is in the overview.
+        options: Options of the configs of all methods, by dotted key: the budget that they share.
+    """
+
+    title: str
+    metrics: dict[str, str]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method in a task.
+
+    Attributes:
+        config: The training config, or one of ``tools/probe.py``.
+        checkpoint: The encoder, any file that its backbone loads; None for random weights.
+        pretrain: The config that the checkpoint was trained with, where that can be done here.
+        options: Options of this config, by dotted key.
+        best_cell: The method whose task 'probe' chooses the layer and the noise level.
+    """
+
+    config: str
+    checkpoint: str | None = None
+    pretrain: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    best_cell: str | None = None
+
+    def check(self, where: str) -> None:
+        """Refuse an encoder that does not exist, before hours of other trainings."""
+        if self.checkpoint is None or Path(self.checkpoint).is_file():
+            return
+        remedy = 'download it or correct the path'
+        if self.pretrain:
+            folder = Path(self.checkpoint).parent
+            remedy = f'python tools/train.py {self.pretrain} --work-dir {folder}'
+        raise UserError(f'{where}: the encoder {self.checkpoint} does not exist: {remedy}')
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the page: its title, and its entries by task, of which some may be missing."""
+
+    title: str
+    entries: dict[str, Entry]
+
+
+class Job(NamedTuple):
+    """A cell of the grid."""
+
+    task: str
+    method: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its key among results, and its work folder."""
+        return f'{self.task}/{self.method}/seed-{self.seed}'
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole comparison.
+
+    Attributes:
+        title: The heading of the page.
+        tasks: By name, in the order in which they run.
+        methods: By name.
+        seeds: Of the tasks' trainings; encoders are given.
+    """
+
+    title: str
+    tasks: dict[str, Task]
+    methods: dict[str, Method]
+    seeds: tuple[int, ...]
+
+    def choose(
+        self,
+        tasks: Iterable[str] | None = None,
+        methods: Iterable[str] | None = None,
+        seeds: Iterable[int] | None = None,
+    ) -> list[Job]:
+        """The cells of the grid, or of a part of it; seed by seed."""
+        asked = {'--tasks': (tasks, self.tasks), '--methods': (methods, self.methods)}
+        asked['--seeds'] = (seeds, self.seeds)
+        for option, (names, known) in asked.items():
+            for name in names or ():
+                check_choice(option, name, list(known))
+        return [
+            Job(task, method, seed)
+            for seed in (seeds or self.seeds)
+            for task in self.tasks
+            for method in self.methods
+            if task in (tasks or self.tasks)
+            and method in (methods or self.methods)
+            and task in self.methods[method].entries
+        ]
+
+    def entry(self, job: Job) -> Entry:
+        """The method in the task."""
+        return self.methods[job.method].entries[job.task]
+
+    def probe_of(self, job: Job) -> str | None:
+        """The key of the probe whose best cell the method reads."""
+        name = self.entry(job).best_cell
+        return Job(PROBE, name, job.seed).key if name else None
+
+    def source(self, task: str, method: str) -> tuple[str, dict[str, Any]]:
+        """The config file of a method in a task, and its options."""
+        entry = self.methods[method].entries[task]
+        return entry.config, {**self.tasks[task].options, **entry.options}
+
+
+def read_comparison(path: str | Path) -> Comparison:
+    """Read a file of ``configs/compare``.
+
+    Args:
+        path: A config file with ``title``, ``tasks``, ``methods`` and ``seeds``. A method has
+            ``title`` and, by the names of tasks, the settings of an :class:`Entry`.
+
+    Raises:
+        UserError: It is missing, or something in it is missing or unknown.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'{path}: no such file; take one of configs/compare')
+    read = Config.fromfile(str(path)).to_dict()
+    for key in ('title', 'tasks', 'methods', 'seeds'):
+        if not read.get(key):
+            raise UserError(f'{path}: it has no {key}; take a file of configs/compare as a model')
+    tasks = {
+        name: _build(Task, settings, f'{path}: tasks.{name}')
+        for name, settings in read['tasks'].items()
+    }
+    methods = {}
+    for name, row in read['methods'].items():
+        where = f'{path}: methods.{name}'
+        entries = {task: settings for task, settings in row.items() if task != 'title'}
+        for task in entries:
+            check_choice(f'{where}: task', task, list(tasks))
+        entries = {task: _build(Entry, one, f'{where}.{task}') for task, one in entries.items()}
+        for task, entry in entries.items():
+            names = [None, *read['methods']]
+            check_choice(f'{where}.{task}.best_cell', entry.best_cell, names)
+        methods[name] = Method(row.get('title', name), entries)
+    return Comparison(read['title'], tasks, methods, tuple(read['seeds']))
+
+
+def _build(kind: type, settings: Any, where: str) -> Any:
+    try:
+        return kind(**settings)
+    except TypeError as error:
+        raise UserError(f'{where}: {error}') from None
 
 
 def compare(
     comparison: Comparison,
     work_dir: str | Path,
-    jobs: Sequence[tuple[str, str, int]],
-    train: Train | None = None,
-) -> None:
-    """Run what is missing; tables are written after every training, their plot at the end.
-
-    Each training is a sweep of one cell in ``TASK/METHOD/seed-N``, with all that a sweep's cell
-    has: it resumes, it is locked against other processes, and it is not repeated.
+    jobs: list[Job],
+    report: Callable[[ResultsFolder], None],
+    train: Callable[[Config], Metrics] | None = None,
+) -> ResultsFolder:
+    """Run the cells that are missing; several processes may share them.
 
     Args:
         comparison: What is compared.
-        work_dir: Where everything goes.
+        work_dir: The results; ``TASK/METHOD/seed-N`` are the work folders of the trainings.
         jobs: As :meth:`Comparison.choose` gives them.
-        train: Trains a config in its ``work_dir``, going on from what is there, and gives the
-            metrics of the last validation; :func:`train_here` when None.
+        report: Called after each training.
+        train: Trains a config in its ``work_dir``, from what is there on, and gives the metrics of
+            the last validation; :func:`train_here` when None.
 
     Raises:
-        UserError: A config, a checkpoint or data are missing or do not fit; or the folder holds
-            trainings of other configs or encoders.
+        UserError: A config, a checkpoint or data are missing or do not fit, or a cell was run with
+            another config or encoder.
     """
-    # What does not load should not be found out after hours of others.
     for task, method in dict.fromkeys(job[:2] for job in jobs):
         comparison.methods[method].entries[task].check(f'{method}, {task}')
-        load_config(*source_of(comparison, task, method))
-    for task, method, seed in jobs:
-        print(f'{task}: {method}, seed {seed}', flush=True)
-        run_job(comparison, Path(work_dir), (task, method, seed), train or train_here)
-        write_tables(comparison, work_dir)
-    write_plot(comparison, work_dir)
+        load_config(*comparison.source(task, method))
+    folder = ResultsFolder(work_dir)
+    cells = {job.key: job for job in jobs}
 
+    def ready(key: str) -> bool:
+        probe = comparison.probe_of(cells[key])
+        return probe is None or probe in folder or probe not in cells
 
-def run_job(
-    comparison: Comparison, work_dir: Path, job: tuple[str, str, int], train: Train
-) -> None:
-    """Run one training unless it has ended."""
-    task, method, seed = job
-    entry = comparison.methods[method].entries[task]
-    best_cell = find_best_cell(work_dir, entry.best_cell, seed) if entry.best_cell else None
-    folder = open_folder(comparison, work_dir, job)
-
-    def config_in(path: str | Path) -> Config:
-        path_of_config, options = source_of(comparison, task, method)
-        options = {**options, **({'best_cell': best_cell} if best_cell else {})}
-        config = Recipe(path_of_config, options, seed=seed).config(path)
-        set_encoder(config, entry)
-        return config
-
-    def run(cell: Cell, path: Path) -> dict[str, float]:
-        config = config_in(path)
+    def run(key: str, path: Path) -> Metrics:
+        agree(comparison, folder, cells[key])
+        config, entry = cell_config(comparison, folder, cells[key]), comparison.entry(cells[key])
         facts = {PARAMETERS: encoder_parameters(config), **budget(config), **images_seen(entry)}
-        metrics = {**train(config), **facts}
+        metrics = {**(train or train_here)(config), **facts}
         remove_checkpoints(path)
         return metrics
 
-    settings = json.dumps(config_in('work_dir').to_dict(), sort_keys=True, default=str)
-    folder.check_identity(
-        {
-            'config': hashlib.sha256(settings.encode()).hexdigest(),
-            'encoder': digest(entry.checkpoint) if entry.checkpoint else None,
-        }
-    )
-    run_cells(folder, run)
+    for key in filter(ready, cells):
+        agree(comparison, folder, cells[key])
+    run_open(folder, cells, run, lambda: report(folder), ready)
+    return folder
 
 
-def open_folder(comparison: Comparison, work_dir: Path, job: tuple[str, str, int]) -> SweepFolder:
-    """The folder of one training."""
-    task, method, seed = job
-    metric = next(iter(comparison.tasks[task].metrics.values()))
-    grid = Grid({'seed': {str(seed): {}}}, metric)
-    return SweepFolder(work_dir / task / method / f'seed-{seed}', grid)
+def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
+    """Record config and encoder of a cell, or refuse others than it was run with."""
+    config, entry = cell_config(comparison, folder, job), comparison.entry(job)
+    config.work_dir = job.key
+    identity = {
+        f'config of {job.key}': digest(config.to_dict()),
+        f'encoder of {job.key}': file_digest(entry.checkpoint) if entry.checkpoint else None,
+    }
+    folder.agree(identity)
 
 
-def source_of(comparison: Comparison, task: str, method: str) -> tuple[str, dict[str, Any]]:
-    """The config file of a method in a task, and its options."""
-    entry = comparison.methods[method].entries[task]
-    return entry.config, {**comparison.tasks[task].options, **entry.options}
-
-
-def find_best_cell(work_dir: Path, method: str, seed: int) -> str:
-    """The best cell of a method's probe with the same seed.
-
-    Raises:
-        UserError: There is none yet.
-    """
-    found = list((work_dir / PROBE / method / f'seed-{seed}').glob(f'cells/*/{BEST_FILE}'))
-    if not found:
-        raise UserError(
-            f'the best cell of {method} is asked for, whose probe has not ended for seed {seed}: '
-            f'run it first with --tasks {PROBE} --methods {method}'
-        )
-    return str(found[0])
+def cell_config(comparison: Comparison, folder: ResultsFolder, job: Job) -> Config:
+    """The whole config of a cell, with its encoder."""
+    path, options = comparison.source(job.task, job.method)
+    probe = comparison.probe_of(job)
+    if probe:
+        if probe not in folder:
+            raise UserError(
+                f'{job.key} needs the best cell of {probe}, which has not ended: run it first '
+                f'with --tasks {PROBE} --methods {comparison.entry(job).best_cell}'
+            )
+        options = {**options, 'best_cell': str(folder.path / probe / BEST_FILE)}
+    config = Recipe(path, options, seed=job.seed).config(folder.path / job.key)
+    set_encoder(config, comparison.entry(job))
+    return config
 
 
 def set_encoder(config: Config, entry: Entry) -> None:
-    """Have the config start from the entry's encoder, or from scratch.
-
-    Raises:
-        UserError: It has no place for an encoder.
-    """
+    """Have the config start from the entry's encoder, or from scratch."""
     if is_probe(config):
         prepare_probe(config, entry.checkpoint or RANDOM)
         return
-    if 'backbone' not in config.model:
-        raise UserError(f'{entry.config}: has no model.backbone to be filled by an encoder')
     weights = {'type': 'Pretrained', 'checkpoint': entry.checkpoint}
     config.model.backbone.init_cfg = weights if entry.checkpoint else None
 
 
-def train_here(config: Config) -> dict[str, float]:
-    """Train in this process; metrics are those of the last validation."""
+def train_here(config: Config) -> Metrics:
+    """Train in this process."""
     if not is_probe(config):
         return run_stage(config)
     config.experiment_name = '_'.join(Path(config.work_dir).parts[-4:])
-    probe(config, 'auto')
+    run_probe(config, 'auto')
     return probe_metrics(config)
 
 
-def probe_metrics(config: Config) -> dict[str, float]:
-    """What a probe that has ended says."""
-    cell = json.loads((Path(config.work_dir) / BEST_FILE).read_text())
-    return {'accuracy/best': cell['accuracy']}
+def probe_metrics(config: Config) -> Metrics:
+    """The metrics of a probe that has ended."""
+    return {'accuracy/best': read_json(Path(config.work_dir) / BEST_FILE)['accuracy']}
 
 
 def encoder_parameters(config: Config) -> int:
-    """Parameters of the encoder that a config builds, as deep as it is used in a dense task."""
+    """Parameters of the encoder that a config builds, as deep as a dense task uses it."""
     init_default_scope(config.get('default_scope') or 'mmaddp')
     model = copy.deepcopy(config.model)
     holder = model.encoder if is_probe(config) else model
@@ -167,17 +301,30 @@ def encoder_parameters(config: Config) -> int:
     return sum(parameter.numel() for parameter in encoder.parameters())
 
 
+def budget(config: Config) -> dict[str, int]:
+    """How long a config trains: epochs or iterations, and the images of a step."""
+    loop = config.train_cfg
+    if 'max_epochs' in loop:
+        return {EPOCHS: loop.max_epochs, BATCH: batch_size(config)}
+    return {ITERATIONS: loop.max_iters, BATCH: batch_size(config)}
+
+
+def batch_size(config: Config) -> int:
+    """Images of a step of all processes together, as the config says for its learning rate."""
+    base = (config.get('auto_scale_lr') or {}).get('base_batch_size')
+    return base or config.train_dataloader.batch_size
+
+
 def images_seen(entry: Entry) -> dict[str, int]:
-    """How many images the encoder's pre-training saw, where checkpoint and config tell."""
+    """How many images the pre-training saw, where checkpoint and config tell."""
     if not (entry.checkpoint and entry.pretrain):
         return {}
     meta = map_checkpoint(entry.checkpoint).get('meta')
     iterations = meta.get('iter') if isinstance(meta, dict) else None
-    batch = batch_size(load_config(entry.pretrain))
-    return {IMAGES: iterations * batch} if iterations else {}
+    return {IMAGES: iterations * batch_size(load_config(entry.pretrain))} if iterations else {}
 
 
 @cache
-def digest(path: str) -> str:
+def file_digest(path: str) -> str:
     """Hash of a file, computed once for all tasks and seeds."""
     return sha256(Path(path))

@@ -1,11 +1,12 @@
-"""Sweeps: a training for each cell of a grid, that go on where they were killed."""
+"""Sweeps: one training for each cell of a grid, continued where they were killed."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import gc
-import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -18,10 +19,11 @@ from mmaddp.engine.runs import train
 from mmaddp.engine.setup import load_config, prepare_run, set_amp, set_seed
 from mmaddp.utils import UserError, atomic_write
 
-from .sweep_grid import Cell, Grid
-from .sweep_results import DIVERGED, DONE, OPEN, Result, SweepFolder
+from .grid import Cell, Grid
+from .results import ResultsFolder, digest, markdown_table, write_text
 
-_DEFAULT_SEED = 0
+DONE, DIVERGED, OPEN = 'done', 'diverged', 'open'
+Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Recipe:
         path: The config file.
         options: Options of all cells, by dotted key.
         amp: As for ``tools/train.py``; None leaves the config's.
-        seed: The seed of all cells; None takes the config's, or 0 where it has none.
+        seed: The seed of all cells; None takes the config's, or 0.
     """
 
     path: str
@@ -41,93 +43,157 @@ class Recipe:
     seed: int | None = None
 
     def config(self, work_dir: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-        """The config with further options, ready to be run in ``work_dir``."""
+        """The config with further options, ready to run in ``work_dir``."""
         config = load_config(self.path, {**self.options, **(options or {})})
         run = argparse.Namespace(launcher='none', local_rank=0, work_dir=str(work_dir))
         prepare_run(config, run)
         if self.amp:
             set_amp(config, self.amp)
         seed = (config.get('randomness') or {}).get('seed') if self.seed is None else self.seed
-        set_seed(config, _DEFAULT_SEED if seed is None else seed)
+        set_seed(config, seed or 0)
         return config
 
     def identity(self) -> str:
         """A hash of what the cells share."""
-        return hashlib.sha256(self.config('work_dir').pretty_text.encode()).hexdigest()
+        return digest(self.config('work_dir').to_dict())
 
-    def check_axes(self, grid: Grid) -> None:
-        """Check that every value of every axis, and the final run's options, fit the config.
-
-        Raises:
-            UserError: The config has no such option.
-        """
+    def check(self, grid: Grid) -> None:
+        """Find out before the first cell whether every option of the grid fits the config."""
         values = (options for axis in grid.axes.values() for options in axis.values())
         for options in (*values, grid.final):
             self.config('work_dir', options)
 
 
+class SweepFolder(ResultsFolder):
+    """The results of a grid's cells, with their table ``results.csv`` and ``results.md``.
+
+    Args:
+        path: The folder; ``cells/NNN`` are the work folders of the trainings.
+        grid: What is swept.
+        identity: What else decides the results.
+    """
+
+    def __init__(
+        self, path: str | Path, grid: Grid, identity: Mapping[str, Any] | None = None
+    ) -> None:
+        # Metric, rule and final run only follow from the results: they may change.
+        super().__init__(path, {**(identity or {}), 'axes': grid.axes})
+        self.grid, self.cells = grid, grid.cells
+
+    def state(self, cell: Cell) -> str:
+        """'done', 'diverged' or 'open'."""
+        return self.get(cell.key, {}).get('state', OPEN)
+
+    def score(self, cell: Cell) -> float | None:
+        """The metric that ranks cells; None where the cell has none."""
+        if self.state(cell) != DONE:
+            return None
+        metrics = self[cell.key]['metrics']
+        if self.grid.metric not in metrics:
+            known = ', '.join(sorted(metrics)) or 'none: val_interval may be too long'
+            raise UserError(f'--metric {self.grid.metric} was not validated; there are: {known}')
+        return metrics[self.grid.metric]
+
+    def best(self) -> tuple[Cell, float] | None:
+        """The best cell so far, the first of equals, and its score."""
+        scored = [(cell, self.score(cell)) for cell in self.cells]
+        ranked = sorted((pair for pair in scored if _is_number(pair[1])), key=self._rank)
+        return ranked[0] if ranked else None
+
+    def write_tables(self) -> None:
+        """Write ``results.csv`` in the grid's order and ``results.md``, the best first."""
+        header = [*self.grid.axes, self.grid.metric, 'state']
+        scores = [(cell, self.score(cell)) for cell in self.cells]
+        with atomic_write(self.path / 'results.csv') as temporary, open(temporary, 'w') as file:
+            rows = (self._row(*pair) for pair in scores)
+            csv.writer(file, lineterminator='\n').writerows([['cell', *header], *rows])
+        rows = (self._row(*pair) for pair in sorted(scores, key=self._rank))
+        table = markdown_table(['cell', *_short(header)], rows)
+        write_text(self.path / 'results.md', table + '\n')
+
+    def _row(self, cell: Cell, score: float | None) -> list:
+        return [cell.number, *cell.labels.values(), score, self.state(cell)]
+
+    def _rank(self, pair: tuple[Cell, float | None]) -> float:
+        sign = -1 if self.grid.rule == 'greater' else 1
+        return sign * pair[1] if _is_number(pair[1]) else math.inf
+
+
 def sweep(recipe: Recipe, grid: Grid, work_dir: str | Path, keep_checkpoints: bool = False) -> None:
     """Train and validate a config in every cell of a grid.
 
-    What is on the disk decides what is left to do: cells that have ended are not repeated, one
-    that was killed resumes its training. The best cell's whole config, with the grid's ``final``
-    options, is written to ``best.py`` for the final run.
+    Cells that have ended are not repeated; one that was killed resumes its training. A training
+    that diverges is a result. ``best.py`` is the best cell's config for the final run.
 
     Args:
         recipe: The config.
         grid: The options that differ.
-        work_dir: Where everything goes; see :class:`SweepFolder`.
+        work_dir: See :class:`SweepFolder`.
         keep_checkpoints: Keep the checkpoints of cells that have ended.
 
     Raises:
-        UserError: Whatever is wrong with the config, the grid or the folder. A training that
-            diverges is none of that: the table says so.
+        UserError: Config and grid do not fit, or the folder belongs to another sweep.
     """
-    recipe.check_axes(grid)
+    recipe.check(grid)
 
-    def run(cell: Cell, folder: Path) -> dict[str, float]:
-        return run_stage(recipe.config(folder, cell.options), keep_checkpoints)
+    def run(cell: Cell, path: Path) -> Metrics:
+        return run_stage(recipe.config(path, cell.options), keep_checkpoints)
 
-    folder = SweepFolder(work_dir, grid)
-    folder.check_identity({'config': recipe.identity()})
-    run_cells(folder, run)
+    folder = SweepFolder(work_dir, grid, {'config': recipe.identity()})
+    sweep_cells(folder, run)
     write_best(folder, recipe)
 
 
-def run_cells(folder: SweepFolder, run: Callable[[Cell, Path], dict[str, float]]) -> None:
-    """Run the cells that have not ended and that no other process runs.
+def sweep_cells(folder: SweepFolder, run: Callable[[Cell, Path], Metrics]) -> None:
+    """Run the open cells of a grid."""
+    cells = {cell.key: cell for cell in folder.cells}
+    run_open(folder, cells, lambda key, path: run(cells[key], path), folder.write_tables)
+
+
+def run_open(
+    folder: ResultsFolder,
+    keys: Iterable[str],
+    run: Callable[[str, Path], Metrics],
+    report: Callable[[], None],
+    ready: Callable[[str], bool] = lambda key: True,
+) -> None:
+    """Run the trainings that have no result and that no other process runs.
 
     Args:
-        folder: The sweep's folder.
-        run: Runs a cell in the folder that it is given, and gives its metrics.
+        folder: Where their results are.
+        keys: Their keys, which are their work folders too.
+        run: Gives the metrics of a key, trained in the folder that it is given.
+        report: Called before the first and after each.
+        ready: Whether a key has what it needs; otherwise it stays open.
     """
-    folder.write_tables()
-    for cell in folder.cells:
-        with folder.claim(cell) as mine:
-            if not mine or folder.read(cell).state != OPEN:
+    keys = list(keys)
+    report()
+    for number, key in enumerate(keys, start=1):
+        with folder.claim(key) as mine:
+            if not mine or key in folder or not ready(key):
                 continue
-            values = ', '.join(f'{name}={label}' for name, label in cell.labels.items())
-            print(f'cell {cell.number} of {len(folder.cells)}: {values}', flush=True)
-            folder.write(cell, end_of(run, cell, folder.folder(cell)))
-        folder.write_tables()
+            print(f'{number} of {len(keys)}: {folder.path / key}', flush=True)
+            (folder.path / key).mkdir(parents=True, exist_ok=True)
+            folder.add(key, outcome(run, key, folder.path / key))
+        report()
 
 
-def end_of(run: Callable[[Cell, Path], dict[str, float]], cell: Cell, path: Path) -> Result:
-    """Run a cell to its end; a training that diverges is one too."""
+def outcome(run: Callable[[str, Path], Metrics], key: str, path: Path) -> dict[str, Any]:
+    """Run a training to its end; divergence is one too."""
     try:
-        return Result(DONE, run(cell, path))
+        return {'state': DONE, 'metrics': run(key, path)}
     except UserError as error:
         if isinstance(error.__cause__, NotFiniteError):
-            return Result(DIVERGED, reason=str(error))
+            return {'state': DIVERGED, 'reason': str(error)}
         raise
     finally:
-        # The next cell must find the memory that this one has left.
+        # The next training needs the memory of this one.
         gc.collect()
         torch.cuda.empty_cache()
 
 
-def run_stage(config: Config, keep_checkpoints: bool = True) -> dict[str, float]:
-    """Train in the config's ``work_dir``, going on from its newest checkpoint.
+def run_stage(config: Config, keep_checkpoints: bool = True) -> Metrics:
+    """Train in the config's ``work_dir``, from its newest checkpoint on.
 
     Returns:
         The metrics of the last validation.
@@ -135,12 +201,12 @@ def run_stage(config: Config, keep_checkpoints: bool = True) -> dict[str, float]
     # Runs of one second share MMEngine's logger and message hub unless their names differ.
     config.experiment_name = '_'.join(Path(config.work_dir).parts[-5:])
     runner = train(config, 'auto')
-    scalars = {key: log.current() for key, log in runner.message_hub.log_scalars.items()}
     if not keep_checkpoints:
         remove_checkpoints(config.work_dir)
+    scalars = runner.message_hub.log_scalars
     names = {key: key[len('val/') :] for key in scalars if key.startswith('val/')}
     return {
-        name: float(scalars[key])
+        name: float(scalars[key].current())
         for key, name in names.items()
         if name not in ('time', 'data_time')
     }
@@ -153,8 +219,8 @@ def remove_checkpoints(work_dir: str | Path) -> None:
 
 
 def write_best(folder: SweepFolder, recipe: Recipe) -> None:
-    """Write the config of the best cell so far to ``best.py``, and say so."""
-    states = [result.state for result in folder.results().values()]
+    """Write the config of the best cell so far to ``best.py``."""
+    states = [folder.state(cell) for cell in folder.cells]
     ended = f'{len(states) - states.count(OPEN)} of {len(states)} cells have ended'
     diverged = f', {states.count(DIVERGED)} of them diverged' if DIVERGED in states else ''
     print(f'{ended}{diverged}: {folder.path / "results.md"}')
@@ -162,12 +228,19 @@ def write_best(folder: SweepFolder, recipe: Recipe) -> None:
     if best is None:
         return
     cell, score = best
-    values = ', '.join(f'{name}={label}' for name, label in cell.labels.items())
     config = recipe.config('work_dir', {**cell.options, **folder.grid.final})
     config.pop('work_dir')
     path = folder.path / 'best.py'
-    with atomic_write(path) as temporary:
-        header = f'# Cell {cell.number}, {folder.grid.metric} {score:.4f} ({ended}): {values}\n'
-        temporary.write_text(header + config.pretty_text)
-    print(f'best: cell {cell.number}, {folder.grid.metric} {score:.4f}: {values}')
-    print(f'final run: python tools/train.py {path}')
+    found = f'cell {cell.number}, {folder.grid.metric} {score:.4f}'
+    write_text(path, f'# Best is {found} ({ended}): {cell}\n{config.pretty_text}')
+    print(f'best: {found}: {cell}\nfinal run: python tools/train.py {path}')
+
+
+def _is_number(score: float | None) -> bool:
+    return score is not None and math.isfinite(score)
+
+
+def _short(header: Sequence[str]) -> list[str]:
+    """Option names after their last dot, where that is unambiguous."""
+    last = [name.rsplit('.', 1)[-1] for name in header]
+    return [short if last.count(short) == 1 else name for short, name in zip(last, header)]

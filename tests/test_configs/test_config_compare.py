@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from mmaddp.engine.setup import load_config
-from mmaddp.experiments.comparison import encoder_parameters, is_probe, source_of
-from mmaddp.experiments.comparison_report import budget
-from mmaddp.experiments.comparison_spec import read_comparison
+from mmaddp.experiments.comparison import budget, encoder_parameters, read_comparison
+from mmaddp.experiments.probing import is_probe
 from mmaddp.registry import MODELS
 
 FILES = ('small', 'imagenet_coco_ade20k')
@@ -15,7 +14,7 @@ FILES = ('small', 'imagenet_coco_ade20k')
 def configs_of(comparison, task):
     """The configs of a task with their options, by method."""
     methods = comparison.methods
-    sources = {name: source_of(comparison, task, name) for name in methods}
+    sources = {name: comparison.source(task, name) for name in methods}
     return {name: load_config(*sources[name]) for name in methods if task in methods[name].entries}
 
 
@@ -46,7 +45,7 @@ def test_the_small_networks_fill_the_backbones(repository, monkeypatch, task, me
     """ViTs adapt to other sizes; a UNet is what it is."""
     monkeypatch.chdir(repository)
     comparison = read_comparison('configs/compare/small.py')
-    source, options = source_of(comparison, task, method)
+    source, options = comparison.source(task, method)
     backbone = load_config(source, options).model.backbone
     pretrain = load_config(comparison.methods[method].entries[task].pretrain)
     with torch.device('meta'):

@@ -10,7 +10,7 @@ from tiny_runs import write_pictures
 
 import mmaddp  # noqa: F401
 from mmaddp.engine.setup import load_config
-from mmaddp.experiments.sweep_grid import read_grid
+from mmaddp.experiments.grid import read_grid
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs/cls/darl/vtab'
 # Classes of each task: Zhai et al. 2020, table 3.

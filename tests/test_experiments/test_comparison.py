@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from tiny_ddae import ddae, tiny_ddae
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
 from mmaddp.experiments import comparison
-from mmaddp.experiments.comparison_report import draw
-from mmaddp.experiments.comparison_spec import read_comparison
+from mmaddp.experiments.comparison import read_comparison
+from mmaddp.experiments.comparison_page import plot_comparison, write_tables
 from mmaddp.utils import UserError
 
 # By config and seed: what a training of it would measure.
@@ -43,12 +44,9 @@ def spec(files, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def plots(monkeypatch):
-    """Drawing, and collecting what no training has left, take longer than all the rest."""
-    drawn = []
+def _no_collection(monkeypatch):
+    """Stand-ins leave no memory behind."""
     monkeypatch.setattr('mmaddp.experiments.sweep.gc.collect', int)
-    monkeypatch.setattr(comparison, 'write_plot', lambda *given: drawn.append(given))
-    return drawn
 
 
 class Trainer:
@@ -58,7 +56,7 @@ class Trainer:
         self.configs, self.fails_at, self.diverges_at = [], fails_at, diverges_at
 
     def __call__(self, config):
-        task, method, seed = config.work_dir.split('/')[-5:-2]
+        task, method, seed = config.work_dir.split('/')[-3:]
         self.configs.append((task, method, config))
         if len(self.configs) == self.fails_at:
             raise KeyboardInterrupt
@@ -73,7 +71,8 @@ class Trainer:
 
 def run(spec, trainer, **chosen):
     read = read_comparison(spec)
-    comparison.compare(read, spec.parent / 'out', read.choose(**chosen), trainer)
+    report = partial(write_tables, read)
+    comparison.compare(read, spec.parent / 'out', read.choose(**chosen), report, trainer)
     return (spec.parent / 'out/comparison.md').read_text()
 
 
@@ -90,9 +89,8 @@ def change(spec, key, value):
     write_spec(config.to_dict(), spec)
 
 
-def test_the_page(spec, plots):
+def test_the_page(spec):
     page = run(spec, Trainer())
-    assert len(plots) == 1
     assert rows(page, 'Two encoders') == {
         'DDAE': ['40.00 ± 0.00', '63.00 ± 2.83'],
         'From scratch': ['-', '51.50 ± 1.41'],
@@ -166,8 +164,8 @@ def test_other_encoders_are_not_mixed(spec):
     state = tiny_ddae(ddae(), seed=21).state_dict()
     torch.save({'meta': {'iter': 20}, 'state_dict': state}, spec.parent / 'encoder.pth')
     # A process of its own would hash the file anew.
-    comparison.digest.cache_clear()
-    with pytest.raises(UserError, match='whose encoder differ'):
+    comparison.file_digest.cache_clear()
+    with pytest.raises(UserError, match='another encoder of probe/ddae/seed-0: give another'):
         run(spec, Trainer(), methods=['ddae'], tasks=['probe'], seeds=[0])
 
 
@@ -177,7 +175,10 @@ def test_other_encoders_are_not_mixed(spec):
         (dict(methods=['mae']), "--methods='mae' is none of 'ddae', 'scratch'"),
         (dict(tasks=['depth']), "--tasks='depth' is none of 'probe', 'cls'"),
         (dict(seeds=[7]), '--seeds=7 is none of 0, 1'),
-        (dict(tasks=['cls']), 'best cell of ddae is asked for, .* --tasks probe --methods ddae'),
+        (
+            dict(tasks=['cls']),
+            'needs the best cell of probe/ddae/seed-0, .* --tasks probe --methods ddae',
+        ),
     ],
 )
 def test_what_is_not_there_is_one_line(spec, chosen, message):
@@ -188,10 +189,18 @@ def test_what_is_not_there_is_one_line(spec, chosen, message):
 @pytest.mark.parametrize(
     ('key', 'value', 'message'),
     [
-        ('methods.ddae.cls.checkpint', 'x', "methods.ddae.cls: key='checkpint' is none of"),
+        (
+            'methods.ddae.cls.checkpint',
+            'x',
+            "methods.ddae.cls: .*unexpected keyword argument 'checkpint'",
+        ),
         ('methods.ddae.depth', {}, "methods.ddae: task='depth' is none of 'probe', 'cls'"),
-        ('methods.ddae.cls', 'x.py', "must be a dict, not 'x.py'"),
-        ('methods.ddae.probe', {'_delete_': True}, "methods.ddae.probe: needs the key 'config'"),
+        ('methods.ddae.cls', 'x.py', 'methods.ddae.cls: .* must be a mapping'),
+        (
+            'methods.ddae.probe',
+            {'_delete_': True},
+            "methods.ddae.probe: .*missing .* argument: 'config'",
+        ),
         ('seeds', [], 'it has no seeds'),
         ('methods.ddae.cls.best_cell', 'mae', "best_cell='mae' is none of None, 'ddae'"),
     ],
@@ -211,9 +220,31 @@ def test_a_missing_encoder_names_the_command(files, spec):
     assert not trainer.configs
 
 
+def test_cells_are_shared_by_processes(spec):
+    """A cell that another process runs is passed over; what it has run is not repeated."""
+    read, trainer = read_comparison(spec), Trainer()
+    folder = comparison.ResultsFolder(spec.parent / 'out')
+    with folder.claim('cls/scratch/seed-0'):
+        run(spec, trainer, methods=['scratch'])
+    assert [config.randomness.seed for _, _, config in trainer.configs] == [1]
+    run(spec, trainer, methods=['scratch'])
+    assert [config.randomness.seed for _, _, config in trainer.configs] == [1, 0]
+    assert list(folder.results) == ['cls/scratch/seed-1', 'cls/scratch/seed-0']
+    assert len(read.choose()) == 6
+
+
+def test_a_cell_waits_for_the_probe_that_another_process_runs(spec):
+    trainer, folder = Trainer(), comparison.ResultsFolder(spec.parent / 'out')
+    with folder.claim('probe/ddae/seed-0'):
+        run(spec, trainer, methods=['ddae'], seeds=[0])
+    assert not trainer.configs
+    run(spec, trainer, methods=['ddae'], seeds=[0])
+    assert [task for task, _, _ in trainer.configs] == ['probe', 'cls']
+
+
 def test_the_plot_has_a_bar_for_each_mean(spec):
     run(spec, Trainer(), seeds=[0])
     numbers = json.loads((spec.parent / 'out/comparison.json').read_text())['tasks']
-    probe, tuning = draw(read_comparison(spec), numbers).axes
+    probe, tuning = plot_comparison(read_comparison(spec), numbers).axes
     assert [patch.get_height() for patch in probe.patches] == [40.0]
     assert [patch.get_height() for patch in tuning.patches] == [61.0, 52.5]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from mmengine.config import Config
 from PIL import Image
 from sweep_runs import run_study
@@ -15,12 +14,10 @@ from tiny_runs import in_child, write_pictures
 from mmaddp.experiments.noise_study import (
     noise_grid,
     percentile_levels,
-    plot_heat_map,
     study_noise_schedules,
     write_heat_map,
 )
-from mmaddp.experiments.sweep import Recipe
-from mmaddp.experiments.sweep_results import DONE, Result, SweepFolder
+from mmaddp.experiments.sweep import DONE, Recipe, SweepFolder
 from mmaddp.utils import UserError
 
 PRETRAINING = 'pretrain/darl/darl-diff_vit-tiny_1xb64-3000i_cifar10-32px.py'
@@ -35,28 +32,11 @@ def test_colors_change_at_every_tenth_percentile():
     assert list(percentile_levels(np.array([[np.nan, 5.0, 5.0, 5.0]]))) == [4.5, 5.5]
 
 
-def test_cells_lie_where_their_values_say():
-    scores = np.array([[81.25, 82.0, np.nan], [83.0, 84.0, 85.0]])
-    figure = plot_heat_map(scores, ['0.1', '1', '10'], ['0.3', '3'], 'top-1')
-    axis = figure.axes[0]
-    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == ('a', 'b', 'top-1')
-    assert [label.get_text() for label in axis.get_xticklabels()] == ['0.1', '1', '10']
-    assert [label.get_text() for label in axis.get_yticklabels()] == ['0.3', '3']
-    written = {tuple(text.get_position()): text.get_text() for text in axis.texts}
-    assert written[(0, 0)] == '81.2'
-    assert written[(2, 1)] == '85.0'
-    assert len(written) == 5
-    image = axis.images[0]
-    colors = image.cmap(image.norm(scores))[..., :3]
-    assert to_rgb('#440154') == pytest.approx(tuple(colors[0, 0]), abs=0.01)
-    assert to_rgb('#fde725') == pytest.approx(tuple(colors[1, 2]), abs=0.01)
-
-
-def test_the_picture_is_written_from_what_has_ended(tmp_path):
+def test_the_figure_is_written_from_what_has_ended(tmp_path):
     folder = SweepFolder(tmp_path, noise_grid([0.1, 1], [1], 'accuracy/top1', 'greater'))
     write_heat_map(folder)
     assert not (tmp_path / 'heat_map.png').exists()
-    folder.write(folder.cells[0], Result(DONE, {'accuracy/top1': 12.0}))
+    folder.add(folder.cells[0].key, {'state': DONE, 'metrics': {'accuracy/top1': 12.0}})
     write_heat_map(folder)
     with Image.open(tmp_path / 'heat_map.png') as picture:
         assert picture.format == 'PNG'
@@ -64,7 +44,7 @@ def test_the_picture_is_written_from_what_has_ended(tmp_path):
 
 
 def test_a_schedule_that_is_none_is_one_line():
-    with pytest.raises(UserError, match='above 0, not -1'):
+    with pytest.raises(UserError, match='Beta distribution are > 0'):
         noise_grid([0.1], [-1.0], 'accuracy/top1', 'greater')
 
 

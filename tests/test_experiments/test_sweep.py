@@ -10,8 +10,9 @@ from mmengine.config import Config
 from sweep_runs import run_sweep
 from tiny_runs import classifier, in_child, write_pictures
 
-from mmaddp.experiments.sweep_grid import Cell, Grid, parse_axis, read_grid
-from mmaddp.experiments.sweep_results import DIVERGED, DONE, Result, SweepFolder
+from mmaddp.experiments.grid import Cell, Grid, parse_axis, read_grid, read_sweep
+from mmaddp.experiments.results import ResultsFolder
+from mmaddp.experiments.sweep import DIVERGED, DONE, Recipe, SweepFolder, run_open, sweep
 from mmaddp.utils import UserError
 
 LR = 'optim_wrapper.optimizer.lr'
@@ -49,7 +50,8 @@ def test_every_cell_is_trained_and_in_the_table(uninterrupted):
     assert {row['state'] for row in rows} == {'done'}
     for row in rows:
         folder = uninterrupted / 'cells' / f'{int(row["cell"]):03d}'
-        metrics = json.loads((folder / 'result.json').read_text())['metrics']
+        results = json.loads((uninterrupted / 'results.json').read_text())
+        metrics = results[f'cells/{folder.name}']['metrics']
         assert float(row['accuracy/top1']) == metrics['accuracy/top1']
         (log,) = folder.glob('*/vis_data/scalars.json')
         logged = [json.loads(line) for line in log.read_text().splitlines()]
@@ -67,7 +69,7 @@ def test_the_best_cell_is_written_for_the_final_run(uninterrupted):
     drop_path_rate = config.model.backbone.drop_path_rate
     assert drop_path_rate == float(best['model.backbone.drop_path_rate'])
     first = (uninterrupted / 'best.py').read_text().splitlines()[0]
-    assert first.startswith(f'# Cell {best["cell"]}, accuracy/top1 ')
+    assert first.startswith(f'# Best is cell {best["cell"]}, accuracy/top1 ')
 
 
 def test_killed_in_the_middle_of_a_cell(config_file, uninterrupted, tmp_path):
@@ -75,14 +77,13 @@ def test_killed_in_the_middle_of_a_cell(config_file, uninterrupted, tmp_path):
     killed = in_child(run_sweep, config_file, work_dir, GRID, ('002', 8))
     assert killed == -signal.SIGKILL
     first = work_dir / 'cells/001'
-    ended = (first / 'result.json').stat().st_mtime_ns
+    assert list(ResultsFolder(work_dir).results) == ['cells/001']
     assert [path.name for path in (work_dir / 'cells/002').glob('*.pth')] == ['iter_6.pth']
 
     assert in_child(run_sweep, config_file, work_dir, GRID) == 0
     for name in ('results.csv', 'results.md'):
         assert (work_dir / name).read_text() == (uninterrupted / name).read_text()
     # What had ended was not repeated, what had begun went on in the middle.
-    assert (first / 'result.json').stat().st_mtime_ns == ended
     assert len(list(first.glob('*/vis_data/config.py'))) == 1
     assert len(list((work_dir / 'cells/002').glob('*/vis_data/config.py'))) == 2
     assert (work_dir / 'best.py').read_text() == (uninterrupted / 'best.py').read_text()
@@ -104,19 +105,16 @@ def test_a_cell_that_diverges_is_a_result(config_file, tmp_path):
         ([f'{LR}=1,'], 'give NAME=V1,V2'),
         ([f'{LR}=1,1'], 'values that differ'),
         (['missing.py'], 'missing.py: no such file'),
+        ([], 'is not a grid file: add --grid'),
     ],
 )
 def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):
-    from mmaddp.experiments.sweep import Recipe, sweep
-
     with pytest.raises(UserError, match=message) as error:
-        sweep(Recipe(str(config_file)), read_grid(grid), tmp_path)
+        sweep(Recipe(str(config_file)), read_sweep(str(config_file), grid)[1], tmp_path)
     assert '\n' not in str(error.value)
 
 
 def test_a_wrong_option_of_the_final_run_is_told_before_the_first_cell(config_file, tmp_path):
-    from mmaddp.experiments.sweep import Recipe, sweep
-
     grid = Grid({LR: {'1': {LR: 1}}}, final={'train_dataloader.dataset.usee': 'all'})
     with pytest.raises(UserError, match='usee: the config has no such key'):
         sweep(Recipe(str(config_file)), grid, tmp_path)
@@ -124,12 +122,10 @@ def test_a_wrong_option_of_the_final_run_is_told_before_the_first_cell(config_fi
 
 
 def test_a_folder_of_another_sweep_is_refused(config_file, uninterrupted):
-    from mmaddp.experiments.sweep import Recipe, sweep
-
-    with pytest.raises(UserError, match='holds a sweep whose axes differ'):
+    with pytest.raises(UserError, match='holds results of another axes: give another folder'):
         sweep(Recipe(str(config_file)), read_grid(GRID[:1]), uninterrupted)
     options = {'optim_wrapper.optimizer.weight_decay': 0.7}
-    with pytest.raises(UserError, match='holds a sweep whose config differ'):
+    with pytest.raises(UserError, match='holds results of another config'):
         sweep(Recipe(str(config_file), options), read_grid(GRID), uninterrupted)
 
 
@@ -153,37 +149,54 @@ def test_a_grid_file_names_sets_of_options(tmp_path):
     ]
 
 
+def test_a_grid_file_names_its_config_and_variants(tmp_path):
+    (tmp_path / 'grids').mkdir()
+    path = tmp_path / 'grids/noise.py'
+    path.write_text(
+        "config = '../base.py'\nvariants = {'low': {'a.b': 1, 'c': 2}, 'as-it-is': {}}\n"
+    )
+    config, grid = read_sweep(str(path), ['lr=1,2'])
+    assert Path(config).resolve() == tmp_path / 'base.py'
+    assert [cell.labels['variant'] for cell in grid.cells] == ['low', 'low', 'as-it-is', 'as-it-is']
+    assert grid.cells[1].options == {'a.b': 1, 'c': 2, 'lr': 2}
+    path.write_text("config = '../base.py'")
+    with pytest.raises(UserError, match=r'noise\.py: has neither grid nor variants'):
+        read_sweep(str(path))
+
+
+def end(folder, cell, score):
+    folder.add(cell.key, {'state': DONE, 'metrics': {'loss': score}})
+
+
 def test_the_best_is_by_the_rule_among_those_that_ended(tmp_path):
     scores = [3.0, 1.0, float('nan'), 1.0, None, None]
     axes = {'lr': {str(i): {'lr': i} for i in range(len(scores))}}
     for rule, best in (('greater', 1), ('less', 2)):
         folder = SweepFolder(tmp_path, Grid(axes, 'loss', rule))
         for cell, score in zip(folder.cells, scores[:4]):
-            folder.write(cell, Result(DONE, {'loss': score}))
-        folder.write(folder.cells[4], Result(DIVERGED, reason='loss is nan'))
+            end(folder, cell, score)
+        folder.add(folder.cells[4].key, {'state': DIVERGED, 'reason': 'loss is nan'})
         cell, score = folder.best()
         assert (cell.number, score) == (best, scores[best - 1])
         folder.write_tables()
-        lines = (tmp_path / 'results.md').read_text().splitlines()
-        assert lines[0] == '| cell | lr | loss | state |'
-        assert lines[2].startswith(f'| {best} |')
-        assert lines[-1] == '| 6 | 5 |  | open |'
+        table = (tmp_path / 'results.md').read_text().splitlines()
+        lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table]
+        assert lines[0] == ['cell', 'lr', 'loss', 'state']
+        assert lines[2][0] == str(best)
+        assert lines[-1] == ['6', '5', '-', 'open']
 
 
 def test_a_metric_that_was_not_validated_is_one_line(tmp_path):
     folder = SweepFolder(tmp_path, Grid({'lr': {'1': {'lr': 1}}}, 'accuracy/top5'))
-    folder.write(folder.cells[0], Result(DONE, {'accuracy/top1': 1.0}))
-    with pytest.raises(UserError, match=r'accuracy/top5 was not validated; .*: accuracy/top1'):
+    end(folder, folder.cells[0], 1.0)
+    with pytest.raises(UserError, match=r'accuracy/top5 was not validated; there are: loss'):
         folder.best()
 
 
-def test_a_cell_belongs_to_one_process(tmp_path):
-    folders = [SweepFolder(tmp_path, Grid({'lr': {'1': {}, '2': {}}})) for _ in range(2)]
-    first, second = folders[0].cells
-    with folders[0].claim(first) as mine:
-        assert mine
-        with folders[1].claim(first) as also_mine, folders[1].claim(second) as other:
-            assert not also_mine
-            assert other
-    with folders[1].claim(first) as free_again:
-        assert free_again
+def test_what_another_process_runs_is_passed_over(tmp_path):
+    run, folder = [], ResultsFolder(tmp_path)
+    with ResultsFolder(tmp_path).claim('a'):
+        run_open(folder, ['a', 'b'], lambda key, path: run.append(key) or {}, int)
+    assert run == ['b']
+    run_open(folder, ['a', 'b'], lambda key, path: run.append(key) or {}, int)
+    assert run == ['b', 'a']

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from mmengine.config import DictAction
 
 import mmaddp  # noqa: F401
+from mmaddp.experiments.grid import RULES
 from mmaddp.experiments.noise_study import noise_grid, study_noise_schedules
 from mmaddp.experiments.sweep import Recipe
-from mmaddp.experiments.sweep_grid import RULES
 from mmaddp.utils import run_tool
 
 VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
