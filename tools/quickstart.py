@@ -18,7 +18,7 @@ from quickstart_report import METRICS, NUM_SAMPLES, write_report
 from mmaddp.utils import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-DETECTOR = 'configs/det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py'
+DETECTOR = 'configs/det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
 FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
 

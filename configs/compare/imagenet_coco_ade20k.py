@@ -31,7 +31,17 @@ methods = dict(
         title='ADDP, ViT-B',
         probe=dict(config='configs/cls/addp/addp-vit-b_probe_8xb128-15e_in1k-256px.py', **addp),
         cls=dict(config='configs/cls/addp/addp-vit-b_8xb128-amp-coslr-100e_in1k-256px.py', **addp),
-        det=dict(config='configs/det/addp/mask-rcnn_addp-vit-b_sfp_16xb4-lsj-25e_coco.py', **addp),
+        det=dict(
+            config='configs/det/addp/mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco.py',
+            # The variant 25e of ../grids/vitdet_schedules.py.
+            options={
+                'param_scheduler.1.milestones': [40972, 44387],
+                'train_cfg.max_iters': 46094,
+                'train_cfg.val_interval': 2426,
+                'default_hooks.checkpoint.interval': 2426,
+            },
+            **addp,
+        ),
         seg=dict(
             config='configs/seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512.py', **addp
         ),

@@ -66,9 +66,9 @@ untrained_classifiers = dict(
     ddae='configs/cls/ddae/ddae-unet-tiny_scratch_1xb64-20e_cifar10-32px.py',
 )
 detectors = dict(
-    addp='configs/det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py',
-    darl='configs/det/darl/mask-rcnn_darl-vit-tiny_sfp_1xb4-500i_coco-folder.py',
-    ddae='configs/det/ddae/mask-rcnn_ddae-unet-tiny_sfp_1xb4-500i_coco-folder.py',
+    addp='configs/det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
+    darl='configs/det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py',
+    ddae='configs/det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder.py',
 )
 segmentors = dict(
     addp='configs/seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224.py',

@@ -1,9 +1,13 @@
+from __future__ import annotations
+
 import copy
 import functools
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+
+from mmaddp.engine import setup
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAMES = [
@@ -26,6 +30,18 @@ def load_config():
 def config(request, load_config) -> Config:
     """Every config in turn; not to be changed."""
     return load_config(request.param)
+
+
+@pytest.fixture
+def load_variant(monkeypatch):
+    """A variant of a file of ``configs/grids``, whose config ``CONFIG`` may name."""
+
+    def load(grid: str, variant: str, name: str | None = None) -> Config:
+        if name is not None:
+            monkeypatch.setenv('CONFIG', name)
+        return setup.load_config(CONFIGS / 'grids' / f'{grid}.py', variant=variant)
+
+    return load
 
 
 def has_backbone(name: str) -> bool:

@@ -7,14 +7,19 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
-MANY_GPUS = 'det/{}_sfp_16xb4-lsj-25e_coco'
-ONE_GPU = 'det/{}_sfp_1xb4-accum16-lsj-25e_coco'
 DETECTORS = [
-    f'{encoder}/{head}_{encoder}-vit-{size}'
+    f'det/{encoder}/{head}_{encoder}-vit-{size}_sfp_16xb4-lsj-100e_coco'
     for encoder in ('addp', 'mae')
     for head in ('mask-rcnn', 'cascade-mask-rcnn')
     for size in 'bl'
 ]
+
+
+@pytest.fixture
+def load_both(load_variant):
+    """A detector's 25 epochs on many GPUs and on one."""
+    variants = ('25e', '25e-1xb4-accum16')
+    return lambda name: [load_variant('vitdet_schedules', v, name) for v in variants]
 
 
 def learning_rates_of_steps(cfg: Config, batches: range) -> list[float]:
@@ -50,8 +55,8 @@ def learning_rates_of_steps(cfg: Config, batches: range) -> list[float]:
 
 
 @pytest.mark.parametrize('detector', DETECTORS)
-def test_schedule_counts_whole_steps(detector, load_config):
-    many, one = load_config(MANY_GPUS.format(detector)), load_config(ONE_GPU.format(detector))
+def test_schedule_counts_whole_steps(detector, load_both):
+    many, one = load_both(detector)
     accumulated = one.optim_wrapper.accumulative_counts
     assert accumulated * one.train_dataloader.batch_size == 16 * many.train_dataloader.batch_size
     assert one.train_cfg.max_iters == accumulated * many.train_cfg.max_iters
@@ -66,9 +71,8 @@ def test_schedule_counts_whole_steps(detector, load_config):
 
 
 @pytest.mark.parametrize('first_step', [0, 40_962, 44_377], ids=['warm-up', '8/9', '26/27'])
-def test_every_step_has_its_learning_rate(first_step, load_config):
-    detector = DETECTORS[0]
-    many, one = load_config(MANY_GPUS.format(detector)), load_config(ONE_GPU.format(detector))
+def test_every_step_has_its_learning_rate(first_step, load_both):
+    many, one = load_both(DETECTORS[0])
     num_steps = 260 if first_step == 0 else 20
     expected = learning_rates_of_steps(many, range(first_step, first_step + num_steps))
     accumulated = one.optim_wrapper.accumulative_counts

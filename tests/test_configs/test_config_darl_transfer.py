@@ -220,11 +220,13 @@ def test_the_color_policy_is_tensorflows(load_config):
 
 
 @pytest.mark.parametrize('detector', ['cascade-mask-rcnn', 'mask-rcnn'])
-def test_a_pyramid_over_depths_reads_the_global_blocks(detector, load_config):
-    usual = f'det/darl/{detector}_darl-vit-l_sfp_16xb4-lsj-40e_coco'
-    says = differences(load_config(usual), load_config(usual.replace('_sfp_', '_sfp-depths_')))
-    blocks = load_config(usual).model.backbone.global_attn_indexes
+def test_a_pyramid_over_depths_reads_the_global_blocks(detector, load_config, load_variant):
+    name = f'det/darl/{detector}_darl-vit-l_sfp_16xb4-lsj-40e_coco'
+    default = load_config(name)
+    says = differences(default, load_variant('darl_pyramids', 'four-depths', name))
+    blocks = default.model.backbone.global_attn_indexes
     assert says == {
+        'work_dir': f'work_dirs/{name}/four-depths',
         'model.backbone.out_indices': blocks,
         'model.neck.in_indices': (0, 1, 2, 3),
     }

@@ -22,7 +22,7 @@ CIFAR, TINY = 'cifar10-32px', 'tiny-imagenet-64px'
 UNETS = [CLS.format(kind, data) for kind in ('ddpm-unet', 'edm-ddpmpp') for data in (CIFAR, TINY)]
 DITS = [DIT.format('cifar10'), DIT.format('tiny-imagenet')]
 TINY_CLS = 'cls/ddae/ddae-unet-tiny_1xb64-20e_cifar10-32px'
-TINY_DET = 'det/ddae/mask-rcnn_ddae-unet-tiny_sfp_1xb4-500i_coco-folder'
+TINY_DET = 'det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder'
 TINY_SEG = 'seg/ddae/upernet_ddae-unet-tiny_1xb8-600i_camvid-224x224'
 DET = 'det/ddae/{}_ddae-{}_sfp_16xb4-lsj-25e_coco'
 SEG = 'seg/ddae/upernet_ddae-{}_8xb2-amp-160k_ade20k-512x512'
@@ -246,15 +246,23 @@ def test_small_classifiers_share_darls_recipe(load_config):
 @pytest.mark.parametrize(
     ('ours', 'addps'),
     [
-        (TINY_DET, 'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder'),
+        (TINY_DET, 'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder'),
         (TINY_SEG, 'seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224'),
-        (PYRAMIDS[0], 'det/addp/mask-rcnn_addp-vit-b_sfp_16xb4-lsj-25e_coco'),
         (SEG.format('dit-xl'), 'seg/addp/upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512'),
     ],
 )
 def test_dense_recipes_are_addps_but_for_the_encoder(ours, addps, load_config):
-    says = differences(load_config(addps), load_config(ours))
-    outside = {key for key in says if not key.startswith('model.')}
+    check_recipes_agree(load_config(ours), load_config(addps))
+
+
+def test_detection_takes_addps_25_epochs(load_config, load_variant):
+    addp = load_variant('vitdet_schedules', '25e')
+    addp.pop('work_dir')
+    check_recipes_agree(load_config(PYRAMIDS[0]), addp)
+
+
+def check_recipes_agree(ours: Config, addps: Config) -> None:
+    outside = {key for key in differences(addps, ours) if not key.startswith('model.')}
     assert outside <= {'optim_wrapper.paramwise_cfg.layer_decay_rate'}
 
 

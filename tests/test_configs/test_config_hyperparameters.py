@@ -11,8 +11,9 @@ VITDET = dict(
     l=dict(layer_decay=0.8, drop_path=0.4, global_blocks=(5, 11, 17, 23)),
 )
 VITDET_STEPS = {
-    '100e': dict(steps=184_375, milestones=[163_889, 177_546]),
+    None: dict(steps=184_375, milestones=[163_889, 177_546]),
     '25e': dict(steps=46_094, milestones=[40_972, 44_387]),
+    '25e-1xb4-accum16': dict(steps=46_094, milestones=[40_972, 44_387]),
 }
 # MAE's UperNet as MMSegmentation publishes it for ViT-B.
 UPERNET = dict(
@@ -39,11 +40,10 @@ RESNET = {
 }
 
 COCO = [
-    f'det/{encoder}/{head}_{encoder}-vit-{size}_sfp_{schedule}_coco'
+    f'det/{encoder}/{head}_{encoder}-vit-{size}_sfp_16xb4-lsj-100e_coco'
     for encoder in ('addp', 'mae')
     for head in ('mask-rcnn', 'cascade-mask-rcnn')
     for size in 'bl'
-    for schedule in ('16xb4-lsj-100e', '16xb4-lsj-25e', '1xb4-accum16-lsj-25e')
 ]
 ADE20K = [
     f'seg/{encoder}/upernet_{encoder}-vit-{size}_8xb2-amp-160k_ade20k-512x512{testing}'
@@ -87,13 +87,15 @@ def check_encoder(cfg: Config, name: str) -> None:
     assert model.data_preprocessor.std == pytest.approx([255 * s for s in std])
 
 
+@pytest.mark.parametrize('variant', VITDET_STEPS)
 @pytest.mark.parametrize('name', COCO)
-def test_coco_follows_vitdet(name, load_config):
-    cfg, recipe = load_config(name), VITDET[size_of(name)]
-    schedule = VITDET_STEPS[re.search(r'-(\d+e)_coco', name).group(1)]
+def test_coco_follows_vitdet(name, variant, load_config, load_variant):
+    cfg = load_variant('vitdet_schedules', variant, name) if variant else load_config(name)
+    recipe, schedule = VITDET[size_of(name)], VITDET_STEPS[variant]
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     warmup, steps = cfg.param_scheduler
-    assert images_per_step(cfg, name) == 64
+    one_gpu = '_1xb4-' if accumulated > 1 else name
+    assert images_per_step(cfg, one_gpu) == 64
     assert cfg.auto_scale_lr.base_batch_size == 64
     check_adamw(cfg, lr=1e-4, weight_decay=0.1)
     check_encoder(cfg, name)

@@ -45,7 +45,7 @@ def test_the_end_of_training_is_evaluated(transfer_config):
 @pytest.mark.parametrize(
     'name',
     [
-        'det/addp/cascade-mask-rcnn_addp-vit-l_sfp_1xb4-accum16-lsj-25e_coco',
+        'det/addp/cascade-mask-rcnn_addp-vit-l_sfp_16xb4-lsj-100e_coco',
         'seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512-whole',
         'cls/addp/addp-resnet50_8xb256-amp-coslr-300e_in1k-256px',
         'pretrain/addp/addp_resnet50_32xb64-amp-coslr-300e_in1k-256px',
@@ -61,7 +61,7 @@ def test_config_survives_a_dump(name, load_config, tmp_path):
     'name',
     [
         'det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder',
-        'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder',
+        'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder',
     ],
 )
 def test_coco_folder_comes_from_the_environment(name, repository, monkeypatch):

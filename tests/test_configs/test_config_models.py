@@ -130,7 +130,7 @@ def test_learning_rate_decays_by_layer(name, lr, rate, layers, load_config):
 @pytest.mark.parametrize(
     ('name', 'weight_decay'),
     [
-        ('det/mae/cascade-mask-rcnn_mae-vit-b_sfp_16xb4-lsj-25e_coco', 0.1),
+        ('det/mae/cascade-mask-rcnn_mae-vit-b_sfp_16xb4-lsj-100e_coco', 0.1),
         ('seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512', 0.05),
         ('cls/addp/addp-vit-b_8xb128-amp-coslr-100e_in1k-256px', 0.05),
     ],

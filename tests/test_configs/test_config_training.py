@@ -12,10 +12,14 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-DETECTION = [
-    'det/addp/mask-rcnn_addp-vit-tiny_sfp_1xb4-500i_coco-folder.py',
-    'det/darl/mask-rcnn_darl-vit-tiny_sfp-depths_1xb4-500i_coco-folder.py',
-]
+DETECTORS = {
+    'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py': {},
+    # A pyramid over four depths.
+    'det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py': {
+        'model.backbone.out_indices': (0, 1, 2, 3),
+        'model.neck.in_indices': (0, 1, 2, 3),
+    },
+}
 SEGMENTATION = 'seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224.py'
 SEGMENTATIONS = [SEGMENTATION, 'seg/darl/upernet_darl-vit-tiny_1xb8-600i_camvid-224x224.py']
 CLASSIFICATION = 'cls/addp/addp-vit-tiny_1xb64-20e_image-folder-64px.py'
@@ -75,11 +79,12 @@ def all_names(runner: Runner) -> set[str]:
     return {name for name, _ in runner.model.named_parameters()}
 
 
-@pytest.mark.parametrize('name', DETECTION)
+@pytest.mark.parametrize('name', DETECTORS)
 def test_mask_rcnn_trains_on_a_coco_folder(name, repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_DIR', str(shared / 'data' / 'penn_fudan_coco'))
     cfg = shorten(load(repository, name), tmp_path, batch_size=2, train=4, val=2)
     assert cfg.classes == ('person',)
+    cfg.merge_from_dict(DETECTORS[name])
     runner, changed, metrics = train_and_evaluate(cfg)
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(metrics)
     assert changed == all_names(runner)

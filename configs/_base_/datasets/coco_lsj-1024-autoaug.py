@@ -1,9 +1,11 @@
-# DARL's table 11: a scale of 0.1 to 2.5 and the "panoptic deeplab policy" of TensorFlow's model
-# garden, five pairs of color operations of which one is drawn for an image. These are its
-# operations and probabilities by MMDetection's transforms, before the jitter as there. Their
-# magnitudes come from the policy's levels (0.18 level + 0.1, or 25.6 level for Solarize), and
-# MMDetection rounds them to one decimal. A pair's Equalize of probability 0 is left out.
-_base_ = './coco_lsj-1024.py'
+# COCO 2017 with the augmentation of DARL's table 11: ViTDet's jitter with a scale of 0.1 to 2.5,
+# and the "panoptic deeplab policy" of TensorFlow's model garden, five pairs of color operations.
+# One pair is drawn for each image, before the jitter. Operations and probabilities are the
+# policy's, by MMDetection's transforms. Magnitudes come from the policy's levels (0.18 level + 0.1,
+# or 25.6 level for Solarize); MMDetection rounds them to one decimal. A pair's Equalize of
+# probability 0 is left out.
+data_root = 'data/coco/'
+image_size = (1024, 1024)
 
 panoptic_deeplab_policy = [
     [
@@ -25,7 +27,72 @@ panoptic_deeplab_policy = [
     ],
 ]
 
-train_pipeline = _base_.train_pipeline
-train_pipeline.insert(2, dict(type='AutoAugment', policies=panoptic_deeplab_policy))
-train_pipeline[4].ratio_range = (0.1, 2.5)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='AutoAugment', policies=panoptic_deeplab_policy),
+    dict(type='RandomFlip', prob=0.5),
+    dict(
+        type='RandomResize',
+        scale=image_size,
+        ratio_range=(0.1, 2.5),
+        keep_ratio=True,
+        backend='pillow',
+    ),
+    dict(
+        type='RandomCrop',
+        crop_type='absolute',
+        crop_size=image_size,
+        recompute_bbox=True,
+        allow_negative_crop=True,
+    ),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=image_size, keep_ratio=True, backend='pillow'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(
+    type='CocoMetric',
+    ann_file=data_root + 'annotations/instances_val2017.json',
+    metric=['bbox', 'segm'],
+)
+test_evaluator = val_evaluator

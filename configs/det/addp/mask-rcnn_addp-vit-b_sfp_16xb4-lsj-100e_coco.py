@@ -1,12 +1,8 @@
 _base_ = [
-    '../../_base_/models/mask-rcnn_vit-b_sfp.py',
+    '../../_base_/backbones/addp_vit-b_dense.py',
+    '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/vitdet_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        pretrain_img_size=256,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/addp-vit-base-16.pth'),
-    )
-)
+model = _base_.for_detection

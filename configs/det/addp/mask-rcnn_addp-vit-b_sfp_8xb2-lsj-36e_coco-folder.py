@@ -1,16 +1,14 @@
 _base_ = [
-    '../../_base_/models/mask-rcnn_vit-b_sfp.py',
-    '../../_base_/datasets/coco_folder.py',
+    '../../_base_/backbones/addp_vit-b_dense.py',
+    '../../_base_/heads/mask-rcnn_sfp.py',
+    '../../_base_/datasets/coco-folder_lsj-1024.py',
     '../../_base_/schedules/coco-folder_36e.py',
 ]
 
 num_classes = len(_base_.classes)
 
 model = dict(
-    backbone=dict(
-        pretrain_img_size=256,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/addp-vit-base-16.pth'),
-    ),
+    **_base_.for_detection,
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),
 )
 

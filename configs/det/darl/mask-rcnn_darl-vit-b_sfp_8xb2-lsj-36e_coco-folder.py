@@ -1,23 +1,15 @@
-# The optimizer is DARL's, its learning rate scaled from 64 to 16 images by the square root.
+# DARL's optimizer, with its learning rate scaled from 64 to 16 images by the square root.
 _base_ = [
-    '../../_base_/models/mask-rcnn_darl-vit-l_sfp.py',
-    '../../_base_/datasets/coco_folder.py',
+    '../../_base_/backbones/darl_vit-b_dense.py',
+    '../../_base_/heads/mask-rcnn_sfp.py',
+    '../../_base_/datasets/coco-folder_lsj-1024.py',
     '../../_base_/schedules/coco-folder_36e.py',
 ]
 
 num_classes = len(_base_.classes)
 
 model = dict(
-    backbone=dict(
-        arch='base',
-        global_attn_indexes=(2, 5, 8, 11),
-        drop_path_rate=0.1,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-b_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
-        ),
-    ),
-    neck=dict(in_channels=768),
+    **_base_.for_detection,
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),
 )
 

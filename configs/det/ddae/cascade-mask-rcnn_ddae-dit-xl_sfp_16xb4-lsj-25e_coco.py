@@ -1,17 +1,11 @@
 # ViTDet's recipe with the layer decay of its ViT-L.
 _base_ = [
-    '../../_base_/models/cascade-mask-rcnn_ddae-dit-xl_sfp.py',
+    '../../_base_/backbones/ddae_dit-xl_dense.py',
+    '../../_base_/heads/cascade-mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/vitdet_25e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='{{$ENCODER:checkpoints/DiT-XL-2-256x256.pt}}',
-        )
-    )
-)
+model = _base_.for_detection
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

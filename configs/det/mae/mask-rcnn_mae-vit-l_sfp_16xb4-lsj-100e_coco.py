@@ -1,14 +1,10 @@
 _base_ = [
-    '../../_base_/models/mask-rcnn_vit-l_sfp.py',
+    '../../_base_/backbones/mae_vit-l_dense.py',
+    '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/vitdet_100e.py',
 ]
 
-model = dict(
-    backbone=dict(
-        pretrain_img_size=224,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/mae_pretrain_vit_large.pth'),
-    )
-)
+model = _base_.for_detection
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

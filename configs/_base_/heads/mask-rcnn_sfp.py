@@ -1,33 +1,16 @@
-# Mask R-CNN on a plain ViT-B with the simple feature pyramid, as ViTDet builds it: LayerNorm in
-# pyramid and heads, two convolutions in the RPN, four and one linear layer in the box head.
-# The rest (anchors, samplers, thresholds) is detectron2's Mask R-CNN.
+# Mask R-CNN on the simple feature pyramid, as ViTDet builds it: LayerNorm in pyramid and heads, two
+# convolutions in the RPN, four and one linear layer in the box head. The rest (anchors, samplers,
+# thresholds) is detectron2's Mask R-CNN. The encoder comes from a file of ../backbones.
 norm_cfg = dict(type='mmaddp.LN2d', eps=1e-6)
 
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
         type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        # Every input becomes a 1024 x 1024 square, padded after normalization, in training and in
-        # testing: the grid of 64 x 64 tokens that the relative positions are made for.
-        pad_size_divisor=1024,
     ),
-    backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch='base',
-        img_size=1024,
-        with_cls_token=False,
-        embed_norm=False,
-        final_norm=False,
-        window_size=14,
-        global_attn_indexes=(2, 5, 8, 11),
-        use_rel_pos=True,
-        drop_path_rate=0.1,
-    ),
-    neck=dict(type='mmaddp.SimpleFeaturePyramid', in_channels=768, out_channels=256),
+    neck=dict(type='mmaddp.SimpleFeaturePyramid', out_channels=256),
     rpn_head=dict(
         # MMDetection's own would decode with anchors of the half precision that trains.
         type='mmaddp.RPNHead',
