@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -23,6 +24,17 @@ def check_choice(name: str, value: object, choices: Any) -> None:
     """
     if value not in choices:
         raise UserError(f'{name}={value!r} is none of {", ".join(map(repr, choices))}')
+
+
+def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
+    """Refuse a number below ``low``, above ``high``, or not finite.
+
+    Raises:
+        UserError: Names the range.
+    """
+    if not (low <= value <= high and value < math.inf):
+        bounds = f'{low} or more' if high == math.inf else f'in [{low}, {high}]'
+        raise UserError(f'{name}={value}: must be {bounds}')
 
 
 def run_tool(main: Callable[[], None]) -> None:

@@ -46,7 +46,7 @@ def generate(
         batch_size: Images that are generated at once.
         first: Index of the first image.
         record: Whether to give the steps in between too.
-        **settings: Of the model's sampler: :class:`mmaddp.diffusion.Sampler` for ADDP; for DARL
+        **settings: Of the model's sampler: :class:`mmaddp.diffusion.ADDPSampler` for ADDP; for DARL
             :class:`mmaddp.diffusion.PatchSampler` if it was trained by diffusion,
             :class:`mmaddp.diffusion.TokenSampler` if it predicts VQ tokens, and none if by MSE;
             for DDAE ``sampler='ddim'``, 'ancestral' or 'heun' and what

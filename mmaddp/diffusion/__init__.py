@@ -1,19 +1,28 @@
 """The mathematics of the diffusion processes, without a network."""
 
+from .addp_sampler import ADDPSampler, Step
 from .augmentation import NonLeakingAugmentation
 from .guidance import ClassifierGuidance
-from .image_samplers import AncestralSampler, DDIMSampler, Denoised, HeunSampler
+from .image_noise import ImageNoise
+from .image_samplers import (
+    AncestralSampler,
+    DDIMSampler,
+    Denoised,
+    HeunSampler,
+    ImageSampler,
+    samplers_of,
+)
 from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
 from .noise_levels import BetaNoise
 from .patch_sampler import MeanSampler, PatchSampler, Placed, TokenSampler
 from .processes import DDPM, EDM, DiffusionProcess
-from .sampler import ImageNoise, Sampler, Step
 
 __all__ = [
     'DDPM',
     'EDM',
     'MAPPINGS',
+    'ADDPSampler',
     'AncestralSampler',
     'BetaNoise',
     'ClassifierGuidance',
@@ -22,13 +31,14 @@ __all__ = [
     'DiffusionProcess',
     'HeunSampler',
     'ImageNoise',
+    'ImageSampler',
     'MaskSchedule',
     'MeanSampler',
     'NonLeakingAugmentation',
     'PatchSampler',
     'Placed',
-    'Sampler',
     'Step',
     'TokenSampler',
     'masks_from_noise',
+    'samplers_of',
 ]

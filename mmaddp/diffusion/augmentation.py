@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Deviations of the binary logarithms of both scales, and of the shift over the image's side.
+from mmaddp.utils import check_range
+
+# Std of the binary logarithms of both scales, and of the shift over the image's side.
 SCALE_STD, STRETCH_STD, SHIFT_STD = 0.2, 0.2, 0.125
-TURNED_AXIS = 0.5
+ROTATED_AXIS = 0.5
 
 
 class Moves(NamedTuple):
     """What is done to each of B images: (B,) each, ``shift`` (B, 2) as x and y; 0 is nothing.
 
-    ``flip_x`` and ``flip_y`` are 0 or 1, ``scale``, ``stretch`` and ``shift`` in deviations,
-    ``angle`` and ``axis``, along which is stretched, in radians.
+    ``flip_x`` and ``flip_y`` are 0 or 1, ``scale``, ``stretch`` and ``shift`` in units of
+    their std, ``angle`` and ``axis``, along which is stretched, in radians.
     """
 
     flip_x: Tensor
@@ -46,7 +48,7 @@ class NonLeakingAugmentation:
         probability: Of each move but the first; DDAE takes 0.12.
 
     Raises:
-        ValueError: ``probability`` is not in [0, 1].
+        UserError: ``probability`` is not in [0, 1].
     """
 
     probability: float = 0.12
@@ -54,15 +56,14 @@ class NonLeakingAugmentation:
     label_dims = 9
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f'augment={self.probability}: a probability must be in [0, 1]')
+        check_range('augment', self.probability, 0, 1)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Move images (B, 3, H, W), of any range: what comes of them, and labels (B, 9)."""
-        moves = self.draw(len(images), images.device)
+        """Augmented images, of images (B, 3, H, W) of any range, and labels (B, 9)."""
+        moves = self.sample(len(images), images.device)
         return move(images, moves), labels(moves)
 
-    def draw(self, count: int, device: torch.device | str) -> Moves:
+    def sample(self, count: int, device: torch.device | str) -> Moves:
         """Random moves of ``count`` images."""
 
         def normal(*shape: int) -> Tensor:
@@ -81,7 +82,7 @@ class NonLeakingAugmentation:
             scale=normal() * coin(chosen),
             angle=angle() * coin(chosen),
             stretch=normal() * coin(chosen),
-            axis=angle() * coin(TURNED_AXIS),
+            axis=angle() * coin(ROTATED_AXIS),
             shift=normal(2) * coin(chosen)[:, None],
         )
 
@@ -105,7 +106,7 @@ def move(images: Tensor, moves: Moves) -> Tensor:
     """Flip, then scale, rotate, stretch and shift images (B, 3, H, W), reflected at their edges."""
     for flipped, side in ((moves.flip_x, 3), (moves.flip_y, 2)):
         images = torch.where(flipped.bool().view(-1, 1, 1, 1), images.flip(side), images)
-    # Reduced precision would tell the places of pixels to a pixel or two.
+    # Reduced precision would round coordinates to a pixel or two.
     with torch.autocast(images.device.type, enabled=False):
         grid = F.affine_grid(sources(moves, *images.shape[2:]), images.shape, align_corners=True)
         moved = F.grid_sample(
@@ -133,6 +134,6 @@ def sources(moves: Moves, height: int, width: int) -> Tensor:
 
 
 def rotation(angle: Tensor) -> Tensor:
-    """Matrices (B, 2, 2) that turn (x, y) by angles (B,)."""
+    """Matrices (B, 2, 2) that rotate (x, y) by angles (B,)."""
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], dim=-2)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .processes import DiffusionProcess
+from .processes import DiffusionProcess
 
 # (x_t, level) -> D(x_t, t) (B, 3, H, W) and the classifier's logits (B, K).
 DenoiserAndClassifier = Callable[[Tensor, float], tuple[Tensor, Tensor]]

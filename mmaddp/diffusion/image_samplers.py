@@ -1,31 +1,28 @@
-"""Samplers of whole images: DDPM's ancestral one, DDIM, and Heun's method of EDM.
-
-Each is called with a process, a denoiser ``D(x_t, level)`` that gives the predicted clean images
-(B, 3, H, W), images ``like`` those that are wanted, and the noise of these. It gives what every
-step ends with. As in the code of DDAE's authors, predictions are clipped to [-1, 1], unless
-``clip`` says otherwise: latents, which take the place of images in a latent model, have no bounds.
-"""
+"""Samplers of whole images: DDIM and DDPM's ancestral one, and Heun's method of EDM."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from functools import partial
+from typing import Callable, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmaddp.utils import UserError, check_choice
+from mmaddp.registry import TASK_UTILS
+from mmaddp.utils import UserError, check_choice, check_range
 
 from .gaussian import ddim_step, posterior_mean, posterior_variance
-from .sampler import ImageNoise
-
-if TYPE_CHECKING:
-    from .processes import DDPM, EDM
+from .image_noise import ImageNoise
+from .processes import DDPM, EDM, DiffusionProcess, Network
 
 Denoiser = Callable[[Tensor, float], Tensor]
 VARIANCES = ('beta', 'posterior')
+DDIM_STEPS = 100
 
 
 class Denoised(NamedTuple):
@@ -35,71 +32,104 @@ class Denoised(NamedTuple):
     x_0: Tensor
 
 
-@dataclass(frozen=True)
-class AncestralSampler:
-    """DDPM's sampling: T steps of x_{t-1} ~ N(mu(x_t, x_0), Sigma_t^2) (section 3.1).
+class ImageSampler(ABC):
+    """A sampler of one kind of diffusion process.
 
-    Args:
-        variance: Sigma_t^2, either 'beta', which is beta_t and what the authors' code takes, or
-            'posterior', the variance of q(x_{t-1} | x_t, x_0).
-        clip: Whether predicted images are clipped to [-1, 1].
+    Predictions are clipped to [-1, 1], as in the code of DDAE's authors, unless its ``clip`` is
+    False: the latents of a latent model have no bounds.
 
-    Raises:
-        UserError: ``variance`` is neither.
+    Attributes:
+        name: Its name among the samplers of the process.
+        process_type: The process that it samples from.
     """
 
-    variance: str = 'beta'
-    clip: bool = True
+    name: ClassVar[str]
+    process_type: ClassVar[type[DiffusionProcess]]
 
-    def __post_init__(self) -> None:
-        check_choice('variance', self.variance, VARIANCES)
+    @classmethod
+    def default(cls, process: DiffusionProcess) -> ImageSampler:
+        """The sampler with the authors' settings for a process."""
+        return cls()
+
+    @abstractmethod
+    def __call__(
+        self, process: DiffusionProcess, denoise: Denoiser, like: Tensor, noise: ImageNoise
+    ) -> Iterator[Denoised]:
+        """Sample images from noise.
+
+        Args:
+            process: The diffusion process.
+            denoise: ``D(x_t, level)``, the predicted clean images (B, 3, H, W).
+            like: (B, 3, H, W), of the shape, type and device that is wanted.
+            noise: That of these B images.
+
+        Yields:
+            What each step ends with.
+        """
 
     @torch.no_grad()
-    def __call__(
-        self, process: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
-    ) -> Iterator[Denoised]:
-        """Yield T steps; arguments as the module has them."""
-        x_t = noise.normal(like)
-        for t in range(process.num_timesteps, 0, -1):
-            gamma, gamma_before = process.alpha_bars[t], process.alpha_bars[t - 1]
-            x_0 = clipped(denoise(x_t, t), self.clip)
-            x_t = posterior_mean(x_t, x_0, gamma, gamma_before)
-            if t > 1:
-                x_t = x_t + self.spread(gamma, gamma_before).sqrt() * noise.normal(like)
-            yield Denoised(x_t, x_0)
+    def sample(
+        self, process: DiffusionProcess, network: Network, like: Tensor, noise: ImageNoise
+    ) -> Tensor:
+        """Images (B, 3, H, W), about [-1, 1], float32, by a network in evaluation mode."""
+        self.check_process(process)
+        steps = self(process, partial(process.denoise, network), like, noise)
+        return deque(steps, maxlen=1).pop().x_t.float()
 
-    def spread(self, gamma: Tensor, gamma_before: Tensor) -> Tensor:
-        """Sigma_t^2 of alpha_bar_t and alpha_bar_{t-1}."""
-        if self.variance == 'beta':
-            return 1 - gamma / gamma_before
-        return posterior_variance(gamma, gamma_before)
+    def check_process(self, process: DiffusionProcess) -> None:
+        """Refuse another process.
+
+        Raises:
+            UserError: Names the samplers of the process.
+        """
+        if not isinstance(process, self.process_type):
+            known = ' or '.join(type(one).__name__ for one in samplers_of(process).values())
+            raise UserError(
+                f'{type(self).__name__} does not sample from {type(process).__name__}: take {known}'
+            )
 
 
+def samplers_of(process: DiffusionProcess) -> dict[str, ImageSampler]:
+    """The registered samplers of a process with default settings; the first is the default."""
+    kinds = (kind for kind in TASK_UTILS.module_dict.values() if isinstance(kind, type))
+    return {
+        kind.name: kind.default(process)
+        for kind in kinds
+        if issubclass(kind, ImageSampler) and isinstance(process, kind.process_type)
+    }
+
+
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
-class DDIMSampler:
+class DDIMSampler(ImageSampler):
     """DDIM over some of DDPM's timesteps (Song et al., 2021).
 
     The timesteps are 1 + k T / steps for k = 0 .. steps - 1, as the authors take them, so that
     fewer steps begin a little below T. Their code looks these up in a second table, of T + 1 betas;
-    here it is the one of the training, so that with all steps and ``eta`` 1 this is
-    ancestral sampling with the posterior's variance.
+    here it is the one of the training, so that with all steps and ``eta`` 1 this is ancestral
+    sampling with the posterior's variance.
 
     Args:
-        steps: How often the network is asked.
-        eta: Share of the posterior's deviation in every step; 0 is deterministic.
+        steps: Number of network evaluations.
+        eta: Share of the posterior's std in every step; 0 is deterministic.
         clip: Whether predicted images are clipped to [-1, 1].
-
-    Raises:
-        UserError: A setting is out of its range.
     """
 
-    steps: int = 100
+    steps: int = DDIM_STEPS
     eta: float = 0.0
     clip: bool = True
 
+    name = 'ddim'
+    process_type = DDPM
+
     def __post_init__(self) -> None:
-        check_steps(self.steps, 1)
-        check_eta(self.eta)
+        check_range('steps', self.steps, 1)
+        check_range('eta', self.eta, 0, 1)
+
+    @classmethod
+    def default(cls, process: DDPM) -> DDIMSampler:
+        """100 steps, or T where there are fewer."""
+        return cls(min(DDIM_STEPS, process.num_timesteps))
 
     def timesteps(self, num_timesteps: int) -> list[int]:
         """The timesteps of T, falling, with 0 at the end.
@@ -119,76 +149,123 @@ class DDIMSampler:
     def __call__(
         self, process: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
     ) -> Iterator[Denoised]:
-        """Yield the steps; arguments as the module has them."""
+        """See :class:`ImageSampler`."""
         timesteps = self.timesteps(process.num_timesteps)
         x_t = noise.normal(like)
         for t, t_next in zip(timesteps, timesteps[1:]):
             x_0 = clipped(denoise(x_t, t), self.clip)
             fresh = noise.normal(like) if self.eta and t_next else torch.zeros_like(x_t)
-            gammas = process.alpha_bars[t], process.alpha_bars[t_next]
-            x_t = ddim_step(x_t, x_0, *gammas, self.eta, fresh)
+            alpha_bars = process.alpha_bars[t], process.alpha_bars[t_next]
+            x_t = ddim_step(x_t, x_0, *alpha_bars, self.eta, fresh)
             yield Denoised(x_t, x_0)
 
 
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
-class HeunSampler:
-    """EDM's algorithm 2, with ``eta`` 0 its algorithm 1: 2 * steps - 1 calls of the network.
+class AncestralSampler(ImageSampler):
+    """DDPM's sampling: T steps of x_{t-1} ~ N(mu(x_t, x_0), Sigma_t^2) (section 3.1).
 
-    Images are float64, as in the authors' code. With ``eta`` above 0 each step from a sigma in
-    [s_min, s_max] first adds noise, up to (1 + gamma) sigma with gamma = (sqrt(2) - 1) eta, which
-    is S_churn = (sqrt(2) - 1) eta steps of the algorithm.
+    Args:
+        variance: Sigma_t^2, either 'beta', which is beta_t and what the authors' code takes, or
+            'posterior', the variance of q(x_{t-1} | x_t, x_0).
+        clip: Whether predicted images are clipped to [-1, 1].
+    """
+
+    variance: str = 'beta'
+    clip: bool = True
+
+    name = 'ancestral'
+    process_type = DDPM
+
+    def __post_init__(self) -> None:
+        check_choice('variance', self.variance, VARIANCES)
+
+    @torch.no_grad()
+    def __call__(
+        self, process: DDPM, denoise: Denoiser, like: Tensor, noise: ImageNoise
+    ) -> Iterator[Denoised]:
+        """See :class:`ImageSampler`."""
+        x_t = noise.normal(like)
+        for t in range(process.num_timesteps, 0, -1):
+            alpha_bar, alpha_bar_prev = process.alpha_bars[t], process.alpha_bars[t - 1]
+            x_0 = clipped(denoise(x_t, t), self.clip)
+            x_t = posterior_mean(x_t, x_0, alpha_bar, alpha_bar_prev)
+            if t > 1:
+                x_t = x_t + self.sigma_squared(alpha_bar, alpha_bar_prev).sqrt() * noise.normal(
+                    like
+                )
+            yield Denoised(x_t, x_0)
+
+    def sigma_squared(self, alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
+        """Sigma_t^2 of alpha_bar_t and alpha_bar_{t-1}."""
+        if self.variance == 'beta':
+            return 1 - alpha_bar / alpha_bar_prev
+        return posterior_variance(alpha_bar, alpha_bar_prev)
+
+
+@TASK_UTILS.register_module()
+@dataclass(frozen=True)
+class HeunSampler(ImageSampler):
+    """EDM's algorithm 2, or algorithm 1 without churn: 2 * steps - 1 network evaluations.
+
+    Images are float64, as in the authors' code.
 
     Args:
         steps: N, the sigmas above 0.
-        eta: Share of the most noise that the algorithm adds; 0 is deterministic.
-        s_min: S_min.
-        s_max: S_max.
-        s_noise: S_noise, by which the added noise is multiplied.
+        S_churn: Amount of noise that is added in all steps together; 0 is deterministic.
+        S_min: Smallest sigma at which noise is added.
+        S_max: Largest sigma at which noise is added.
+        S_noise: Factor of the added noise.
         clip: Whether predicted images are clipped to [-1, 1]; EDM's own code does not.
-
-    Raises:
-        UserError: A setting is out of its range.
     """
 
     steps: int = 18
-    eta: float = 0.0
-    s_min: float = 0.01
-    s_max: float = 1.0
-    s_noise: float = 1.007
+    S_churn: float = 0.0
+    S_min: float = 0.01
+    S_max: float = 1.0
+    S_noise: float = 1.007
     clip: bool = True
 
+    name = 'heun'
+    process_type = EDM
+
     def __post_init__(self) -> None:
-        check_steps(self.steps, 2)
-        check_eta(self.eta)
-        if not self.s_min <= self.s_max:
-            raise UserError(
-                f's_min={self.s_min}, s_max={self.s_max}: s_min must not be above s_max'
-            )
+        check_range('steps', self.steps, 2)
+        check_range('S_churn', self.S_churn, 0)
+
+    @classmethod
+    def default(cls, process: EDM) -> HeunSampler:
+        """As many steps as the schedule has levels."""
+        return cls(process.num_steps)
 
     @torch.no_grad()
     def __call__(
         self, process: EDM, denoise: Denoiser, like: Tensor, noise: ImageNoise
     ) -> Iterator[Denoised]:
-        """Yield the steps; arguments as the module has them."""
+        """See :class:`ImageSampler`."""
         sigmas = process.schedule(self.steps).tolist()
         x = noise.normal(like.double()) * sigmas[0]
         for sigma, sigma_next in zip(sigmas, sigmas[1:]):
             x_hat, sigma_hat = self.churn(x, sigma, noise)
+            # Euler's step.
             x_0 = self.prediction(denoise, x_hat, sigma_hat)
             slope = (x_hat - x_0) / sigma_hat
-            x = x_hat + (sigma_next - sigma_hat) * slope  # Euler's step
+            x = x_hat + (sigma_next - sigma_hat) * slope
+            # The second-order correction.
             if sigma_next:
                 x_0 = self.prediction(denoise, x, sigma_next)
                 slope = (slope + (x - x_0) / sigma_next) / 2
-                x = x_hat + (sigma_next - sigma_hat) * slope  # corrected
+                x = x_hat + (sigma_next - sigma_hat) * slope
             yield Denoised(x, x_0)
 
     def churn(self, x: Tensor, sigma: float, noise: ImageNoise) -> tuple[Tensor, float]:
         """Add noise before a step (lines 4 to 6): the images and their new sigma."""
-        if not (self.eta and self.s_min <= sigma <= self.s_max):
+        if not (self.S_churn and self.S_min <= sigma <= self.S_max):
             return x, sigma
-        sigma_hat = (1 + (math.sqrt(2) - 1) * self.eta) * sigma
-        added = math.sqrt(sigma_hat**2 - sigma**2) * self.s_noise
+        # At most the variance is doubled.
+        gamma = min(self.S_churn / self.steps, math.sqrt(2) - 1)
+        sigma_hat = (1 + gamma) * sigma
+        added = math.sqrt(sigma_hat**2 - sigma**2) * self.S_noise
         return x + added * noise.normal(x), sigma_hat
 
     def prediction(self, denoise: Denoiser, x: Tensor, sigma: float) -> Tensor:
@@ -199,23 +276,3 @@ class HeunSampler:
 def clipped(x_0: Tensor, clip: bool) -> Tensor:
     """Predicted images in [-1, 1], or as they are."""
     return x_0.clamp(-1, 1) if clip else x_0
-
-
-def check_steps(steps: int, least: int) -> None:
-    """Refuse too few steps.
-
-    Raises:
-        UserError: They are below ``least``.
-    """
-    if steps < least:
-        raise UserError(f'steps={steps}: must be {least} or more')
-
-
-def check_eta(eta: float) -> None:
-    """Refuse an eta that is no share.
-
-    Raises:
-        UserError: It is not in [0, 1].
-    """
-    if not 0 <= eta <= 1:
-        raise UserError(f'eta={eta}: must be in [0, 1]')

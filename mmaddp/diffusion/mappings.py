@@ -20,9 +20,9 @@ def argmax(probs: Tensor) -> Tensor:
 
 
 def sampling(probs: Tensor) -> Tensor:
-    """One code, drawn by its probability."""
-    drawn = torch.multinomial(probs.flatten(0, -2), 1).view(probs.shape[:-1])
-    return F.one_hot(drawn, probs.shape[-1]).to(probs)
+    """One code, sampled by its probability."""
+    codes = torch.multinomial(probs.flatten(0, -2), 1).view(probs.shape[:-1])
+    return F.one_hot(codes, probs.shape[-1]).to(probs)
 
 
 # Each takes probabilities (..., K) and gives the weights (..., K) with which the codes are summed.

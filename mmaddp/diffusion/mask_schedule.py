@@ -7,12 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
 
 TOTAL_STEPS = 100
 MAX_STEPS_APART = 5
 
 
+@TASK_UTILS.register_module()
 class MaskSchedule:
     """The mask ratios of pre-training and their probabilities (appendix D.2, figure 12).
 
@@ -70,19 +72,27 @@ class MaskSchedule:
         return index, min(max(other, 0), len(self.ratios) - 1)
 
     def num_masked(self, index: int, num_tokens: int) -> int:
-        """Masked places at a timestep, of ``num_tokens``."""
+        """Masked positions at a timestep, of ``num_tokens``."""
         return math.ceil(num_tokens * self.ratios[index].item())
 
 
 def masks_from_noise(noise: Tensor, num_masked: int) -> Tensor:
-    """Mask the places of the smallest noise; masks of the same noise nest.
+    """Mask the positions of the smallest noise; masks of the same noise nest.
 
     Args:
-        noise: (B, N), one value a place.
-        num_masked: Places to mask in each row.
+        noise: (B, N), one value per position.
+        num_masked: Positions to mask in each row.
 
     Returns:
         (B, N) bool, with exactly ``num_masked`` True in each row, equal values or not.
     """
     order = noise.argsort(dim=1, stable=True)
     return torch.zeros_like(noise, dtype=torch.bool).scatter(1, order[:, :num_masked], True)
+
+
+def equal_count(m_t: Tensor) -> int:
+    """The number of masked positions, which all rows of (B, N) must share."""
+    counts = m_t.sum(1).unique().tolist()
+    if len(counts) != 1:
+        raise UserError(f'masks of one batch must mask equally many positions, not {counts}')
+    return counts[0]

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmaddp.registry import TASK_UTILS
+from mmaddp.utils import UserError
 
+
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class BetaNoise:
     """Noise levels gamma ~ Beta(a, b), of DARL's section 3.3 and figure 2.
@@ -21,7 +25,7 @@ class BetaNoise:
         b: Above 0; the smaller, the less noise.
 
     Raises:
-        ValueError: ``a`` or ``b`` is not above 0.
+        UserError: ``a`` or ``b`` is not above 0.
     """
 
     a: float = 0.03
@@ -30,7 +34,7 @@ class BetaNoise:
     def __post_init__(self) -> None:
         for name in ('a', 'b'):
             if not 0 < getattr(self, name) < float('inf'):
-                raise ValueError(f'noise.{name}={getattr(self, name)}: must be above 0 and finite')
+                raise UserError(f'noise.{name}={getattr(self, name)}: must be above 0 and finite')
 
     def sample(
         self,
@@ -38,11 +42,11 @@ class BetaNoise:
         device: torch.device | str = 'cpu',
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Draw independent levels.
+        """Sample independent levels.
 
         Args:
             shape: What is wanted.
-            device: Where they are drawn.
+            device: Where they are sampled.
             generator: One of that device; PyTorch's global one when None.
 
         Returns:
@@ -65,7 +69,7 @@ def log_gamma_variates(
     """Logarithms of variates of Gamma(a, 1), float64, as exact for small a as for large.
 
     X U^(1/a) with X ~ Gamma(a + 1) and U uniform is Gamma(a) (Marsaglia and Tsang, 2000).
-    ``torch.distributions`` draws by the same function, but takes no generator.
+    ``torch.distributions`` samples by the same function, but takes no generator.
     """
     concentrations = torch.full(tuple(shape), concentration + 1, device=device, dtype=torch.float64)
     x = torch._standard_gamma(concentrations, generator=generator)

@@ -1,8 +1,7 @@
-"""DARL's generation: place after place in the model's order, each given those before it."""
+"""DARL's generation: one position after another, each given the earlier ones."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +10,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mmaddp.utils import UserError
+from mmaddp.registry import TASK_UTILS
+from mmaddp.utils import UserError, check_range
 
 from .gaussian import ddim_step
-from .sampler import ImageNoise, equal_count, nucleus, sample_codes
+from .image_noise import ImageNoise
+from .mask_schedule import equal_count
+from .token_sampling import check_top_p, nucleus, sample_codes
 
 # DDPM's own schedule ends at gamma = 4e-5, which is as good as pure noise.
-LEAST_GAMMA = 1e-4
+MIN_GAMMA = 1e-4
 
 
 class Placed(NamedTuple):
@@ -28,18 +30,18 @@ class Placed(NamedTuple):
 
 
 class SequenceSampler(ABC):
-    """The loop over the places; subclasses draw what stands at the next one.
+    """The loop over the positions; a subclass samples the value of each.
 
-    Keys and values of the places so far are kept, so that each place costs one pass of one token.
+    Keys and values are cached, so that each position costs one pass of one token.
     """
 
     @abstractmethod
-    def draw(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
-        """What stands at the next place.
+    def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
+        """The value of the next position.
 
         Args:
             model: :class:`mmaddp.models.DARL`, in evaluation mode.
-            z: (B, C), what the backbone makes of the places before.
+            z: (B, C), the condition z_t from the earlier positions.
             like: (B, P) or (B,), of the shape and type that is wanted.
             noise: That of these B images.
         """
@@ -48,22 +50,22 @@ class SequenceSampler(ABC):
     def __call__(
         self, model: Any, known: Tensor, masked: Tensor, noise: ImageNoise
     ) -> Iterator[Placed]:
-        """Generate the masked places one by one, the known ones given first.
+        """Generate the masked positions one by one, the known ones given first.
 
         Args:
             model: :class:`mmaddp.models.DARL`, in evaluation mode.
             known: (B, N, P) normalized patches or (B, N) token ids, in raster order; masked ones
-                are not looked at.
+                are ignored.
             masked: (B, N) bool, True where to generate, equally many in each row.
             noise: That of these B images.
 
         Yields:
-            The values so far after each place, changed in place by the next; once, when there is
+            The values so far after each position, changed in place by the next; once if there is
             none to generate.
 
         Raises:
-            UserError: The model's order is fixed, and known places do not come first in it.
-            ValueError: Rows of ``masked`` mask different numbers of places.
+            UserError: Rows of ``masked`` mask different numbers of positions, or the model's order
+                is fixed and known positions do not come first in it.
         """
         num_known = masked.shape[1] - equal_count(masked)
         order = known_first(model, masked)
@@ -73,23 +75,23 @@ class SequenceSampler(ABC):
         asked = order if model.random_order else None
         state = model.backbone.start_sampling(len(values), model.backbone.grid, asked)
         given = values[rows[:, None], order[:, :num_known]]
-        for place in order[:, num_known:].unbind(1):
+        for position in order[:, num_known:].unbind(1):
             if given.shape[1]:
                 state.append(model.embed_values(given))
             z = state.next_features()
-            drawn = self.draw(model, z, values[:, 0], noise)
-            values[rows, place], masked[rows, place] = drawn, False
-            given = drawn[:, None]
+            value = self.sample_next(model, z, values[:, 0], noise)
+            values[rows, position], masked[rows, position] = value, False
+            given = value[:, None]
             yield Placed(values, masked)
         if num_known == masked.shape[1]:
             yield Placed(values, masked)
 
 
 def known_first(model: Any, masked: Tensor) -> Tensor:
-    """The order in which the places are given and generated.
+    """The order in which positions are given and generated.
 
-    It is the model's own. One that was trained with random orders takes any: then the known places
-    come first, each part in the order of the backbone.
+    It is the model's own. A model of random orders takes any: the known positions come first, each
+    part in the order of the backbone.
 
     Args:
         model: :class:`mmaddp.models.DARL`.
@@ -99,7 +101,7 @@ def known_first(model: Any, masked: Tensor) -> Tensor:
         (B, N), raster indices.
 
     Raises:
-        UserError: The model's order is fixed, and a known place stands behind a masked one.
+        UserError: The model's order is fixed, and a known position comes after a masked one.
     """
     own = model.backbone.sequence_order(model.backbone.grid).to(masked.device)
     order = own[masked[:, own].byte().argsort(dim=1, stable=True)]
@@ -112,20 +114,21 @@ def known_first(model: Any, masked: Tensor) -> Tensor:
     return order
 
 
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class PatchSampler(SequenceSampler):
     """Each patch by the reverse process over gamma (section 3.3, appendices E and F).
 
     Gamma rises evenly: step s = S .. 1 goes from gamma_s = 1 - s / S to gamma_{s-1}, from pure
     noise at gamma_S = 0 to the clean patch at gamma_0 = 1. Appendix F's step size 0.001 is S =
-    1,000. There noise that is predicted says nothing of the patch, so that models of it begin at
-    gamma_S = 0.0001 instead.
+    1,000. At gamma = 0 predicted noise says nothing about the patch, so that models of the noise
+    begin at gamma_S = 0.0001.
 
     Args:
-        steps: S, how often the patch decoder is asked for each patch.
-        eta: Share of equation 4's deviation in every step: 1 is DDPM's ancestral sampling, with
-            the mean of equation 3; 0 is DDIM, where only the first noise is random.
-        clip: Whether a predicted x^0 is brought into the range that pixels have.
+        steps: S, evaluations of the patch decoder for each patch.
+        eta: Share of equation 4's std in every step: 1 is DDPM's ancestral sampling, with the mean
+            of equation 3; 0 is DDIM, where only the first noise is random.
+        clip: Clip a predicted x^0 to the range of pixels.
 
     Raises:
         UserError: A setting is out of its range.
@@ -136,10 +139,8 @@ class PatchSampler(SequenceSampler):
     clip: bool = True
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise UserError(f'steps={self.steps}: must be 1 or more')
-        if not 0 <= self.eta <= 1:
-            raise UserError(f'eta={self.eta}: must be in [0, 1]')
+        check_range('steps', self.steps, 1)
+        check_range('eta', self.eta, 0, 1)
 
     def gammas(self, prediction: str) -> Tensor:
         """gamma_S .. gamma_0, ascending, (S + 1,) float64.
@@ -148,9 +149,9 @@ class PatchSampler(SequenceSampler):
             prediction: What the model predicts, 'x0' or 'epsilon'.
         """
         gammas = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
-        return gammas.clamp(min=LEAST_GAMMA) if prediction == 'epsilon' else gammas
+        return gammas.clamp(min=MIN_GAMMA) if prediction == 'epsilon' else gammas
 
-    def draw(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
+    def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
         """A patch (B, P), from noise."""
         low, high = model.pixel_range() if self.clip else (None, None)
         gammas = self.gammas(model.prediction)
@@ -164,22 +165,24 @@ class PatchSampler(SequenceSampler):
         return x_s
 
 
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class MeanSampler(SequenceSampler):
-    """Each patch is the prediction itself, of a model trained by MSE: nothing is random."""
+    """Each patch is the prediction of a model trained by MSE; nothing is random."""
 
-    def draw(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
-        """A patch (B, P), the mean of those that may follow, in the range that pixels have."""
+    def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
+        """The mean (B, P) of the patches that may follow, clipped to the range of pixels."""
         return model.denoise(z).clamp(*model.pixel_range())
 
 
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class TokenSampler(SequenceSampler):
-    """Each token is drawn from the softmax over the codes (appendix B.4).
+    """Each token is sampled from the softmax over the codes (appendix B.4).
 
     Args:
         temperature: Divides the logits; 0 takes the most probable token.
-        top_p: Tokens are drawn from the most probable codes that together have this probability.
+        top_p: Tokens are sampled from the most probable codes that together have this probability.
 
     Raises:
         UserError: A setting is out of its range.
@@ -189,12 +192,10 @@ class TokenSampler(SequenceSampler):
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise UserError(f'temperature={self.temperature}: must be 0 or more')
-        if not 0 < self.top_p <= 1:
-            raise UserError(f'top_p={self.top_p}: must be in (0, 1]')
+        check_range('temperature', self.temperature, 0)
+        check_top_p(self.top_p)
 
-    def draw(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
+    def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
         """Token ids (B,)."""
         logits = model.decode(z)
         if not self.temperature:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from mmaddp.checkpoints import map_checkpoint
-from mmaddp.diffusion.sampler import ImageNoise
+from mmaddp.diffusion import ImageNoise
 from mmaddp.engine.data import GuardedDataset
 from mmaddp.engine.explain import clear_errors
 from mmaddp.evaluation.alignment import alignment, uniformity

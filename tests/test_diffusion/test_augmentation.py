@@ -87,7 +87,7 @@ def test_sides_that_differ():
 
 def test_as_often_as_told():
     torch.manual_seed(0)
-    given = labels(NonLeakingAugmentation(0.12).draw(50_000, 'cpu')) != 0
+    given = labels(NonLeakingAugmentation(0.12).sample(50_000, 'cpu')) != 0
     expected = [0.5, 0.06, 0.12, 0.12, 0.12, 0.12, 0.06, 0.12, 0.12]
     close_enough = (given.float().mean(0) - torch.tensor(expected)).abs()
     assert close_enough.max() < 0.01
@@ -106,7 +106,7 @@ def test_probability_0_leaves_the_flip():
 
 def test_moves_of_a_batch_are_those_of_each_image():
     torch.manual_seed(0)
-    moves = NonLeakingAugmentation(1.0).draw(4, 'cpu')
+    moves = NonLeakingAugmentation(1.0).sample(4, 'cpu')
     together = move(images(4), moves)
     for place in range(4):
         alone = move(images(4)[[place]], Moves(*(values[[place]] for values in moves)))

@@ -135,11 +135,11 @@ def test_what_guidance_moves_in_ddpm(t, scale):
     mixture, x_t = Mixture(process), noised(process, t)
     guided = ClassifierGuidance(process, mixture, labels, scale)(x_t, t)
     plain, grad = mixture(x_t, t)[0], scale * gradient(mixture, x_t, t, labels)
-    gammas = process.alpha_bars[t], process.alpha_bars[t - 1]
-    sigma = (1 - gammas[0]).sqrt()
-    epsilon = [epsilon_from_x0(x_t, gammas[0], x_0) for x_0 in (guided, plain)]
+    alpha_bars = process.alpha_bars[t], process.alpha_bars[t - 1]
+    sigma = (1 - alpha_bars[0]).sqrt()
+    epsilon = [epsilon_from_x0(x_t, alpha_bars[0], x_0) for x_0 in (guided, plain)]
     torch.testing.assert_close(epsilon[0] - epsilon[1], -sigma * grad, rtol=1e-6, atol=1e-9)
-    mean = [posterior_mean(x_t, x_0, *gammas) for x_0 in (guided, plain)]
+    mean = [posterior_mean(x_t, x_0, *alpha_bars) for x_0 in (guided, plain)]
     beta = 1e-4 + (0.02 - 1e-4) * (t - 1) / 999
     moved = beta / math.sqrt(1 - beta) * grad
     torch.testing.assert_close(mean[0] - mean[1], moved, rtol=1e-6, atol=1e-9)

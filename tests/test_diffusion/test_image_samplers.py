@@ -123,10 +123,10 @@ def test_heun_is_of_second_order():
     assert errors[-1] < 2e-3
 
 
-@pytest.mark.parametrize('eta', [0.0, 0.5, 1.0])
-def test_heun_samples_a_gaussian(eta):
+@pytest.mark.parametrize('gamma', [0.0, 0.2, 10.0])
+def test_heun_samples_a_gaussian(gamma):
     like = torch.zeros(1, 3, 128, 128)
-    sampler = HeunSampler(64, eta, s_noise=1.0, clip=False)
+    sampler = HeunSampler(64, 64 * gamma, S_noise=1.0, clip=False)
     x = run(sampler, EDM(), gaussian, like).x_t
     assert x.mean().item() == pytest.approx(MEAN, abs=0.01)
     assert x.std().item() == pytest.approx(DEVIATION, rel=0.02)
@@ -134,15 +134,16 @@ def test_heun_samples_a_gaussian(eta):
 
 def test_noise_is_added_only_in_its_window():
     plain = run(HeunSampler(8), EDM(), crooked).x_t
-    assert torch.equal(run(HeunSampler(8, 1.0, s_min=90, s_max=100), EDM(), crooked).x_t, plain)
-    assert not torch.allclose(run(HeunSampler(8, 1.0), EDM(), crooked).x_t, plain)
+    assert torch.equal(run(HeunSampler(8, 40.0, S_min=90, S_max=100), EDM(), crooked).x_t, plain)
+    assert not torch.allclose(run(HeunSampler(8, 40.0), EDM(), crooked).x_t, plain)
 
 
 def test_the_most_noise_that_algorithm_2_adds():
     """gamma_i <= sqrt(2) - 1: the variance is doubled at most."""
     x = torch.zeros(1, 3, 128, 128, dtype=torch.float64)
-    sampler = HeunSampler(18, eta=1.0, s_noise=1.0)
+    sampler = HeunSampler(18, S_churn=40.0, S_noise=1.0)
     x_hat, sigma_hat = sampler.churn(x, 0.5, ImageNoise(0, [0]))
+    assert HeunSampler(18, S_churn=1.8).churn(x, 0.5, ImageNoise(0, [0]))[1] == pytest.approx(0.55)
     assert sigma_hat == pytest.approx(0.5 * math.sqrt(2))
     assert x_hat.std().item() == pytest.approx(0.5, rel=0.01)
 
@@ -180,7 +181,7 @@ def test_predictions_are_clipped(sampler, process):
 
 @pytest.mark.parametrize(
     ('sampler', 'process'),
-    [(AncestralSampler(), DDPM(8)), (DDIMSampler(4, 1.0), DDPM(8)), (HeunSampler(4, 1.0), EDM())],
+    [(AncestralSampler(), DDPM(8)), (DDIMSampler(4, 1.0), DDPM(8)), (HeunSampler(4, 40.0), EDM())],
 )
 def test_an_image_does_not_depend_on_its_batch(sampler, process):
     both = run(sampler, process, crooked).x_t
@@ -194,7 +195,7 @@ def test_an_image_does_not_depend_on_its_batch(sampler, process):
         (lambda: DDIMSampler(0), 'steps=0: must be 1 or more'),
         (lambda: HeunSampler(1), 'steps=1: must be 2 or more'),
         (lambda: DDIMSampler(eta=1.5), r'eta=1.5: must be in \[0, 1\]'),
-        (lambda: HeunSampler(eta=-0.5), r'eta=-0.5: must be in \[0, 1\]'),
+        (lambda: HeunSampler(S_churn=-0.5), 'S_churn=-0.5: must be 0 or more'),
         (lambda: AncestralSampler('none'), "variance='none' is none of 'beta', 'posterior'"),
         (lambda: DDIMSampler(65).timesteps(64), 'steps=65: more than the 64 timesteps'),
     ],

@@ -9,7 +9,7 @@ import torch
 from tiny_darl_generation import GRID, NUM_PLACES, any_order, build, diffusion, mse, of_tokens
 
 from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, TokenSampler
-from mmaddp.diffusion.patch_sampler import LEAST_GAMMA, known_first
+from mmaddp.diffusion.patch_sampler import MIN_GAMMA, known_first
 from mmaddp.utils import UserError
 
 NOTHING_KNOWN = torch.ones(2, NUM_PLACES, dtype=torch.bool)
@@ -35,7 +35,7 @@ def without_cache(model, sampler, known, masked, noise):
     with torch.no_grad():
         for place in order[:, int((~masked[0]).sum()) :].unbind(1):
             z = model.backbone.predict_next(model.embed_values(values), GRID, asked)
-            values[rows, place] = sampler.draw(model, z[rows, place], values[:, 0], noise)
+            values[rows, place] = sampler.sample_next(model, z[rows, place], values[:, 0], noise)
     return values
 
 
@@ -150,7 +150,7 @@ def test_every_predicted_patch_is_a_picture():
 
 def test_noise_that_is_predicted_begins_above_zero():
     gammas = PatchSampler(4).gammas('epsilon').tolist()
-    assert gammas == [LEAST_GAMMA, 0.25, 0.5, 0.75, 1.0]
+    assert gammas == [MIN_GAMMA, 0.25, 0.5, 0.75, 1.0]
     assert PatchSampler(1000).gammas('x0')[:3].tolist() == pytest.approx([0, 0.001, 0.002])
 
 
@@ -228,7 +228,7 @@ def test_more_than_the_first_noise_is_random_only_with_eta():
     noise = ImageNoise(0, [0])
     z, like = torch.randn(1, 32), torch.zeros(1, 48)
     with torch.no_grad():
-        PatchSampler(3, eta=0.0).draw(model, z, like, noise)
+        PatchSampler(3, eta=0.0).sample_next(model, z, like, noise)
     other = ImageNoise(0, [0])
     other.normal(like)
     assert torch.equal(noise.normal(like), other.normal(like))
@@ -250,7 +250,7 @@ def test_temperature_and_top_p_sharpen_tokens():
     z, like, noise = torch.zeros(4000, 1), torch.zeros(4000, dtype=torch.long), OneUniform()
 
     def shares(**settings):
-        drawn = TokenSampler(**settings).draw(model, z, like, noise)
+        drawn = TokenSampler(**settings).sample_next(model, z, like, noise)
         return torch.bincount(drawn, minlength=4) / len(z)
 
     assert torch.allclose(shares(), probs, atol=0.03)

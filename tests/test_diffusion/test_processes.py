@@ -8,7 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaddp.diffusion import DDPM, EDM, AncestralSampler, DDIMSampler, HeunSampler, ImageNoise
+from mmaddp.diffusion import (
+    DDPM,
+    EDM,
+    ADDPSampler,
+    AncestralSampler,
+    DDIMSampler,
+    HeunSampler,
+    ImageNoise,
+    samplers_of,
+)
 from mmaddp.engine.explain import explain
 from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
@@ -214,14 +223,14 @@ def best_of_edm(x, time):
         (SHORT, best_of_ddpm, DDIMSampler(250, eta=1.0, clip=False)),
         (SHORT, best_of_ddpm, AncestralSampler(clip=False)),
         (EDM(), best_of_edm, HeunSampler(40, clip=False)),
-        (EDM(), best_of_edm, HeunSampler(40, eta=1.0, s_noise=1.0, clip=False)),
+        (EDM(), best_of_edm, HeunSampler(40, S_churn=40.0, S_noise=1.0, clip=False)),
     ],
     ids=['ddim', 'ddim-eta-1', 'ancestral', 'heun', 'heun-stochastic'],
 )
 def test_the_best_network_samples_what_it_was_trained_on(process, network, sampler):
     """From training to images: the time input, the prediction and the sampler agree."""
     like = torch.zeros(1, 3, 40, 40)
-    images = process.sample(network, like, ImageNoise(0, [0]), sampler)
+    images = sampler.sample(process, network, like, ImageNoise(0, [0]))
     assert images.mean().item() == pytest.approx(MEAN, abs=0.03)
     assert images.std().item() == pytest.approx(DEVIATION, rel=0.05)
 
@@ -229,7 +238,8 @@ def test_the_best_network_samples_what_it_was_trained_on(process, network, sampl
 @BOTH
 def test_samples_of_the_wanted_shape(process):
     like = torch.zeros(2, 3, 8, 4)
-    images = process.sample(nothing, like, ImageNoise(0, range(2)))
+    sampler = next(iter(samplers_of(process).values()))
+    images = sampler.sample(process, nothing, like, ImageNoise(0, range(2)))
     assert images.shape == like.shape
     assert images.dtype == torch.float32
     assert not torch.equal(images[0], images[1])
@@ -237,8 +247,22 @@ def test_samples_of_the_wanted_shape(process):
 
 def test_few_timesteps_take_few_steps():
     calls = []
-    DDPM(64).sample(lambda x, time: calls.append(time) or x, torch.zeros(1, 3, 2, 2), one_image())
+    sampler = samplers_of(DDPM(64))['ddim']
+    sampler.sample(
+        DDPM(64), lambda x, time: calls.append(time) or x, torch.zeros(1, 3, 2, 2), one_image()
+    )
     assert len(calls) == 64
+
+
+def test_each_process_has_its_samplers_the_default_one_first():
+    assert samplers_of(DDPM()) == {'ddim': DDIMSampler(100), 'ancestral': AncestralSampler()}
+    assert samplers_of(EDM(num_steps=7)) == {'heun': HeunSampler(7)}
+
+
+def test_samplers_are_built_from_configs():
+    config = dict(type='mmaddp.HeunSampler', steps=9, S_churn=2.0)
+    assert TASK_UTILS.build(config) == HeunSampler(9, 2.0)
+    assert TASK_UTILS.build(dict(type='mmaddp.ADDPSampler', steps=3)) == ADDPSampler(3)
 
 
 def one_image():
@@ -247,18 +271,16 @@ def one_image():
 
 def test_a_sampler_of_another_process():
     with pytest.raises(UserError, match='HeunSampler does not sample from DDPM: take DDIMSampler'):
-        DDPM().sample(nothing, torch.zeros(1, 3, 2, 2), one_image(), HeunSampler())
+        HeunSampler().sample(DDPM(), nothing, torch.zeros(1, 3, 2, 2), one_image())
 
 
 @pytest.mark.parametrize(
     ('config', 'message'),
     [
-        (dict(type='DDPM', num_timesteps=0), 'config: DDPM: num_timesteps=0'),
         (dict(type='DDPM', beta_start=0.03), 'config: DDPM: beta_start=0.03, beta_end=0.02'),
         (dict(type='DDPM', beta_end=1.0), 'config: DDPM: beta_start=0.0001, beta_end=1.0'),
-        (dict(type='EDM', sigma_data=0), 'config: EDM: sigma_data=0: must be above 0'),
-        (dict(type='EDM', sigma_min=90), 'config: EDM: sigma_min=90, sigma_max=80.0'),
-        (dict(type='EDM', num_steps=1), 'config: EDM: num_steps=1: must be 2 or more'),
+        (dict(type='EDM', sigma_data=0), 'config: EDM: EDM(sigma_data=0,'),
+        (dict(type='EDM', sigma_min=90), 'config: EDM: EDM(sigma_data=0.5,'),
         (dict(type='EDM', sigmadata=1), 'config: EDM has no key .sigmadata.: did you mean'),
     ],
 )

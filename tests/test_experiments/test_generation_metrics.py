@@ -4,7 +4,7 @@ import pytest
 from generation_images import cube, draw_colors, use_color_networks
 from tiny_addp import SIZES, tiny_addp
 
-from mmaddp.diffusion import Sampler
+from mmaddp.diffusion import ADDPSampler
 from mmaddp.evaluation.generation import GenerationMetrics
 from mmaddp.experiments import generation_metrics
 from mmaddp.experiments.generation_metrics import evaluate_samplers, sampler_grid, sampler_name
@@ -47,12 +47,14 @@ def test_grid_has_every_combination_once(model):
     shares = [dict(top_p=1.0), dict(top_p=0.9)]
     grid = sampler_grid(model, schedules, temperatures, shares, by_steps(5, 10, 5))
     assert len(grid) == len(set(grid)) == 2 * 2 * 3 * 2
-    assert Sampler(10, 'cosine', 6.0, False, 0.9) in grid
+    assert ADDPSampler(10, 'cosine', 6.0, False, 0.9) in grid
     assert len({sampler_name(sampler) for sampler in grid}) == len(grid)
     assert sampler_name(grid[0]) == 'steps-5_schedule-linear_temperature-6-decaying_top-p-1'
     with pytest.raises(UserError, match="schedule='sine' is none of"):
         sampler_grid(model, [dict(schedule='sine')])
-    with pytest.raises(UserError, match='--eta: Sampler, which samples from this model, has only'):
+    with pytest.raises(
+        UserError, match='--eta: ADDPSampler, which samples from this model, has only'
+    ):
         sampler_grid(model, [dict(eta=1.0)])
 
 

@@ -1,12 +1,12 @@
 from dataclasses import asdict
 
-from mmaddp.diffusion import Sampler
+from mmaddp.diffusion import ADDPSampler
 from mmaddp.experiments.generation_table import lines_over, markdown_table
 
 
 def result(fid=10.0, images=50000, **settings):
     return {
-        'settings': asdict(Sampler(**settings)),
+        'settings': asdict(ADDPSampler(**settings)),
         'fid': fid,
         'inception_score': 100.125,
         'precision': None,

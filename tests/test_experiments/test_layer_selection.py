@@ -11,7 +11,7 @@ from tiny_darl import darl
 from tiny_ddae import ddae, tiny_ddae
 from tiny_runs import write_pictures
 
-from mmaddp.diffusion.sampler import ImageNoise
+from mmaddp.diffusion import ImageNoise
 from mmaddp.evaluation.alignment import alignment
 from mmaddp.experiments import layer_selection
 from mmaddp.experiments.layer_selection import training_images

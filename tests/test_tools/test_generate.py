@@ -145,8 +145,11 @@ def test_a_folder_of_other_images_is_left_alone(generate, folder):
         (('--steps', 0), 'steps=0: must be 1 or more'),
         (('--top-p', 1.5), r'top_p=1.5: must be in \(0, 1\]'),
         (('--temperature', -1), 'temperature=-1.0'),
-        (('--eta', 0.5), '--eta: Sampler, .* has only --steps, --schedule, --temperature, --sta'),
-        (('--no-clip',), '--no-clip: Sampler'),
+        (
+            ('--eta', 0.5),
+            '--eta: ADDPSampler, .* has only --steps, --schedule, --temperature, --sta',
+        ),
+        (('--no-clip',), '--no-clip: ADDPSampler'),
         (('--batch-size', 0), 'batch_size=0'),
         (('--seed', -1), 'seed=-1'),
         (('--image', 'picture.png'), '--image and --mask: a completion needs both'),

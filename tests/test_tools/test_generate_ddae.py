@@ -84,8 +84,8 @@ def expected(model, sampler, indices, seed=0):
         ('edm', (), HeunSampler(4)),
         (
             'edm',
-            ('--steps', 3, '--eta', 1, '--s-min', 0.1, '--s-max', 50, '--s-noise', 1),
-            HeunSampler(3, 1.0, 0.1, 50.0, 1.0),
+            ('--steps', 3, '--S-churn', 40, '--S-min', 0.1, '--S-max', 50, '--S-noise', 1),
+            HeunSampler(3, 40.0, 0.1, 50.0, 1.0),
         ),
         ('latent', (), DDIMSampler(8, clip=False)),
         ('latent', ('--sampler', 'ancestral'), AncestralSampler(clip=False)),
@@ -161,7 +161,6 @@ def test_other_checkpoints_are_named(run, folder, models, tmp_path):
         ('edm', ('--sampler', 'ddim'), 'DDIMSampler does not sample from EDM: take HeunSampler'),
         ('ddpm', ('--steps', 9), 'steps=9: more than the 8 timesteps of the model'),
         ('edm', ('--steps', 1), 'steps=1: must be 2 or more'),
-        ('edm', ('--s-min', 2, '--s-max', 1), 's_min=2.0, s_max=1.0: s_min must not be'),
         (
             'ddpm',
             ('--sampler', 'ancestral', '--steps', 4),
@@ -186,7 +185,7 @@ def test_a_latent_model_without_its_autoencoder(run, tmp_path):
 
 
 def test_other_methods_have_no_sampler_to_choose():
-    with pytest.raises(UserError, match=r'--sampler: Sampler, which samples from this model'):
+    with pytest.raises(UserError, match=r'--sampler: ADDPSampler, which samples from this model'):
         generator_of(tiny_generator()).sampler(dict(sampler='ddim'), OPTIONS)
 
 

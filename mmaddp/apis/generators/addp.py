@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mmaddp.diffusion import ImageNoise, Sampler, Step
+from mmaddp.diffusion import ADDPSampler, ImageNoise, Step
 from mmaddp.models import ADDP
 from mmaddp.models.inspection import gray_out
 
@@ -18,7 +18,7 @@ from .base import ImageGenerator, Start
 class ADDPGenerator(ImageGenerator):
     """The places are VQ tokens; known ones are kept as tokens."""
 
-    sampler_type = Sampler
+    sampler_type = ADDPSampler
 
     def __init__(self, model: ADDP) -> None:
         super().__init__(model)
@@ -26,7 +26,7 @@ class ADDPGenerator(ImageGenerator):
         side = math.isqrt(model.decoder.num_patches)
         self.grid = side, side
 
-    def steps(self, sampler: Sampler, start: Start, noise: ImageNoise) -> Iterator[Step]:
+    def steps(self, sampler: ADDPSampler, start: Start, noise: ImageNoise) -> Iterator[Step]:
         """All steps of the sampler."""
         return sampler(self.model, *start, noise)
 
@@ -46,7 +46,7 @@ class ADDPGenerator(ImageGenerator):
         """Token ids that nobody looks at."""
         return torch.zeros(1, self.model.decoder.num_patches, dtype=torch.long)
 
-    def check(self, sampler: Sampler, masked: Tensor) -> None:
+    def check(self, sampler: ADDPSampler, masked: Tensor) -> None:
         """Refuse more steps than tokens to generate."""
         for count in masked.sum(1).unique().tolist():
             sampler.check_steps(count)

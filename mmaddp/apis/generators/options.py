@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mmaddp.diffusion import DDIMSampler, HeunSampler, PatchSampler, Sampler, TokenSampler
+from mmaddp.diffusion import ADDPSampler, DDIMSampler, HeunSampler, PatchSampler, TokenSampler
+from mmaddp.diffusion.addp_sampler import SCHEDULES
 from mmaddp.diffusion.image_samplers import VARIANCES
-from mmaddp.diffusion.sampler import SCHEDULES
 
 from .ddae import SAMPLERS
 from .guided import GuidedSampler
@@ -21,9 +21,10 @@ OPTIONS = {
     'top_p': '--top-p',
     'eta': '--eta',
     'variance': '--variance',
-    's_min': '--s-min',
-    's_max': '--s-max',
-    's_noise': '--s-noise',
+    'S_churn': '--S-churn',
+    'S_min': '--S-min',
+    'S_max': '--S-max',
+    'S_noise': '--S-noise',
     'clip': '--no-clip',
     'label': '--label',
     'guidance': '--guidance',
@@ -41,7 +42,7 @@ def add_sampler_arguments(parser: argparse.ArgumentParser) -> None:
         '--steps',
         type=int,
         **ABSENT,
-        help=f'ADDP: {Sampler().steps}; DARL, of each patch: {darl.steps}; DDAE: DDIM '
+        help=f'ADDP: {ADDPSampler().steps}; DARL, of each patch: {darl.steps}; DDAE: DDIM '
         f'{ddim.steps}, Heun as many as the levels of EDM, {heun.steps}',
     )
     group.add_argument(
@@ -49,7 +50,7 @@ def add_sampler_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         **ABSENT,
         help=f'DARL: 1 is ancestral sampling, 0 is DDIM ({darl.eta:g}); DDAE: share of the noise '
-        f'in each step of DDIM ({ddim.eta:g}) and Heun ({heun.eta:g})',
+        f'in each step of DDIM ({ddim.eta:g})',
     )
     group.add_argument(
         '--no-clip',
@@ -65,7 +66,7 @@ def add_sampler_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_token_arguments(group: argparse._ArgumentGroup) -> None:
     """Add what only samplers of tokens have."""
-    addp, tokens = Sampler(), TokenSampler()
+    addp, tokens = ADDPSampler(), TokenSampler()
     group.add_argument('--schedule', choices=[*SCHEDULES], **ABSENT, help=f'ADDP: {addp.schedule}')
     group.add_argument(
         '--temperature',
@@ -105,15 +106,17 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
         help=f'DDAE, ancestral: of the noise in each step ({VARIANCES[0]})',
     )
     for name, what in (
-        ('s_min', 'noise is added from this sigma on'),
-        ('s_max', 'noise is added up to this sigma'),
-        ('s_noise', 'factor of the added noise'),
+        ('S_churn', 'noise added in all steps together, as EDM counts it'),
+        ('S_min', 'smallest sigma at which noise is added'),
+        ('S_max', 'largest sigma at which noise is added'),
+        ('S_noise', 'factor of the added noise'),
     ):
         group.add_argument(
             OPTIONS[name],
             type=float,
             **ABSENT,
-            help=f'DDAE, Heun with --eta: {what} ({getattr(heun, name):g})',
+            dest=name,
+            help=f'DDAE, Heun: {what} ({getattr(heun, name):g})',
         )
 
 

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
-from functools import partial
-from typing import Any, Callable, Union
+from typing import Callable, Union
 
 import torch
 from torch import Tensor
 
 from mmaddp.utils import UserError
 
-from ..sampler import ImageNoise
-
 Network = Callable[[Tensor, Tensor], Tensor]
 Level = Union[Tensor, float]
 
 
 class DiffusionProcess(ABC):
-    """How noise is added, what a network learns of it, and how images come of the network.
+    """How noise is added, and what a network learns from it.
 
-    A process has no weights. The network is any callable ``(x, time)`` with float32 images
-    (B, 3, H, W) and the float32 time input (B,), which gives (B, 3, H, W). Images are in [-1, 1];
-    those of a latent model are latents (B, C, h, w), which have no bounds.
+    A process has no weights, and does not know its samplers, see
+    :func:`mmaddp.diffusion.samplers_of`. The network is any callable ``(x, time)`` from float32
+    images (B, 3, H, W) in [-1, 1] and the float32 time input (B,) to (B, 3, H, W). A latent model
+    has latents (B, C, h, w) without bounds in place of images.
 
     A ``level`` is the noise level in the process's own measure, the timestep t of DDPM or the
-    deviation sigma of EDM: (B,), or one number for all images.
-
-    Attributes:
-        samplers: The types of samplers that draw from it.
+    std sigma of EDM: (B,), or one number for all images.
     """
-
-    samplers: tuple[type, ...]
 
     @property
     @abstractmethod
@@ -45,11 +37,7 @@ class DiffusionProcess(ABC):
 
     @abstractmethod
     def number(self, level: Level) -> Tensor:
-        """The number of a level, or a place between two; of the shape of ``level``, float32."""
-
-    @abstractmethod
-    def default_sampler(self) -> Any:
-        """The deterministic sampler with the authors' number of steps."""
+        """The number of a level, fractional between two; of the shape of ``level``, float32."""
 
     @abstractmethod
     def sample_levels(
@@ -109,41 +97,6 @@ class DiffusionProcess(ABC):
     def predict(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
         """What the network makes of noised images, of their type."""
         return network(*self.network_input(x_t, level)).to(x_t.dtype)
-
-    @torch.no_grad()
-    def sample(
-        self, network: Network, like: Tensor, noise: ImageNoise, sampler: Any = None
-    ) -> Tensor:
-        """Generate images.
-
-        Args:
-            network: The network, in evaluation mode.
-            like: (B, 3, H, W), of the shape and device that is wanted.
-            noise: That of these B images.
-            sampler: One of ``samplers``; the usual one when None.
-
-        Returns:
-            (B, 3, H, W), about [-1, 1], float32.
-
-        Raises:
-            UserError: The sampler is another process's, or takes more steps than there are.
-        """
-        sampler = sampler or self.default_sampler()
-        self.check_sampler(sampler)
-        steps = sampler(self, partial(self.denoise, network), like, noise)
-        return deque(steps, maxlen=1).pop().x_t.float()
-
-    def check_sampler(self, sampler: Any) -> None:
-        """Refuse a sampler of another process.
-
-        Raises:
-            UserError: It is none of ``samplers``.
-        """
-        if not isinstance(sampler, self.samplers):
-            known = ' or '.join(one.__name__ for one in self.samplers)
-            raise UserError(
-                f'{type(sampler).__name__} does not sample from {type(self).__name__}: take {known}'
-            )
 
 
 def per_image(values: Level, images: Tensor) -> Tensor:

@@ -10,13 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import check_choice
+from mmaddp.utils import UserError, check_choice
 
 from ..gaussian import perturb, x0_from_epsilon
-from ..image_samplers import AncestralSampler, DDIMSampler
 from .base import DiffusionProcess, Level, Network, per_image
 
-DDIM_STEPS = 100
 TIME_INPUTS = ('fraction', 'index')
 
 
@@ -39,8 +37,7 @@ class DDPM(DiffusionProcess):
             ``diffusers`` do.
 
     Raises:
-        UserError: ``time_input`` is neither.
-        ValueError: T is below 1, or the betas do not rise inside (0, 1).
+        UserError: ``time_input`` is neither, or the betas do not rise inside (0, 1).
     """
 
     num_timesteps: int = 1000
@@ -48,14 +45,10 @@ class DDPM(DiffusionProcess):
     beta_end: float = 0.02
     time_input: str = 'fraction'
 
-    samplers = (DDIMSampler, AncestralSampler)
-
     def __post_init__(self) -> None:
         check_choice('time_input', self.time_input, TIME_INPUTS)
-        if self.num_timesteps < 1:
-            raise ValueError(f'num_timesteps={self.num_timesteps}: must be 1 or more')
         if not 0 < self.beta_start < self.beta_end < 1:
-            raise ValueError(
+            raise UserError(
                 f'beta_start={self.beta_start}, beta_end={self.beta_end}: must be '
                 '0 < beta_start < beta_end < 1'
             )
@@ -80,10 +73,6 @@ class DDPM(DiffusionProcess):
     def number(self, level: Level) -> Tensor:
         """The timestep."""
         return torch.as_tensor(level).float()
-
-    def default_sampler(self) -> DDIMSampler:
-        """DDIM of 100 steps, or of T where there are fewer."""
-        return DDIMSampler(min(DDIM_STEPS, self.num_timesteps))
 
     def sample_levels(
         self,

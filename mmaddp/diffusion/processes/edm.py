@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mmaddp.registry import TASK_UTILS
+from mmaddp.utils import UserError
 
-from ..image_samplers import HeunSampler
 from .base import DiffusionProcess, Level, Network, per_image
 
 
@@ -25,23 +25,23 @@ class Preconditioning(NamedTuple):
 @TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class EDM(DiffusionProcess):
-    """x_t = x_0 + sigma epsilon; the network learns what preconditioning leaves to it.
+    """x_t = x_0 + sigma epsilon, with a preconditioned network.
 
     Table 1 of EDM's paper, last column. In training ln sigma is normal. In sampling, and where the
     authors of DDAE probe, sigma is one of a schedule: its levels are numbered from 1, sigma_min,
     to ``num_steps``, sigma_max, so that level 4 of 18 is sigma = 0.06.
 
     Args:
-        sigma_data: Deviation of the pixels of clean images.
+        sigma_data: Std of the pixels of clean images.
         p_mean: Mean of ln sigma in training.
-        p_std: Its deviation.
+        p_std: Its std.
         sigma_min: The least sigma of the schedule.
         sigma_max: The largest sigma of the schedule.
         rho: The larger, the closer together are small sigmas.
         num_steps: Levels of the schedule.
 
     Raises:
-        ValueError: A number is out of its range.
+        UserError: A number is out of its range.
     """
 
     sigma_data: float = 0.5
@@ -52,18 +52,11 @@ class EDM(DiffusionProcess):
     rho: float = 7.0
     num_steps: int = 18
 
-    samplers = (HeunSampler,)
-
     def __post_init__(self) -> None:
-        for name in ('sigma_data', 'p_std', 'rho', 'sigma_min'):
-            if not getattr(self, name) > 0:
-                raise ValueError(f'{name}={getattr(self, name)}: must be above 0')
-        if not self.sigma_min < self.sigma_max:
-            raise ValueError(
-                f'sigma_min={self.sigma_min}, sigma_max={self.sigma_max}: sigma_min must be less'
+        if not (min(self.sigma_data, self.rho) > 0 and 0 < self.sigma_min < self.sigma_max):
+            raise UserError(
+                f'{self}: must have sigma_data and rho above 0, and 0 < sigma_min < sigma_max'
             )
-        if self.num_steps < 2:
-            raise ValueError(f'num_steps={self.num_steps}: must be 2 or more')
 
     def schedule(self, steps: int) -> Tensor:
         """The sigmas of sampling, falling from sigma_max to sigma_min and then 0 (equation 5).
@@ -88,15 +81,11 @@ class EDM(DiffusionProcess):
         return self.schedule(self.num_steps).flip(0)[number].item()
 
     def number(self, level: Level) -> Tensor:
-        """Where the root of rho of sigma is among those of the schedule, which are evenly apart."""
+        """Inverse of the schedule, whose sigma ** (1 / rho) are evenly spaced."""
         sigma = torch.as_tensor(level, dtype=torch.float64)
         least, largest = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
-        place = (sigma ** (1 / self.rho) - least) / (largest - least)
-        return (1 + (self.num_steps - 1) * place).float()
-
-    def default_sampler(self) -> HeunSampler:
-        """Heun's method over the schedule."""
-        return HeunSampler(self.num_steps)
+        share = (sigma ** (1 / self.rho) - least) / (largest - least)
+        return (1 + (self.num_steps - 1) * share).float()
 
     def sample_levels(
         self,

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from mmaddp.diffusion import masks_from_noise
-from mmaddp.diffusion.sampler import ImageNoise, Sampler
+from mmaddp.diffusion import ADDPSampler, ImageNoise, masks_from_noise
 from mmaddp.models.inspection import gray_out
 from mmaddp.registry import HOOKS
 
@@ -67,7 +66,7 @@ class PretrainVisualizationHook(VisualizationHook):
     def _samples(self, model: nn.Module) -> Tensor:
         shape = self.num_samples, model.decoder.num_patches
         z_t = torch.zeros(shape, dtype=torch.long, device=model.tokenizer.codebook.device)
-        sampler = Sampler(steps=min(self.sample_steps, shape[1]))
+        sampler = ADDPSampler(steps=min(self.sample_steps, shape[1]))
         noise = ImageNoise(self.seed, range(self.num_samples))
         for step in sampler(model, z_t, torch.ones_like(z_t, dtype=torch.bool), noise):
             x_t = step.x_t

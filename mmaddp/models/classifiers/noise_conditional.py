@@ -208,7 +208,7 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             noise: That of the B images that are wanted.
             labels: (B,), or one for all.
             scale: s of the guidance.
-            sampler: One of ``process.samplers``; the pre-trainer's usual one when None.
+            sampler: One of the process's; the pre-trainer's default one when None.
 
         Returns:
             (B, 3, H, W), about [-1, 1].

@@ -10,8 +10,8 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmaddp.diffusion import MAPPINGS, MaskSchedule, masks_from_noise
-from mmaddp.registry import MODELS
+from mmaddp.diffusion import MAPPINGS, masks_from_noise
+from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError, check_choice
 
 from ..layers import Block
@@ -48,7 +48,7 @@ class ADDP(FrozenTokenizer, BaseModel):
             'none'.
         target: What is predicted (table 6): 'q' for ``q(z_bar_t-1 | z_t)``, 'delta' for the tokens
             themselves, 'q+delta' for both in equal parts.
-        mask_schedule: Arguments of :class:`mmaddp.diffusion.MaskSchedule`.
+        mask_schedule: Config of the schedule, by default a :class:`mmaddp.diffusion.MaskSchedule`.
         label_smoothing: Share of the target that is spread over all V words.
         shared_ratio: One mask ratio for the whole batch of all processes, so that N processes
             compute what one would; else each draws its own, as the authors do.
@@ -93,7 +93,8 @@ class ADDP(FrozenTokenizer, BaseModel):
         check_choice('target', target, TARGETS)
         self.map_probs = MAPPINGS[mapping]
         self.condition, self.token_input, self.target_kind = condition, token_input, target
-        self.mask_schedule = MaskSchedule(**(mask_schedule or {}))
+        schedule = {'type': 'mmaddp.MaskSchedule', **(mask_schedule or {})}
+        self.mask_schedule = TASK_UTILS.build(schedule)
         self.label_smoothing, self.shared_ratio = label_smoothing, shared_ratio
         self.set_frozen_dtype(frozen_dtype)
 

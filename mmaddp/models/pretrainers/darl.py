@@ -7,9 +7,8 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmaddp.diffusion import BetaNoise
 from mmaddp.diffusion.gaussian import perturb, x0_from_epsilon
-from mmaddp.registry import MODELS
+from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import check_choice
 
 from ..layers import patch_statistics, patchify, unpatchify
@@ -42,8 +41,9 @@ class DARL(FrozenTokenizer, BaseModel):
         patch_decoder: :class:`MLPPatchDecoder` or :class:`TransformerPatchDecoder`, without
             ``embed_dims`` and ``patch_dims``, which are known here. None is the paper's: a linear
             layer, or with noise a transformer block.
-        noise: Arguments of :class:`mmaddp.diffusion.BetaNoise` for the diffusion
-            objective; None for mean squared error alone, or with tokens cross entropy.
+        noise: Config of the noise levels of the diffusion objective, by default a
+            :class:`mmaddp.diffusion.BetaNoise`; None for mean squared error, or with tokens cross
+            entropy.
         prediction: What a decoder makes of a corrupted patch: 'x0' the patch (equation 3) or
             'epsilon' the noise (equation 2).
         target: 'pixels', 'normalized-pixels', by mean and deviation of each patch as MAE does
@@ -81,7 +81,7 @@ class DARL(FrozenTokenizer, BaseModel):
         check_choice('prediction', prediction, PREDICTIONS)
         check_choice('target', target, TARGETS)
         check_choice('inputs', inputs, INPUTS)
-        self.noise = BetaNoise(**noise) if noise is not None else None
+        self.noise = noise and TASK_UTILS.build({'type': 'mmaddp.BetaNoise', **noise})
         self.prediction, self.target, self.inputs = prediction, target, inputs
         self.random_order = random_order
         check_options(self, patch_decoder, tokenizer)

@@ -11,7 +11,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation
+from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation, samplers_of
 from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError
 
@@ -182,7 +182,7 @@ class DDAE(FrozenParts, BaseModel):
 
         Args:
             noise: That of the B images that are wanted.
-            sampler: One of ``process.samplers``; the usual one when None.
+            sampler: One of the process's; the default one when None.
 
         Returns:
             (B, 3, H, W), about [-1, 1].
@@ -193,7 +193,7 @@ class DDAE(FrozenParts, BaseModel):
         sampler = self.default_sampler() if sampler is None else sampler
         self.check_sampler(sampler)
         like = self.like(len(noise.generators))
-        return self.decode(self.process.sample(self.predict, like, noise, sampler))
+        return self.decode(sampler.sample(self.process, self.predict, like, noise))
 
     @torch.no_grad()
     def sampling_steps(self, noise: ImageNoise, sampler: Any) -> Iterator[Denoised]:
@@ -203,7 +203,8 @@ class DDAE(FrozenParts, BaseModel):
 
     def default_sampler(self) -> Any:
         """The process's usual sampler; latents are not clipped to the range of pixels."""
-        return replace(self.process.default_sampler(), clip=self.autoencoder is None)
+        default = next(iter(samplers_of(self.process).values()))
+        return replace(default, clip=self.autoencoder is None)
 
     def check_sampler(self, sampler: Any) -> None:
         """Refuse a sampler of another process, and one that would cut latents off.
@@ -211,7 +212,7 @@ class DDAE(FrozenParts, BaseModel):
         Raises:
             UserError: Names the setting and the remedy.
         """
-        self.process.check_sampler(sampler)
+        sampler.check_process(self.process)
         if sampler.clip and self.autoencoder is not None:
             raise UserError('clip=True: latents are no pixels in [-1, 1]; set clip=False')
 

@@ -149,7 +149,7 @@ def test_a_level_that_there_is_not():
     [
         (ddae(process=dict(DDPM, num_timesteps=8)), AncestralSampler()),
         (ddae(), DDIMSampler(4)),
-        (augmented(), HeunSampler(3, eta=1.0)),
+        (augmented(), HeunSampler(3, S_churn=40.0)),
     ],
 )
 def test_an_image_depends_on_its_seed_and_number_alone(config, sampler):
@@ -186,9 +186,8 @@ def test_mixed_precision():
     [
         (ddae(augment=0.12), 'network.augment_dim=0: the augmentation has 9 labels; set network.'),
         (ddae(dict(augment_dim=9)), 'network.augment_dim=9 without augmentation: set augment=0.12'),
-        (augmented() | dict(augment=2), 'augment=2: a probability must be in [0, 1]'),
+        (augmented() | dict(augment=2), 'augment=2: must be in [0, 1]'),
         (ddae(dict(out_blocks=('out_2',), time=0.1)), 'network.out_blocks: a truncated network'),
-        (ddae(process=dict(DDPM, num_timesteps=0)), 'num_timesteps=0: must be 1 or more'),
         (
             ddae() | dict(network=dict(type='mmaddp.PatchDiscriminator')),
             "network.type='PatchDiscriminator': set it to 'mmaddp.DDAEUNet'",

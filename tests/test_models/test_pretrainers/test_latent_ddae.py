@@ -99,7 +99,7 @@ def test_generation_gives_decoded_latents(process, network):
     images = model.sample(ImageNoise(0, [4, 1]))
     assert images.shape == (2, 3, SIDE, SIDE)
     sampler = DDIMSampler(8, clip=False) if process is FROM_ZERO else HeunSampler(4, clip=False)
-    latents = model.process.sample(model.predict, model.like(2), ImageNoise(0, [4, 1]), sampler)
+    latents = sampler.sample(model.process, model.predict, model.like(2), ImageNoise(0, [4, 1]))
     torch.testing.assert_close(images, model.autoencoder.decode(latents))
     assert latents.abs().max() > 1
     torch.testing.assert_close(model.sample(ImageNoise(0, [1])), images[1:], rtol=1e-3, atol=1e-3)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_generation import random_ids, random_mask, tiny_generator
 
-from mmaddp.diffusion import MAPPINGS, ImageNoise, Sampler
-from mmaddp.diffusion.sampler import confidence, nucleus, sample_codes
+from mmaddp.diffusion import MAPPINGS, ADDPSampler, ImageNoise
+from mmaddp.diffusion.addp_sampler import confidence
+from mmaddp.diffusion.token_sampling import nucleus, sample_codes
 from mmaddp.utils import UserError
 
 
@@ -57,14 +58,14 @@ def run(model, sampler, mask=None, ids=None, seed=0):
     ],
 )
 def test_places_left_masked_after_each_step(schedule, steps, left):
-    done = run(FixedModel(torch.full((1, 16, 4), 0.25)), Sampler(steps, schedule))
+    done = run(FixedModel(torch.full((1, 16, 4), 0.25)), ADDPSampler(steps, schedule))
     assert [step.m_t.sum(1).tolist() for step in done] == [[n, n] for n in left]
 
 
 @given(places=st.integers(1, 1024), data=st.data())
 def test_linear_counts_are_exact(places, data):
     steps = data.draw(st.integers(1, places))
-    sampler = Sampler(steps)
+    sampler = ADDPSampler(steps)
     for step in range(steps):
         exact = math.ceil(places * Fraction(steps - 1 - step, steps))
         assert sampler.num_left(step, places) == exact
@@ -73,7 +74,7 @@ def test_linear_counts_are_exact(places, data):
 @given(places=st.integers(1, 1024), data=st.data(), schedule=st.sampled_from(['linear', 'cosine']))
 def test_counts_fall_to_none(places, data, schedule):
     steps = data.draw(st.integers(1, places))
-    left = [Sampler(steps, schedule).num_left(step, places) for step in range(steps)]
+    left = [ADDPSampler(steps, schedule).num_left(step, places) for step in range(steps)]
     assert left == sorted(left, reverse=True)
     assert left[0] <= places
     assert left[-1] == 0
@@ -81,7 +82,7 @@ def test_counts_fall_to_none(places, data, schedule):
 
 def test_reliable_tokens_stay_as_they_are(model):
     before = None
-    for step in run(model, Sampler(8, 'cosine')):
+    for step in run(model, ADDPSampler(8, 'cosine')):
         if before is not None:
             assert not (step.m_t & ~before.m_t).any()
             assert torch.equal(step.z_t[~before.m_t], before.z_t[~before.m_t])
@@ -91,7 +92,7 @@ def test_reliable_tokens_stay_as_they_are(model):
 @settings(max_examples=5)
 @given(masked=st.integers(1, 15), data=st.data())
 def test_known_tokens_are_kept(model, masked, data):
-    sampler = Sampler(data.draw(st.integers(1, masked)), temperature=60.0, decaying=False)
+    sampler = ADDPSampler(data.draw(st.integers(1, masked)), temperature=60.0, decaying=False)
     ids, mask = random_ids(seed=masked), random_mask(masked)
     last = run(model, sampler, mask, ids)[-1]
     assert torch.equal(last.z_t[~mask], ids[~mask])
@@ -104,7 +105,7 @@ def test_known_tokens_decide_the_first_draw(model):
     """Nothing but the known tokens differs between the two images."""
     mask = torch.arange(16).expand(2, -1) >= 12
     ids = random_ids(2)
-    sampler = Sampler(1, top_p=1e-6)
+    sampler = ADDPSampler(1, top_p=1e-6)
     noise = ImageNoise(0, [0, 0])
     logits = model.decode(None, ids, torch.ones_like(mask))
     blind = logits[..., :32].argmax(-1)
@@ -114,7 +115,7 @@ def test_known_tokens_decide_the_first_draw(model):
 
 def test_all_known_is_the_reconstruction(model):
     ids = random_ids()
-    (only,) = run(model, Sampler(20), torch.zeros(2, 16, dtype=torch.bool), ids)
+    (only,) = run(model, ADDPSampler(20), torch.zeros(2, 16, dtype=torch.bool), ids)
     assert torch.equal(only.z_t, ids)
     assert torch.equal(only.x_t, model.tokenizer.decode(model.tokenizer.embed(ids)))
 
@@ -124,7 +125,7 @@ def test_codes_are_drawn_by_their_probability():
     places = 40_000
     fixed = FixedModel(probs.expand(1, places, -1))
     mask = torch.ones(1, places, dtype=torch.bool)
-    (step,) = Sampler(1)(fixed, torch.zeros(1, places).long(), mask, ImageNoise(5, [0]))
+    (step,) = ADDPSampler(1)(fixed, torch.zeros(1, places).long(), mask, ImageNoise(5, [0]))
     shares = step.z_t.flatten().bincount(minlength=4) / places
     assert torch.allclose(shares, probs, atol=0.01)
 
@@ -133,7 +134,7 @@ def test_without_temperature_the_most_probable_come_first():
     best = torch.tensor([0.4, 0.9, 0.65, 0.8, 0.55, 0.7])
     fixed = FixedModel(torch.stack([1 - best, best], -1)[None])
     ids, mask = torch.zeros(1, 6).long(), torch.ones(1, 6, dtype=torch.bool)
-    sampler = Sampler(6, temperature=0.0, top_p=0.01)
+    sampler = ADDPSampler(6, temperature=0.0, top_p=0.01)
     steps = list(sampler(fixed, ids, mask, ImageNoise(0, [0])))
     revealed = [int((~step.m_t).sum()) for step in steps]
     assert revealed == [1, 2, 3, 4, 5, 6]
@@ -148,7 +149,7 @@ def test_temperature_shuffles_the_order():
     fixed = FixedModel(torch.stack([1 - best, best], -1)[None])
     batch = 4000
     ids, mask = torch.zeros(batch, 4).long(), torch.ones(batch, 4, dtype=torch.bool)
-    sampler = Sampler(4, temperature=1e6, decaying=False)
+    sampler = ADDPSampler(4, temperature=1e6, decaying=False)
     first = next(sampler(fixed, ids, mask, ImageNoise(0, range(batch))))
     assert torch.allclose((~first.m_t).double().mean(0), torch.full((4,), 0.25).double(), atol=0.03)
 
@@ -193,8 +194,11 @@ def test_confidence_in_closed_form():
 
 
 def test_temperatures_of_table_11():
-    assert [Sampler(4).tau(step) for step in range(4)] == [4.5, 3.0, 1.5, 0.0]
-    assert [Sampler(2, temperature=2.0, decaying=False).tau(step) for step in range(2)] == [2, 2]
+    assert [ADDPSampler(4).tau(step) for step in range(4)] == [4.5, 3.0, 1.5, 0.0]
+    assert [ADDPSampler(2, temperature=2.0, decaying=False).tau(step) for step in range(2)] == [
+        2,
+        2,
+    ]
 
 
 def test_noise_belongs_to_the_image():
@@ -217,9 +221,9 @@ def test_the_seed_alone_decides(mapping):
     done = []
     for global_seed in (0, 1):
         torch.manual_seed(global_seed)
-        done.append(run(model, Sampler(4), mask, random_ids())[-1])
+        done.append(run(model, ADDPSampler(4), mask, random_ids())[-1])
     assert torch.equal(done[0].z_t, done[1].z_t)
-    other = run(model, Sampler(4), mask, random_ids(), seed=1)[-1]
+    other = run(model, ADDPSampler(4), mask, random_ids(), seed=1)[-1]
     assert not torch.equal(done[0].z_t, other.z_t)
 
 
@@ -230,24 +234,24 @@ def test_the_seed_alone_decides(mapping):
 )
 def test_settings_out_of_range(setting, value):
     with pytest.raises(UserError, match=f'{setting}='):
-        Sampler(**{setting: value})
+        ADDPSampler(**{setting: value})
 
 
 def test_more_steps_than_tokens(model):
     with pytest.raises(UserError, match='steps=17: more than the 16 tokens'):
-        run(model, Sampler(17))
+        run(model, ADDPSampler(17))
     with pytest.raises(UserError, match='set steps to 3 or fewer'):
-        run(model, Sampler(4), random_mask(3))
+        run(model, ADDPSampler(4), random_mask(3))
 
 
 def test_rows_of_different_counts(model):
     mask = torch.cat([random_mask(3, batch=1), random_mask(4, batch=1)])
-    with pytest.raises(ValueError, match='equally many places'):
-        run(model, Sampler(1), mask)
+    with pytest.raises(ValueError, match='equally many positions'):
+        run(model, ADDPSampler(1), mask)
 
 
 def test_every_option_of_the_model_generates():
     for token_input in ('encoder+decoder', 'none'):
-        last = run(tiny_generator(token_input=token_input), Sampler(3))[-1]
+        last = run(tiny_generator(token_input=token_input), ADDPSampler(3))[-1]
         assert last.x_t.shape == (2, 3, 64, 64)
         assert last.x_t.isfinite().all()

@@ -1,0 +1,178 @@
+"""ADDP's generation: algorithm 2 and the small functions that it is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmaddp.registry import TASK_UTILS
+from mmaddp.utils import UserError, check_choice, check_range
+
+from .image_noise import ImageNoise
+from .mappings import sampling
+from .mask_schedule import equal_count, masks_from_noise
+from .token_sampling import check_top_p, nucleus, sample_codes
+
+
+def linear_ratio(progress: float) -> float:
+    """``k = t / T`` of appendix D.4, with ``progress = (T - t) / T`` in [0, 1]."""
+    return 1 - progress
+
+
+def cosine_ratio(progress: float) -> float:
+    """``k = cos(pi / 2 * (T - t) / T)`` of appendix D.4."""
+    return math.cos(math.pi / 2 * progress)
+
+
+SCHEDULES = {'linear': linear_ratio, 'cosine': cosine_ratio}
+
+
+class Step(NamedTuple):
+    """What a step of the sampler ends with: x_t (B, 3, H, W), z_t (B, N) and m_t (B, N) bool."""
+
+    x_t: Tensor
+    z_t: Tensor
+    m_t: Tensor
+
+
+@TASK_UTILS.register_module()
+@dataclass(frozen=True)
+class ADDPSampler:
+    """The alternating denoising of algorithm 2, with MaskGIT's choice of the reliable tokens.
+
+    Tokens are sampled among the K codes, not among the other entries of the vocabulary. Known
+    tokens are never sampled again.
+
+    Args:
+        steps: T, how often tokens are sampled.
+        schedule: 'linear' or 'cosine', the share of positions that is masked after each step.
+        temperature: tau, the weight of the Gumbel noise in the confidences.
+        decaying: Whether tau falls linearly to 0 at the last step (table 11).
+        top_p: Tokens are sampled from the most probable codes that together have this probability
+            (table 10).
+
+    Raises:
+        UserError: A setting is out of its range.
+    """
+
+    steps: int = 20
+    schedule: str = 'linear'
+    temperature: float = 6.0
+    decaying: bool = True
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range('steps', self.steps, 1)
+        check_choice('schedule', self.schedule, SCHEDULES)
+        check_range('temperature', self.temperature, 0)
+        check_top_p(self.top_p)
+
+    @torch.no_grad()
+    def __call__(self, model: Any, z_t: Tensor, m_t: Tensor, noise: ImageNoise) -> Iterator[Step]:
+        """Generate the tokens of the masked positions.
+
+        The first step samples from line 1's prediction, which sees nothing, or where tokens are
+        known from what the model predicts from them.
+
+        Args:
+            model: Has ``decode``, ``encode`` and ``synthesize`` of :class:`mmaddp.models.ADDP`, in
+                evaluation mode.
+            z_t: (B, N) token ids; ignored at masked positions.
+            m_t: (B, N) bool, True where a token is generated, the same number in each row.
+            noise: That of these B images.
+
+        Yields:
+            What each step ends with; nothing is masked after the last one. If nothing is masked at
+            first, a single step decodes the known tokens.
+
+        Raises:
+            UserError: There are more steps than tokens to generate, or rows of ``m_t`` mask
+                different numbers of positions.
+        """
+        num_masked = equal_count(m_t)
+        self.check_steps(num_masked)
+        nothing_known = model.decode(None, z_t[:1], torch.ones_like(m_t[:1]))
+        probs = code_probs(model, nothing_known).expand(len(z_t), -1, -1)  # line 1
+        if not m_t.all():
+            x_t = model.synthesize(z_t, m_t, unreliable(model, probs, m_t, noise))  # line 2
+            if not num_masked:
+                yield Step(x_t, z_t, m_t)
+                return
+            probs = code_probs(model, model.decode(model.encode(x_t, z_t, m_t), z_t, m_t))
+        for step in range(self.steps):
+            sampled = sample_codes(nucleus(probs, self.top_p), noise.uniform(m_t))  # line 6
+            scores = confidence(probs, sampled, m_t, self.tau(step), noise.uniform(m_t))
+            m_next = masks_from_noise(scores, self.num_left(step, num_masked))
+            z_t = torch.where(m_t & ~m_next, sampled, z_t)  # line 7
+            m_t = m_next
+            x_t = model.synthesize(z_t, m_t, unreliable(model, probs, m_t, noise))  # lines 8, 9
+            yield Step(x_t, z_t, m_t)
+            if step + 1 < self.steps:
+                e_t = model.encode(x_t, z_t, m_t)  # line 4
+                probs = code_probs(model, model.decode(e_t, z_t, m_t))  # line 5
+
+    def check_steps(self, num_masked: int) -> None:
+        """Refuse more steps than tokens to generate, unless there are none at all."""
+        if 0 < num_masked < self.steps:
+            raise UserError(
+                f'steps={self.steps}: more than the {num_masked} tokens to generate; '
+                f'set steps to {num_masked} or fewer'
+            )
+
+    def num_left(self, step: int, num_masked: int) -> int:
+        """Positions left masked after a step, ``ceil(n * k)`` of the n masked at first (D.4).
+
+        Args:
+            step: 0 .. T - 1.
+            num_masked: n.
+        """
+        ratio = SCHEDULES[self.schedule]((step + 1) / self.steps)
+        # Without rounding, 10 * 0.3 or the cosine of 90 degrees would leave one position too many.
+        return math.ceil(round(num_masked * ratio, 6))
+
+    def tau(self, step: int) -> float:
+        """Weight of the Gumbel noise at a step, 0 .. T - 1 (appendix C.4, table 11)."""
+        share = 1 - (step + 1) / self.steps if self.decaying else 1.0
+        return self.temperature * share
+
+
+def code_probs(model: Any, logits: Tensor) -> Tensor:
+    """The distribution over the codes: logits (B, N, V) -> (B, N, K), float32."""
+    num_codes = model.tokenizer.num_embeddings
+    return logits[..., :num_codes].float().softmax(-1)
+
+
+def unreliable(model: Any, probs: Tensor, m_t: Tensor, noise: ImageNoise) -> Tensor:
+    """What the model's mapping f takes: ``probs`` (B, N, K), or one code where f is 'Sampling'.
+
+    That mapping draws from PyTorch's global generator, which leaves a single code as it is.
+    """
+    if model.map_probs is not sampling:
+        return probs
+    return F.one_hot(sample_codes(probs, noise.uniform(m_t)), probs.shape[-1]).to(probs)
+
+
+def confidence(
+    probs: Tensor, sampled: Tensor, m_t: Tensor, temperature: float, uniform: Tensor
+) -> Tensor:
+    """``s = log p + tau * Gumbel noise`` of the sampled codes; known ones are certain (C.4).
+
+    Args:
+        probs: (B, N, K).
+        sampled: (B, N), the codes.
+        m_t: (B, N) bool, False where the token is known.
+        temperature: tau.
+        uniform: (B, N), float64 in [0, 1), which the noise is made from.
+
+    Returns:
+        (B, N), float64, infinite at known positions.
+    """
+    log_p = probs.gather(-1, sampled[..., None]).squeeze(-1).double().log()
+    gumbel = -(-uniform.clamp(min=torch.finfo(uniform.dtype).tiny).log()).log()
+    return (log_p + temperature * gumbel).masked_fill(~m_t, math.inf)

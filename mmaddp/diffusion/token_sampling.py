@@ -1,0 +1,52 @@
+"""Sampling of tokens from their distributions, the same on every device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmaddp.utils import UserError
+
+# Sums of integers are the same in any order. Those of floats are not on a GPU.
+FIXED_POINT = 2.0**50
+
+
+def nucleus(probs: Tensor, top_p: float) -> Tensor:
+    """Keep the fewest codes whose probabilities reach ``top_p``, the most probable ones first.
+
+    Args:
+        probs: (..., K).
+        top_p: In (0, 1]; 1 keeps all.
+
+    Returns:
+        (..., K), 0 for the other codes, the rest as it is.
+    """
+    if top_p == 1:
+        return probs
+    ordered, order = (
+        (probs.double() * FIXED_POINT).long().sort(dim=-1, descending=True, stable=True)
+    )
+    sums = ordered.cumsum(-1)
+    kept = sums - ordered < top_p * sums[..., -1:].double()
+    return probs * torch.zeros_like(kept).scatter(-1, order, kept)
+
+
+def sample_codes(probs: Tensor, uniform: Tensor) -> Tensor:
+    """Sample a code at each position by inverting the cumulative distribution.
+
+    Args:
+        probs: (B, N, K), in proportion to the probabilities.
+        uniform: (B, N), float64 in [0, 1).
+
+    Returns:
+        (B, N), int64.
+    """
+    sums = (probs.double() * FIXED_POINT).long().cumsum(-1)
+    heights = (uniform[..., None] * sums[..., -1:]).long()
+    return torch.searchsorted(sums, heights, right=True).squeeze(-1)
+
+
+def check_top_p(top_p: float) -> None:
+    """Refuse a probability that leaves no code, or is none."""
+    if not 0 < top_p <= 1:
+        raise UserError(f'top_p={top_p}: must be in (0, 1]')
