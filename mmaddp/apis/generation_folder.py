@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch import nn
 
-from mmaddp.engine.data.pictures import image_fault
+from mmaddp.engine.data import image_fault
 from mmaddp.experiments.images import PathOrArray, read_images, tile, write_png
 from mmaddp.utils import UserError, atomic_write
 

@@ -1,36 +1,26 @@
 """Training and testing: the runner, its hooks and optimizers, and checks of what users give."""
 
-from .data import GuardedDataset, PositionedSampler, SeededDataset, SkippableBatchSampler
-from .hooks import (
-    CheckpointHook,
-    CorruptImagesHook,
-    DataCheckHook,
-    DenoisingVisualizationHook,
-    FiniteLossHook,
-    IterationSeedHook,
-    LossByMaskRatioHook,
-    PatchVisualizationHook,
-    PretrainVisualizationHook,
-)
+from .data import GuardedDataset, SeededDataset
+from .hooks import *  # noqa: F403
 from .optimizers import *  # noqa: F403
-from .runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, ShardedRunner
-from .strategies import FSDPStrategy
+from .resumption import (
+    CheckpointHook,
+    EpochBasedTrainLoop,
+    IterationSeedHook,
+    IterBasedTrainLoop,
+    PositionedSampler,
+    SkippableBatchSampler,
+)
+from .runner import FSDPStrategy, Runner, ShardedRunner
 
 __all__ = [
     'CheckpointHook',
-    'CorruptImagesHook',
-    'DataCheckHook',
-    'DenoisingVisualizationHook',
     'EpochBasedTrainLoop',
     'FSDPStrategy',
-    'FiniteLossHook',
     'GuardedDataset',
     'IterBasedTrainLoop',
     'IterationSeedHook',
-    'LossByMaskRatioHook',
-    'PatchVisualizationHook',
     'PositionedSampler',
-    'PretrainVisualizationHook',
     'Runner',
     'SeededDataset',
     'ShardedRunner',

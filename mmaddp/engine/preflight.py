@@ -12,8 +12,6 @@ from mmengine.device import get_device
 
 from mmaddp.utils import UserError
 
-from .runner.weights import check_local
-
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}
 _ONE_OPTIMIZER = 'MMDistributedDataParallel'
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
@@ -36,7 +34,8 @@ def preflight(config: Config, stage: str) -> None:
         if isinstance(evaluator, dict):
             _check_exists(evaluator.get('ann_file') or '', f'{name}_evaluator.ann_file')
     if config.get('load_from'):
-        check_local(config.load_from)
+        if '://' in config.load_from:
+            raise UserError(f'{config.load_from}: download the file first and give its path')
         _check_exists(config.load_from, 'checkpoint')
     if config.get('launcher', 'none') != 'none' and stage == 'train':
         _check_wrapper(config)

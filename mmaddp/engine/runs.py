@@ -13,7 +13,7 @@ from mmengine.registry import RUNNERS
 
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.preflight import preflight
-from mmaddp.engine.runner.resume import find_newest
+from mmaddp.engine.resumption import find_newest
 from mmaddp.utils import UserError, atomic_write
 
 METRICS_FILE = 'test_metrics.json'

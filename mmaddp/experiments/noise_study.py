@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaddp.engine.runner.resume import find_newest
+from mmaddp.engine.resumption import find_newest
 from mmaddp.utils import UserError
 
 from .figures import plot_heat_map, save_figure

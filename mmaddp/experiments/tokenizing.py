@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 from torch.utils.data import DataLoader
 
 from mmaddp.datasets.vq_tokens import INDEX, describe_tokenizer, read_index, shard_paths
-from mmaddp.engine.data import PositionedIndex, SeededDataset
+from mmaddp.engine.data import SeededDataset
+from mmaddp.engine.resumption import PositionedIndex
 from mmaddp.models.pixel_values import IMAGES_TO_UNIT_RANGE
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, atomic_write

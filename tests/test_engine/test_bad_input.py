@@ -13,8 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from tiny_runs import classifier, write_pictures
 
-from mmaddp.engine.data import GuardedDataset
-from mmaddp.engine.data.pictures import image_fault
+from mmaddp.engine.data import GuardedDataset, image_fault
 from mmaddp.engine.explain import clear_errors, own_words
 from mmaddp.engine.hooks.data_check_hook import out_of_range
 from mmaddp.engine.preflight import check_runs_on_cpu, preflight
@@ -130,7 +129,7 @@ class TestConfig:
                     'optim_wrapper.constructor': 'mmaddp.LayerDecayOptimWrapperConstructor',
                     'optim_wrapper.paramwise_cfg': {'layer_decay_rate': 7},
                 },
-                r'config: LayerDecayOptimWrapperConstructor: layer_decay_rate 7 is not in \(0, 1\]',
+                r'optim_wrapper\.paramwise_cfg\.layer_decay_rate=7 is not in \(0, 1\]',
             ),
             (
                 {
@@ -285,7 +284,7 @@ class TestCoco:
     def test_classes_without_a_comma(self, tmp_path):
         config = coco(tmp_path / 'a.json')
         config['metainfo'] = {'classes': 'cat'}
-        with pytest.raises(UserError, match=r"\('cat',\)"):
+        with pytest.raises(UserError, match="'c', 'a', 't'"):
             GuardedDataset(config)
 
     def test_no_image_left(self, tmp_path):
@@ -296,14 +295,14 @@ class TestCoco:
     def test_missing_annotations(self, tmp_path):
         config = coco(tmp_path / 'a.json')
         config['ann_file'] = '/absent.json'
-        with pytest.raises(UserError, match=r'/absent\.json does not exist'):
+        with pytest.raises(UserError, match=r'/absent\.json'):
             GuardedDataset(config)
 
     def test_half_an_annotation_file(self, tmp_path):
         config = coco(tmp_path / 'a.json')
         whole = (tmp_path / 'a.json').read_text()
         (tmp_path / 'a.json').write_text(whole[: len(whole) // 2])
-        with pytest.raises(UserError, match=r'a\.json is no whole JSON file'):
+        with pytest.raises(UserError, match=r'Expecting.*a\.json'):
             GuardedDataset(config)
 
 
@@ -420,7 +419,7 @@ class TestCheckpoints:
     def test_addresses(self, config, resume):
         address = 'https://example.org/a.pth'
         config.load_from = address
-        with pytest.raises(UserError, match=r'example\.org/a\.pth: download it first'):
+        with pytest.raises(UserError, match=r'example\.org/a\.pth: download the file first'):
             train(config, resume=address if resume else None)
 
 

@@ -175,7 +175,7 @@ def test_a_sharded_run_saves_nothing_inside_a_step():
     """No process waits for another: nothing has been sent yet."""
     hook, runner = CheckpointHook(by_epoch=False, interval=3), accumulating(2, done=3)
     with (
-        mock.patch('mmaddp.engine.hooks.checkpoint_hook.all_reduce') as sent,
+        mock.patch('mmaddp.engine.resumption.checkpoints.all_reduce') as sent,
         pytest.raises(UserError, match='accumulative_counts=2 iterations'),
     ):
         hook._save_checkpoint_with_step(runner, 3, {})

@@ -20,7 +20,7 @@ from tiny_runs import (
     write_pictures,
 )
 
-from mmaddp.engine.runner.resume import (
+from mmaddp.engine.resumption.checkpoints import (
     check_agreement,
     find_newest,
     read_meta,
@@ -212,7 +212,7 @@ class TestFindNewest:
             read_meta(tmp_path / 'best.pth')
 
     def test_processes_that_see_different_folders(self):
-        gathered = mock.patch('mmaddp.engine.runner.resume.all_gather_object')
+        gathered = mock.patch('mmaddp.engine.resumption.checkpoints.all_gather_object')
         with gathered as gather:
             gather.return_value = ['w/iter_6.pth', 'w/iter_6.pth']
             check_agreement('w/iter_6.pth')

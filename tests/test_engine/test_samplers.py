@@ -12,14 +12,14 @@ from mmengine.registry import DATA_SAMPLERS
 from tiny_runs import RandomNumbers  # noqa: F401
 from torch.utils.data import DataLoader
 
-from mmaddp.engine.data import (
+from mmaddp.engine.data import SeededDataset
+from mmaddp.engine.resumption.positions import (
+    EndlessBatches,
     PositionedIndex,
     PositionedSampler,
-    SeededDataset,
     SkippableBatchSampler,
     skip_batches,
 )
-from mmaddp.engine.runner.loops import EndlessBatches
 from mmaddp.utils import UserError
 
 KINDS = ('DefaultSampler', 'InfiniteSampler')
@@ -37,7 +37,7 @@ def sampler(kind: str, length: int, rank: int = 0, world_size: int = 1, seed: in
 @contextmanager
 def as_process(where):
     with ExitStack() as patches:
-        for module in ('mmengine.dataset.sampler', 'mmaddp.engine.data.samplers'):
+        for module in ('mmengine.dataset.sampler', 'mmaddp.engine.resumption.positions'):
             patches.enter_context(mock.patch(f'{module}.get_dist_info', return_value=where))
         yield
 

@@ -13,7 +13,8 @@ from tiny_addp import addp, pretraining
 from tiny_runs import run_training, write_pictures
 
 from mmaddp.datasets import VQTokenDataset
-from mmaddp.engine.data import PositionedIndex, SeededDataset
+from mmaddp.engine.data import SeededDataset
+from mmaddp.engine.resumption import PositionedIndex
 from mmaddp.experiments import tokenizing
 from mmaddp.experiments.browsing import draw_training_pictures
 from mmaddp.experiments.tokenizing import build_images, tokenize_dataset

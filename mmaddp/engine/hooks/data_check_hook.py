@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmaddp.engine.data.dataset_checks import leaves
+from mmaddp.engine.data import leaves
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError
 

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmaddp.engine.optimizers.grouping_constructor import original_name
+from mmaddp.engine.optimizers import original_name
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError, atomic_write
 

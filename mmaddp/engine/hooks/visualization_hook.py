@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torchvision.utils import make_grid
 
-from mmaddp.engine.data import PositionedIndex, keep_random_state
+from mmaddp.engine.resumption import PositionedIndex, keep_random_state
 from mmaddp.models.inspection import evaluating
 from mmaddp.utils import atomic_write
 

@@ -1,7 +1,6 @@
-"""The runner, its loops, and how a killed run goes on."""
+"""The runners and what starts their processes."""
 
-from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from .runner import Runner
-from .sharded_runner import ShardedRunner
+from .fsdp import FSDPStrategy
+from .runner import Runner, ShardedRunner
 
-__all__ = ['EpochBasedTrainLoop', 'IterBasedTrainLoop', 'Runner', 'ShardedRunner']
+__all__ = ['FSDPStrategy', 'Runner', 'ShardedRunner']

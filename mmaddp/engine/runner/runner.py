@@ -1,43 +1,113 @@
-"""MMEngine's runner, made reproducible: killed at any moment, it ends with the same weights."""
+"""MMEngine's runners, made reproducible: killed at any moment, a run ends with the same weights."""
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import FlexibleRunner
 from mmengine.runner import Runner as MMEngineRunner
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.runner import load_state_dict as load_into_model
 from torch import nn
 
-from mmaddp.engine.data import guard_evaluation
+from mmaddp.checkpoints import read_model_checkpoint
+from mmaddp.engine.data import guard_evaluation, make_resumable
+from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded, wrap_dataloader
+from mmaddp.engine.resumption import check_agreement, read_meta, remove_leftovers, resolve_resume
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
 
 from .launch import init_cpu_process_group
-from .reproducible import ReproducibleRunner
-from .resume import read_meta
-from .step_size import base_of_batches
-from .weights import check_local
+from .weights import check_weights
+
+_LOOPS = {True: 'mmaddp.EpochBasedTrainLoop', False: 'mmaddp.IterBasedTrainLoop'}
+
+
+class ReproducibleRunner:
+    """For a runner of MMEngine: data and randomness that depend on (seed, position) alone."""
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> ReproducibleRunner:
+        """Build from a config; ``resume=True`` finds the newest whole checkpoint first."""
+        cfg = resolve_resume(cfg)
+        runner = super().from_cfg(cfg)
+        check_agreement(cfg.get('load_from') if cfg.get('resume') else None)
+        return runner
+
+    @property
+    def base_seed(self) -> int:
+        """The seed that all processes share."""
+        differs = (self.cfg.get('randomness') or {}).get('diff_rank_seed', False)
+        return self.seed - self.rank * bool(differs)
+
+    @property
+    def _skips_corrupt_images(self) -> bool:
+        return bool(self.cfg.get('skip_corrupt_images'))
+
+    def read_fitting(
+        self, filename: str, model: nn.Module, tensors: Mapping[str, torch.Tensor]
+    ) -> dict[str, Any]:
+        """Read the file of ``load_from``, of any known layout, without executing code from it.
+
+        Args:
+            filename: The file.
+            model: The model to be filled, not wrapped.
+            tensors: The whole model's ``state_dict()``, of which names and shapes are used.
+
+        Raises:
+            UserError: The file is missing, truncated, unsafe, or of another model or size.
+        """
+        checkpoint = read_model_checkpoint(filename, tensors)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        trains = isinstance(self.optim_wrapper, OptimWrapper)
+        check_weights(model, checkpoint['state_dict'], filename, not trains, tensors)
+        return checkpoint
+
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
+        """Register the config's hooks and the runner's own."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook({'type': 'mmaddp.IterationSeedHook'})
+        if self._skips_corrupt_images:
+            self.register_hook({'type': 'mmaddp.CorruptImagesHook'})
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the training loop over data whose order depends on the position alone."""
+        if is_main_process():
+            remove_leftovers(self.work_dir)
+        seed, skip_corrupt = self.base_seed, self._skips_corrupt_images
+        wrap_dataloader(self, 'train', lambda config: make_resumable(config, seed, skip_corrupt))
+        if isinstance(loop, dict):
+            loop = copy.deepcopy(loop)
+            if 'by_epoch' in loop:
+                loop['type'] = _LOOPS[loop.pop('by_epoch')]
+            elif loop.get('type') in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
+                loop['type'] = 'mmaddp.' + loop['type']
+        return super().build_train_loop(loop)
 
 
 @RUNNERS.register_module()
 class Runner(ReproducibleRunner, MMEngineRunner):
-    """Trains and tests like MMEngine's runner; what differs:
+    """Trains and tests like MMEngine's runner, with these differences:
 
-    - All randomness is a function of (seed, position in the training), so that a run that was
-      killed and resumed ends with the same bits, whatever the number of workers.
-    - Checkpoints are written to a temporary file that then takes its place at once.
-    - Without a GPU several processes talk through gloo.
-    - ``load_from`` reads any file that :mod:`mmaddp.checkpoints` knows, without executing code
-      from it, and refuses one that does not fit.
+    - All randomness is a function of (seed, position in the training). A run that was killed and
+      resumed ends with the same bits, whatever the number of workers.
+    - Checkpoints are written to a temporary file that then replaces the final one at once.
+    - Without a GPU several processes communicate through gloo.
+    - ``load_from`` reads any file that :mod:`mmaddp.checkpoints` knows, executes no code from it,
+      and refuses one that does not fit.
     - With ``skip_corrupt_images=True`` in the config, training images whose files are corrupt are
-      replaced by others and counted; without, the first one ends the run.
-    - The learning rate scales with the batch that one optimizer step sees, gradient accumulation
-      included.
+      replaced by others and counted. Without, the first one ends the run.
+    - ``auto_scale_lr`` counts the images of one optimizer step, gradient accumulation included.
     """
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -62,12 +132,12 @@ class Runner(ReproducibleRunner, MMEngineRunner):
 
     def build_val_loop(self, loop: Any) -> Any:
         """Build the validation loop over data whose faults name their file."""
-        self._val_dataloader = guard_evaluation(self._val_dataloader, 'val_dataloader')
+        wrap_dataloader(self, 'val', lambda config: guard_evaluation(config, 'val_dataloader'))
         return super().build_val_loop(loop)
 
     def build_test_loop(self, loop: Any) -> Any:
         """Build the test loop over data whose faults name their file."""
-        self._test_dataloader = guard_evaluation(self._test_dataloader, 'test_dataloader')
+        wrap_dataloader(self, 'test', lambda config: guard_evaluation(config, 'test_dataloader'))
         return super().build_test_loop(loop)
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
@@ -80,21 +150,19 @@ class Runner(ReproducibleRunner, MMEngineRunner):
         """Load weights; when not resuming, from any known layout and only if they fit.
 
         Raises:
-            UserError: The file is elsewhere, missing, truncated, of another model or of another
-                size, or holds what could run code.
+            UserError: The file is missing, truncated, unsafe, or of another model or size.
         """
-        check_local(filename)
-        if self._resume:
+        if is_resuming(self):
             # MMEngine's reader executes what is in the file, so it comes second.
             read_meta(filename)
             checkpoint = super().load_checkpoint(filename, map_location, strict, **kwargs)
-            # As a config it would be executed, to compare a setting of MMEngine's past.
+            # MMEngine would execute it as a config, to compare a setting of past versions.
             checkpoint['meta'].pop('config', None)
             return checkpoint
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint = self.read_fitting(filename, model, model.state_dict())
-        _load_checkpoint_to_model(model, checkpoint, strict)
-        self._has_loaded = True
+        load_into_model(model, checkpoint['state_dict'], strict, logger='current')
+        mark_loaded(self)
         self.logger.info(f'Loaded the weights of {filename}')
         return checkpoint
 
@@ -111,3 +179,51 @@ class Runner(ReproducibleRunner, MMEngineRunner):
             return
         with atomic_write(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
+
+
+@RUNNERS.register_module()
+class ShardedRunner(ReproducibleRunner, FlexibleRunner):
+    """MMEngine's runner for strategies that shard a model over the processes.
+
+    A config of :class:`mmaddp.Runner` trains with this one when it says
+    ``runner_type='mmaddp.ShardedRunner'`` and ``strategy=dict(type='mmaddp.FSDPStrategy')``. Data,
+    randomness and files are the same. A killed run resumes with the runner that it began with.
+    """
+
+    def load_checkpoint(
+        self, filename: str, map_location: Any = 'cpu', strict: bool = False, **kwargs: Any
+    ) -> None:
+        """Load the weights of ``load_from`` as :class:`mmaddp.Runner` does."""
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        tensors = getattr(self.strategy, 'whole_tensors', None) or model.state_dict()
+        weights = self.read_fitting(filename, model, tensors)['state_dict']
+        # A head for other classes keeps its initialization.
+        other = {n for n in tensors if n in weights and weights[n].shape != tensors[n].shape}
+        weights = {name: tensor for name, tensor in weights.items() if name not in other}
+        self.strategy.load_model_state_dict(weights, strict=strict)
+        kept = [name for name in tensors if name not in weights]
+        self.logger.info(f'Loaded the weights of {filename}; not in it: {kept or "none"}')
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Gather and write a checkpoint: a reader finds the whole of it or nothing.
+
+        Hooks that have a method ``before_checkpoint`` may refuse it in all processes.
+        """
+        self.call_hook('before_checkpoint')
+        if not is_main_process():
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with atomic_write(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
+
+
+def base_of_batches(auto_scale_lr: dict | None, optim_wrapper: Any) -> dict | None:
+    """Express ``base_batch_size``, in images of one optimizer step, in images of one batch.
+
+    MMEngine compares it with one batch, also where a step accumulates several.
+    """
+    accumulated = accumulative_counts(optim_wrapper)
+    if accumulated == 1 or not (auto_scale_lr and auto_scale_lr.get('enable')):
+        return auto_scale_lr
+    print_log(f'One optimizer step sees {accumulated} batches.', 'current')
+    return {**auto_scale_lr, 'base_batch_size': auto_scale_lr['base_batch_size'] / accumulated}

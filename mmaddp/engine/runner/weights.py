@@ -15,16 +15,6 @@ _FREE_PREFIXES = ('data_preprocessor.', 'auxiliary_head.')
 _FREE_SUFFIX = 'num_batches_tracked'
 
 
-def check_local(path: object) -> None:
-    """Refuse the address of a file that is elsewhere.
-
-    Raises:
-        UserError: ``path`` has '://' in it.
-    """
-    if '://' in str(path):
-        raise UserError(f'{path}: download it first and give the path of the file')
-
-
 def check_weights(
     model: nn.Module,
     weights: Mapping[str, torch.Tensor],

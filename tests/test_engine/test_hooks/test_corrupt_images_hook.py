@@ -7,7 +7,8 @@ from mmengine.registry import init_default_scope
 from tiny_addp import pretraining
 from tiny_runs import last_checkpoint, run_training, seen, write_pictures
 
-from mmaddp.engine.data import PositionedIndex, SeededDataset
+from mmaddp.engine.data import SeededDataset
+from mmaddp.engine.resumption import PositionedIndex
 from mmaddp.utils import UserError
 
 BAD = ('red1.png', 'green3.png')
@@ -70,7 +71,7 @@ class TestDataset:
     def test_a_folder_of_nothing_else_is_given_up(self, pictures):
         for path in pictures.glob('*/*.png'):
             path.write_bytes(b'')
-        with pytest.raises(UserError, match='too many to skip'):
+        with pytest.raises(UserError, match='are all corrupt'):
             images(pictures, skip_corrupt=True)[0]
 
 

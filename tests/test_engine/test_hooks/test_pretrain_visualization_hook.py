@@ -11,8 +11,8 @@ from tiny_addp import pretraining, tiny_addp
 from tiny_runs import last_checkpoint, run_training, seen, write_pictures
 
 from mmaddp.diffusion import MaskSchedule, masks_from_noise
-from mmaddp.engine.data import keep_random_state
 from mmaddp.engine.hooks.pretrain_visualization_hook import views_of_prediction
+from mmaddp.engine.resumption import keep_random_state
 
 HOOK = dict(
     type='mmaddp.PretrainVisualizationHook', interval=5, num_images=2, num_samples=2, sample_steps=2

@@ -1,3 +1,0 @@
-from .fsdp import FSDPStrategy
-
-__all__ = ['FSDPStrategy']
