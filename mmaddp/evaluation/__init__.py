@@ -6,7 +6,7 @@ from mmaddp.evaluation.corruption_error import (
     corruption_errors,
 )
 from mmaddp.evaluation.named_accuracy import NamedAccuracy
-from mmaddp.evaluation.robustness_summary import format_table, summarize
+from mmaddp.evaluation.robustness_summary import summarize
 from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
 
 __all__ = [
@@ -17,6 +17,5 @@ __all__ = [
     'NamedAccuracy',
     'SubsetAccuracy',
     'corruption_errors',
-    'format_table',
     'summarize',
 ]

@@ -1,4 +1,4 @@
-"""From the results of single test sets to one summary and one table."""
+"""From the results of single test sets to one summary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from mmaddp.evaluation.corruption_error import CORRUPTIONS, SEVERITIES, corruption_errors
 
 PLAIN_DATASETS = {'imagenet-a': 200, 'imagenet-r': 200, 'imagenet-sketch': 1000}
-HEADER = ('data set', 'images', 'top-1 (%)', 'error (%)', 'CE (%)')
 
 
 def summarize(parts: Mapping[str, Mapping]) -> dict:
@@ -89,27 +88,3 @@ def _missing_notes(missing: Mapping[str, tuple[int, ...]]) -> list[str]:
     return [
         f'imagenet-c: no mCE, which needs all 15 corruptions at 5 severities; missing: {lacking}'
     ]
-
-
-def format_table(summary: Mapping[str, Mapping]) -> str:
-    """Lay a summary of :func:`summarize` out as a table of text, notes below it."""
-    rows = [HEADER]
-    for name, result in summary.items():
-        rows += [_row(f'  {c}', figures) for c, figures in result.get('corruptions', {}).items()]
-        label, ce = (f'{name} (mean, mCE)', 'mce') if 'mce' in result else (name, 'ce')
-        rows.append(_row(label, result, ce))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = [_align(row, widths) for row in rows]
-    rule = '-' * len(lines[0])
-    notes = [f'note: {note}' for result in summary.values() for note in result['notes']]
-    return '\n'.join([lines[0], rule, *lines[1:], *notes])
-
-
-def _row(label: str, result: Mapping, ce: str = 'ce') -> tuple[str, ...]:
-    figures = (result['top1'], result['error'], result.get(ce))
-    return (label, str(result['images']), *('-' if f is None else f'{f:.2f}' for f in figures))
-
-
-def _align(row: tuple[str, ...], widths: list[int]) -> str:
-    figures = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-    return '  '.join([row[0].ljust(widths[0]), *figures])

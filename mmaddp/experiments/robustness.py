@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -16,12 +17,15 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from mmaddp.checkpoints import read_model_checkpoint
+from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets import RobustnessPart, find_parts
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.evaluation import summarize
-from mmaddp.experiments.robustness_results import ResultsFile, identify_model
-from mmaddp.utils import UserError
+
+from .results import ResultsFolder, digest, markdown_table, write_json, write_text
+
+SUMMARY_FILE, TABLE_FILE = 'summary.json', 'robustness.md'
 
 
 def evaluate_robustness(
@@ -29,7 +33,7 @@ def evaluate_robustness(
     checkpoint: str | Path,
     data_root: str | Path,
     *,
-    out: str | Path,
+    work_dir: str | Path,
     datasets: Sequence[str] | None = None,
     batch_size: int | None = None,
     num_workers: int | None = None,
@@ -37,46 +41,52 @@ def evaluate_robustness(
 ) -> dict:
     """Measure the top-1 accuracy on each test set and the mean corruption error on ImageNet-C.
 
-    Model, test pipeline and data preprocessor are the config's. Results are kept in ``out`` after
-    each test set; a call with the same model and test set takes them from there.
+    Model, test pipeline and data preprocessor are the config's. Test sets whose results are in
+    ``work_dir`` are not evaluated again, unless their images have changed in number.
 
     Args:
         config: Config of a classifier of ImageNet-1k's 1,000 classes.
         checkpoint: Its weights.
-        data_root: Folder with ``imagenet-a``, ``-r``, ``-sketch`` or ``-c``
-            (see :func:`mmaddp.datasets.find_parts`).
-        out: JSON file of results, written or continued.
-        datasets: Which data sets; None takes those that are found.
-        batch_size: Images of a batch; None takes the config's.
-        num_workers: Processes that load images; None takes the config's.
+        data_root: Folder of the data sets, see :func:`mmaddp.datasets.find_parts`.
+        work_dir: The results, a table and a summary.
+        datasets: Names of data sets; all that are found when None.
+        batch_size: Images of a batch; the config's when None.
+        num_workers: Processes that load images; the config's when None.
         device: Where the model runs.
 
     Returns:
-        The summary of all results in ``out``, as :func:`mmaddp.evaluation.summarize` gives it.
+        The summary of all results in ``work_dir``, see :func:`mmaddp.evaluation.summarize`.
 
     Raises:
-        UserError: Data, checkpoint, config or ``out`` do not fit; the message says how.
+        UserError: Data or checkpoint do not fit, or ``work_dir`` belongs to another model.
     """
     loader = _loader_config(config, batch_size, num_workers)
     parts = find_parts(data_root, datasets)
-    results = ResultsFile(out, identify_model(config, loader.dataset.pipeline, checkpoint))
-    todo = [part for part in parts if not results.has(part)]
-    print(f'{len(parts)} test sets, {len(parts) - len(todo)} of them in {out} already', flush=True)
+    folder = ResultsFolder(work_dir, identity_of(config, checkpoint, loader.dataset.pipeline))
+    todo = [part for part in parts if not _is_measured(part, folder)]
+    print(f'{len(parts)} test sets, {len(parts) - len(todo)} of them measured before', flush=True)
     if todo:
         with clear_errors():
             model = build_classifier(config, checkpoint).to(device)
-            _evaluate_parts(model, loader, todo, results)
-    return summarize(results.parts)
+            _evaluate_parts(model, loader, todo, folder)
+    summary = summarize(folder.results)
+    write_json(folder.path / SUMMARY_FILE, summary)
+    write_text(folder.path / TABLE_FILE, format_table(summary) + '\n')
+    return summary
+
+
+def identity_of(config: Config, checkpoint: str | Path, pipeline: list) -> dict[str, str]:
+    """Hashes of everything that decides a model's predictions."""
+    settings = ConfigDict(
+        model=config.model, data_preprocessor=config.get('data_preprocessor'), pipeline=pipeline
+    )
+    return {'config': digest(settings.to_dict()), 'checkpoint': sha256(Path(checkpoint))}
 
 
 def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:
-    """Build the config's model in evaluation mode, all its parameters out of a checkpoint.
-
-    Raises:
-        UserError: The checkpoint lacks parameters of the model, or has others in shape.
-    """
+    """The config's model in evaluation mode; the checkpoint must hold all its parameters."""
     init_default_scope(config.get('default_scope', 'mmpretrain'))
-    # Building writes defaults into its config, which must stay as it is hashed.
+    # Building writes defaults into the config, which must stay as it was hashed.
     config = copy.deepcopy(config)
     if config.get('data_preprocessor') is not None:
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
@@ -87,14 +97,26 @@ def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:
     return model.eval()
 
 
+def format_table(summary: Mapping[str, Mapping]) -> str:
+    """A Markdown table of :func:`mmaddp.evaluation.summarize`'s summary, with its notes."""
+    rows = []
+    for name, result in summary.items():
+        rows += [_row(c, errors, 'ce') for c, errors in result.get('corruptions', {}).items()]
+        title, ce = (f'{name} (mean, mCE)', 'mce') if 'mce' in result else (name, 'ce')
+        rows.append(_row(title, result, ce))
+    header = ['data set', 'images', 'top-1 (%)', 'error (%)', 'CE (%)']
+    notes = [f'\nnote: {note}' for result in summary.values() for note in result['notes']]
+    return '\n'.join([markdown_table(header, rows), *notes])
+
+
+def _row(title: str, result: Mapping, ce: str) -> list:
+    percents = (result['top1'], result['error'], result.get(ce))
+    return [title, result['images'], *(None if p is None else f'{p:.2f}' for p in percents)]
+
+
 def _loader_config(config: Config, batch_size: int | None, num_workers: int | None) -> ConfigDict:
-    """Everything of the config's test data loader that does not name its own images."""
-    loader = config.get('test_dataloader') or config.get('val_dataloader')
-    if not loader or not loader.get('dataset', {}).get('pipeline'):
-        raise UserError(
-            f'{config.filename}: no test_dataloader.dataset.pipeline; robustness is evaluated '
-            f'with the test pipeline of the config'
-        )
+    """Everything of the config's test data loader except the images themselves."""
+    loader = config.get('test_dataloader') or config.val_dataloader
     kept = {key: loader[key] for key in ('collate_fn', 'pin_memory') if key in loader}
     return ConfigDict(
         **kept,
@@ -109,8 +131,17 @@ def _loader_config(config: Config, batch_size: int | None, num_workers: int | No
     )
 
 
+def _images_of(part: RobustnessPart) -> dict[str, Any]:
+    return {'images': part.images, 'classes': part.classes, 'folder': str(part.folder)}
+
+
+def _is_measured(part: RobustnessPart, folder: ResultsFolder) -> bool:
+    result = folder.get(part.key, {})
+    return _images_of(part).items() <= result.items()
+
+
 def _evaluate_parts(
-    model: BaseModel, loader: ConfigDict, parts: list[RobustnessPart], results: ResultsFile
+    model: BaseModel, loader: ConfigDict, parts: list[RobustnessPart], folder: ResultsFolder
 ) -> None:
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -118,15 +149,10 @@ def _evaluate_parts(
         for done, part in enumerate(parts, start=1):
             progress.update(task, description=part.key)
             top1 = _evaluate_part(model, loader, part, progress, task)
-            results.add(part, top1)
-            left = progress.tasks[task].time_remaining
-            progress.console.print(
-                f'[{done}/{len(parts)}] {part.key}: top-1 {top1:.2f}% of {part.images} images'
-                + ('' if left is None else f', {_clock(left)} left'),
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            folder.add(part.key, {'top1': top1, **_images_of(part)})
+            message = f'{part.key}: top-1 {top1:.2f}% of {part.images} images'
+            # Not rich's markup: '[1/6]' would be a tag.
+            progress.console.out(f'[{done}/{len(parts)}] {message}', highlight=False)
 
 
 @torch.no_grad()
@@ -143,9 +169,3 @@ def _evaluate_part(
         evaluator.process(predictions)
         progress.advance(task, len(predictions))
     return evaluator.evaluate(len(batches.dataset))['accuracy/top1']
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02}:{seconds:02}'

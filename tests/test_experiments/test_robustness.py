@@ -72,8 +72,7 @@ def data_root(tmp_path):
 
 
 def test_figures_follow_from_what_the_model_says(config, checkpoint, data_root, tmp_path):
-    out = tmp_path / 'results.json'
-    summary = evaluate_robustness(config, checkpoint, data_root, out=out)
+    summary = evaluate_robustness(config, checkpoint, data_root, work_dir=tmp_path / 'out')
     top1 = {name: result['top1'] for name, result in summary.items()}
     assert top1 == pytest.approx(
         {'imagenet-a': 75, 'imagenet-r': 100 / 3, 'imagenet-sketch': 20, 'imagenet-c': None}
@@ -81,7 +80,7 @@ def test_figures_follow_from_what_the_model_says(config, checkpoint, data_root, 
     fog = summary['imagenet-c']['corruptions']['fog']
     assert fog == pytest.approx({'top1': 50, 'error': 50, 'ce': 5000 / 81.9324, 'images': 10})
     assert summary['imagenet-c']['mce'] is None
-    assert json.loads(out.read_text())['summary'] == summary
+    assert json.loads((tmp_path / 'out/summary.json').read_text()) == summary
 
 
 def test_batches_and_workers_change_nothing(config, checkpoint, data_root, tmp_path):
@@ -91,7 +90,7 @@ def test_batches_and_workers_change_nothing(config, checkpoint, data_root, tmp_p
             config,
             checkpoint,
             data_root,
-            out=tmp_path / f'{b}.json',
+            work_dir=tmp_path / f'{b}',
             datasets=chosen,
             batch_size=b,
             num_workers=w,
@@ -102,8 +101,8 @@ def test_batches_and_workers_change_nothing(config, checkpoint, data_root, tmp_p
 
 
 def test_interrupted_run_goes_on(config, checkpoint, data_root, tmp_path, monkeypatch):
-    out = tmp_path / 'results.json'
-    whole = evaluate_robustness(config, checkpoint, data_root, out=tmp_path / 'whole.json')
+    out = tmp_path / 'out'
+    whole = evaluate_robustness(config, checkpoint, data_root, work_dir=tmp_path / 'whole')
     evaluate_part = robustness_module._evaluate_part
     seen = []
 
@@ -115,16 +114,16 @@ def test_interrupted_run_goes_on(config, checkpoint, data_root, tmp_path, monkey
 
     monkeypatch.setattr(robustness_module, '_evaluate_part', stop_at_third)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_robustness(config, checkpoint, data_root, out=out)
-    assert evaluate_robustness(config, checkpoint, data_root, out=out) == whole
+        evaluate_robustness(config, checkpoint, data_root, work_dir=out)
+    assert evaluate_robustness(config, checkpoint, data_root, work_dir=out) == whole
     assert seen[:4] == ['imagenet-a', 'imagenet-r', 'imagenet-sketch', 'imagenet-sketch']
     count = len(seen)
-    evaluate_robustness(config, checkpoint, data_root, out=out)
+    evaluate_robustness(config, checkpoint, data_root, work_dir=out)
     assert len(seen) == count, 'a finished evaluation was done again'
 
 
 def test_changed_test_set_is_evaluated_again(config, checkpoint, data_root, tmp_path):
-    options = {'out': tmp_path / 'results.json', 'datasets': ['imagenet-r']}
+    options = {'work_dir': tmp_path / 'out', 'datasets': ['imagenet-r']}
     evaluate_robustness(config, checkpoint, data_root, **options)
     draw(data_root / 'imagenet-r', 'n01616318')
     summary = evaluate_robustness(config, checkpoint, data_root, **options)
@@ -132,19 +131,13 @@ def test_changed_test_set_is_evaluated_again(config, checkpoint, data_root, tmp_
 
 
 def test_results_of_another_model_are_kept(config, checkpoint, data_root, tmp_path):
-    options = {'out': tmp_path / 'results.json', 'datasets': ['imagenet-r']}
+    options = {'work_dir': tmp_path / 'out', 'datasets': ['imagenet-r']}
     evaluate_robustness(config, checkpoint, data_root, **options)
-    before = options['out'].read_bytes()
+    before = (tmp_path / 'out/results.json').read_bytes()
     config.merge_from_dict({'data_preprocessor.std': [2.0, 2.0, 2.0]})
-    with pytest.raises(UserError, match='results of another config'):
+    with pytest.raises(UserError, match='results of another config: give another folder'):
         evaluate_robustness(config, checkpoint, data_root, **options)
-    assert options['out'].read_bytes() == before
-
-
-def test_file_that_is_no_result(config, checkpoint, data_root, tmp_path):
-    (tmp_path / 'results.json').write_text('[]')
-    with pytest.raises(UserError, match='not a results file'):
-        evaluate_robustness(config, checkpoint, data_root, out=tmp_path / 'results.json')
+    assert (tmp_path / 'out/results.json').read_bytes() == before
 
 
 def test_preprocessor_of_the_config_is_used(config, checkpoint):
@@ -162,12 +155,6 @@ def test_checkpoint_of_another_model(config, checkpoint):
         build_classifier(config, checkpoint)
 
 
-def test_config_without_test_pipeline(config, checkpoint, data_root, tmp_path):
-    config.test_dataloader = None
-    with pytest.raises(UserError, match='no test_dataloader'):
-        evaluate_robustness(config, checkpoint, data_root, out=tmp_path / 'results.json')
-
-
 @pytest.mark.parametrize('num_workers', [0, 1])
 def test_broken_image_is_one_line(config, checkpoint, data_root, tmp_path, num_workers):
     next((data_root / 'imagenet-r' / GOLDFISH).iterdir()).write_bytes(b'')
@@ -176,7 +163,7 @@ def test_broken_image_is_one_line(config, checkpoint, data_root, tmp_path, num_w
             config,
             checkpoint,
             data_root,
-            out=tmp_path / 'r.json',
+            work_dir=tmp_path / 'r',
             datasets=['imagenet-r'],
             num_workers=num_workers,
         )
@@ -188,16 +175,12 @@ def test_command(config, checkpoint, data_root, tmp_path, repository):
     command = [
         sys.executable, str(repository / 'tools/analysis_tools/evaluate_robustness.py'),
         config.filename, str(checkpoint), '--data-root', str(data_root), '--num-workers', '0',
-        '--device', 'cpu', '--datasets', 'imagenet-c', '--out', 'results.json',
+        '--device', 'cpu', '--datasets', 'imagenet-c', '--work-dir', 'results',
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()]
+    rows = [line.replace('|', '').split() for line in done.stdout.splitlines()]
     assert ['fog', '10', '50.00', '50.00', '61.03'] in rows
+    assert '| fog ' in (tmp_path / 'results/robustness.md').read_text()
     assert 'missing: gaussian_noise, ' in done.stdout
     assert '[6/6] imagenet-c/fog/5: top-1 50.00% of 2 images' in done.stderr
-
-
-def test_missing_checkpoint(config, data_root, tmp_path):
-    with pytest.raises(UserError, match=r'absent\.pth: cannot be read'):
-        evaluate_robustness(config, 'absent.pth', data_root, out=tmp_path / 'results.json')

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
-import torch
+from mmengine.device import get_device
 
+from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets.robustness_parts import DATASET_NAMES
 from mmaddp.engine.setup import add_config_arguments, load_config
-from mmaddp.evaluation import format_table
-from mmaddp.experiments.robustness import evaluate_robustness
-from mmaddp.experiments.robustness_results import hash_file
-from mmaddp.utils import UserError, run_tool
+from mmaddp.experiments.robustness import evaluate_robustness, format_table
+from mmaddp.utils import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,11 +27,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--batch-size', type=int, help="default: the config's")
     parser.add_argument('--num-workers', type=int, help="default: the config's")
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: cuda where there is one')
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
     parser.add_argument(
-        '--out',
-        help='JSON file of results, continued by the next run of the same model; default: '
-        'work_dirs/CONFIG/robustness_CHECKPOINT-HASH.json',
+        '--work-dir',
+        help='results, continued by the next run of the same model; default: '
+        'work_dirs/CONFIG/robustness_CHECKPOINT-HASH',
     )
     return parser.parse_args()
 
@@ -41,42 +39,24 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the evaluation and print its table."""
     args = parse_args()
-    _check_loader(args.batch_size, args.num_workers)
-    device = _device(args.device)
     config = load_config(args.config, args.cfg_options, args.variant)
-    out = args.out or _default_out(args.config, args.checkpoint)
+    work_dir = args.work_dir or default_work_dir(args.config, Path(args.checkpoint))
     summary = evaluate_robustness(
         config,
         args.checkpoint,
         args.data_root,
-        out=out,
+        work_dir=work_dir,
         datasets=args.datasets,
         batch_size=args.batch_size,
         num_workers=args.num_workers,
-        device=device,
+        device=args.device or get_device(),
     )
-    print(f'\n{format_table(summary)}\n\nresults: {out}')
+    print(f'\n{format_table(summary)}\n\nresults: {work_dir}')
 
 
-def _check_loader(batch_size: int | None, num_workers: int | None) -> None:
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f'--batch-size {batch_size}: must be 1 or more')
-    if num_workers is not None and num_workers < 0:
-        raise UserError(f'--num-workers {num_workers}: must be 0 or more')
-
-
-def _device(name: str | None) -> str:
-    gpu = torch.cuda.is_available()
-    name = name or ('cuda' if gpu else 'cpu')
-    if not re.fullmatch(r'cpu|cuda(:\d+)?', name):
-        raise UserError(f'--device {name}: must be cpu, cuda or cuda:NUMBER')
-    if name != 'cpu' and not gpu:
-        raise UserError(f'--device {name}: this machine has no usable GPU; use --device cpu')
-    return name
-
-
-def _default_out(config: str, checkpoint: str) -> Path:
-    name = f'robustness_{Path(checkpoint).stem}-{hash_file(checkpoint)[:8]}.json'
+def default_work_dir(config: str, checkpoint: Path) -> Path:
+    """A folder for each checkpoint."""
+    name = f'robustness_{checkpoint.stem}-{sha256(checkpoint)[:8]}'
     return Path('work_dirs') / Path(config).stem / name
 
 
