@@ -71,9 +71,9 @@ detectors = dict(
     ddae='configs/det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder.py',
 )
 segmentors = dict(
-    addp='configs/seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224.py',
-    darl='configs/seg/darl/upernet_darl-vit-tiny_1xb8-600i_camvid-224x224.py',
-    ddae='configs/seg/ddae/upernet_ddae-unet-tiny_1xb8-600i_camvid-224x224.py',
+    addp='configs/seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py',
+    darl='configs/seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py',
+    ddae='configs/seg/ddae/upernet_ddae-unet-toy_1xb8-600i_camvid-224x224.py',
 )
 
 methods = {}

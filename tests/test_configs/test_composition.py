@@ -7,7 +7,7 @@ import pytest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Folders whose configs are composed; the others follow.
-COMPOSED = ('det',)
+COMPOSED = ('det', 'seg')
 LEAVES = [path for family in COMPOSED for path in sorted((CONFIGS / family).rglob('*.py'))]
 
 

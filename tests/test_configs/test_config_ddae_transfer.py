@@ -23,7 +23,7 @@ UNETS = [CLS.format(kind, data) for kind in ('ddpm-unet', 'edm-ddpmpp') for data
 DITS = [DIT.format('cifar10'), DIT.format('tiny-imagenet')]
 TINY_CLS = 'cls/ddae/ddae-unet-tiny_1xb64-20e_cifar10-32px'
 TINY_DET = 'det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder'
-TINY_SEG = 'seg/ddae/upernet_ddae-unet-tiny_1xb8-600i_camvid-224x224'
+TINY_SEG = 'seg/ddae/upernet_ddae-unet-toy_1xb8-600i_camvid-224x224'
 DET = 'det/ddae/{}_ddae-{}_sfp_16xb4-lsj-25e_coco'
 SEG = 'seg/ddae/upernet_ddae-{}_8xb2-amp-160k_ade20k-512x512'
 ENCODERS = ('ddpm-unet', 'edm-ddpmpp', 'dit-xl')
@@ -247,7 +247,7 @@ def test_small_classifiers_share_darls_recipe(load_config):
     ('ours', 'addps'),
     [
         (TINY_DET, 'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder'),
-        (TINY_SEG, 'seg/addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224'),
+        (TINY_SEG, 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224'),
         (SEG.format('dit-xl'), 'seg/addp/upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512'),
     ],
 )

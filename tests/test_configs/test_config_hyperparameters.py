@@ -46,10 +46,9 @@ COCO = [
     for size in 'bl'
 ]
 ADE20K = [
-    f'seg/{encoder}/upernet_{encoder}-vit-{size}_8xb2-amp-160k_ade20k-512x512{testing}'
+    f'seg/{encoder}/upernet_{encoder}-vit-{size}_8xb2-amp-160k_ade20k-512x512'
     for encoder in ('addp', 'mae')
     for size in 'bl'
-    for testing in ('', '-whole')
 ]
 
 
@@ -194,13 +193,9 @@ def test_ade20k_follows_mae(name, load_config):
     assert model.backbone.out_indices == recipe['out_indices']
     assert (model.decode_head.type, model.decode_head.num_classes) == ('UPerHead', 150)
     assert model.auxiliary_head.loss_decode.loss_weight == 0.4
-    # Windows are whole; whole images are padded to the patch.
-    padding = model.data_preprocessor.get('test_cfg')
-    if name.endswith('-whole'):
-        assert (model.test_cfg, padding) == (dict(mode='whole'), dict(size_divisor=16))
-    else:
-        windows = dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
-        assert (model.test_cfg, padding) == (windows, None)
+    # Windows are whole, so images need no padding.
+    assert model.test_cfg == dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
+    assert 'test_cfg' not in model.data_preprocessor
     resize, flip = cfg.tta_pipeline[1].transforms[:2]
     ratios = [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
     assert [r.scale for r in resize] == [(2048 * r, 512 * r) for r in ratios]

@@ -46,7 +46,7 @@ def test_the_end_of_training_is_evaluated(transfer_config):
     'name',
     [
         'det/addp/cascade-mask-rcnn_addp-vit-l_sfp_16xb4-lsj-100e_coco',
-        'seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512-whole',
+        'seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512',
         'cls/addp/addp-resnet50_8xb256-amp-coslr-300e_in1k-256px',
         'pretrain/addp/addp_resnet50_32xb64-amp-coslr-300e_in1k-256px',
     ],
@@ -94,6 +94,18 @@ def test_readme_command_for_one_gpu_scales_the_learning_rate(repository):
     ratio = one_gpu.train_dataloader.batch_size / usual.auto_scale_lr.base_batch_size
     rates = [cfg.optim_wrapper.optimizer.lr for cfg in (usual, one_gpu)]
     assert rates[1] == pytest.approx(rates[0] * ratio**0.5)
+
+
+def test_readme_command_tests_whole_images_padded_to_the_patch(repository):
+    readme = (repository / 'configs/seg/addp/README.md').read_text()
+    command = re.search(r'test.py (configs/\S+) CHECKPOINT \\\n\s+--cfg-options (.*)', readme)
+    options = dict(option.split('=') for option in command.group(2).split())
+    options = {key: int(value) if value.isdigit() else value for key, value in options.items()}
+    model = setup.load_config(repository / command.group(1), options).model
+    assert model.test_cfg.mode == 'whole'
+    assert model.data_preprocessor.test_cfg == dict(
+        size_divisor=model.backbone.get('patch_size', 16)
+    )
 
 
 def check_pets(cfg: Config, root: str, classes: tuple[str, ...]) -> None:

@@ -1,5 +1,5 @@
-# MAE's UperNet recipe in MMSegmentation's published numbers (16 images a step, 160,000 steps). It
-# stands in for ADDP's table 19, which we have not: the paper says it follows MAE's transfer.
+# MAE's UperNet recipe, with the numbers that MMSegmentation publishes (16 images a step, 160,000
+# steps). It stands in for ADDP's table 19, which we do not have: the paper says it follows MAE.
 _base_ = '../runtimes/seg.py'
 
 optim_wrapper = dict(

@@ -1,12 +1,12 @@
 _base_ = [
-    '../../_base_/models/upernet_vit-b.py',
+    '../../_base_/backbones/addp_vit-b_dense.py',
+    '../../_base_/heads/upernet.py',
     '../../_base_/datasets/ade20k_512x512.py',
     '../../_base_/schedules/upernet-mae_160k.py',
 ]
 
 model = dict(
-    backbone=dict(
-        pretrain_img_size=256,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/addp-vit-base-16.pth'),
-    )
+    **_base_.for_segmentation,
+    decode_head=dict(in_channels=4 * [768], channels=768),
+    auxiliary_head=dict(in_channels=768),
 )

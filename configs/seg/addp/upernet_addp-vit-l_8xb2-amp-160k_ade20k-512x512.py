@@ -1,15 +1,15 @@
 _base_ = [
-    '../../_base_/models/upernet_vit-l.py',
+    '../../_base_/backbones/addp_vit-l_dense.py',
+    '../../_base_/heads/upernet.py',
     '../../_base_/datasets/ade20k_512x512.py',
     '../../_base_/schedules/upernet-mae_160k.py',
 ]
 
 model = dict(
-    backbone=dict(
-        pretrain_img_size=256,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/addp-vit-large-16.pth'),
-    )
+    **_base_.for_segmentation,
+    decode_head=dict(in_channels=4 * [1024], channels=1024),
+    auxiliary_head=dict(in_channels=1024),
 )
 
-# No numbers are published for ViT-L; 0.75 is what MAE fine-tunes it with on ImageNet.
+# No numbers are published for ViT-L. 0.75 is what MAE fine-tunes it with on ImageNet.
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.75))

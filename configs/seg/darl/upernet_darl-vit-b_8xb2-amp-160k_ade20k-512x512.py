@@ -1,14 +1,12 @@
 _base_ = [
-    '../../_base_/models/upernet_darl-vit-b.py',
+    '../../_base_/backbones/darl_vit-b_dense.py',
+    '../../_base_/heads/upernet.py',
     '../../_base_/datasets/ade20k_512x512.py',
     '../../_base_/schedules/upernet-mae_160k.py',
 ]
 
 model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-b_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
-        )
-    )
+    **_base_.for_segmentation,
+    decode_head=dict(in_channels=4 * [768], channels=768),
+    auxiliary_head=dict(in_channels=768),
 )

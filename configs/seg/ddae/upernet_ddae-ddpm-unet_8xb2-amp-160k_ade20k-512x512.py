@@ -1,16 +1,14 @@
 _base_ = [
-    '../../_base_/models/upernet_ddae-ddpm-unet.py',
+    '../../_base_/backbones/ddae-ddpm_unet_dense.py',
+    '../../_base_/heads/upernet.py',
     '../../_base_/datasets/ade20k_512x512.py',
     '../../_base_/schedules/upernet-mae_160k.py',
 ]
 
 model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',
-        )
-    )
+    **_base_.for_segmentation,
+    decode_head=dict(in_channels=4 * [256], channels=512),
+    auxiliary_head=dict(in_channels=256),
 )
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.85))

@@ -1,20 +1,14 @@
-# DDPM++ by EDM has no stride above 4: coarser maps are pooled from its own, the finest from the
-# block that probes best, out_7 of stride 2, the others from the last of stride 4.
-_base_ = './upernet_ddae-ddpm-unet_8xb2-amp-160k_ade20k-512x512.py'
+_base_ = [
+    '../../_base_/backbones/ddae-edm_ddpmpp_dense.py',
+    '../../_base_/heads/upernet.py',
+    '../../_base_/datasets/ade20k_512x512.py',
+    '../../_base_/schedules/upernet-mae_160k.py',
+]
 
 model = dict(
-    backbone=dict(
-        channel_multipliers=(2, 2, 2),
-        num_blocks=4,
-        resblock_updown=True,
-        dropout=0.13,
-        out_blocks=('out_7', 'out_5'),
-        time=-0.7036,
-        init_cfg=dict(
-            checkpoint='{{$ENCODER:work_dirs/ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}'
-        ),
-    ),
-    neck=dict(scale_factors=(0.5, 0.5, 0.25, 0.125)),
+    **_base_.for_segmentation,
+    decode_head=dict(in_channels=4 * [256], channels=512),
+    auxiliary_head=dict(in_channels=256),
 )
 
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.9))

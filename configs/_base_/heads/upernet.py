@@ -1,37 +1,20 @@
-# UperNet with an FCN auxiliary head on maps from four depths of a plain ViT-B, resized to strides
-# 4, 8, 16 and 32. Relative positions start from zero and come in for the transfer only, as MAE's
-# appendix A.4 has it (there as a bias table, here decomposed as in ViTDet).
+# UperNet with an FCN auxiliary head, on four maps of strides 4, 8, 16 and 32. Encoder and neck come
+# from a file of ../backbones; the leaf gives the heads their widths.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         size=(512, 512),
         pad_val=0,
         seg_pad_val=255,
     ),
-    backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch='base',
-        img_size=512,
-        with_cls_token=False,
-        embed_norm=False,
-        final_norm=False,
-        use_rel_pos=True,
-        drop_path_rate=0.1,
-        out_indices=(3, 5, 7, 11),
-    ),
-    neck=dict(type='Feature2Pyramid', embed_dim=768, rescales=[4, 2, 1, 0.5], norm_cfg=norm_cfg),
     decode_head=dict(
         type='UPerHead',
-        in_channels=[768, 768, 768, 768],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
-        channels=768,
         dropout_ratio=0.1,
         num_classes=150,
         norm_cfg=norm_cfg,
@@ -40,7 +23,6 @@ model = dict(
     ),
     auxiliary_head=dict(
         type='FCNHead',
-        in_channels=768,
         in_index=2,
         channels=256,
         num_convs=1,

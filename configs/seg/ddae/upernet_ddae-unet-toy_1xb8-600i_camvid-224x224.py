@@ -1,6 +1,9 @@
-# Everything small, so that two CPU cores train it in minutes: from scratch, 600 steps. The
-# network sees images at half the size.
-_base_ = '../addp/upernet_addp-vit-tiny_1xb8-600i_camvid-224x224.py'
+# A toy encoder from scratch, which sees images at half the size.
+_base_ = [
+    '../../_base_/heads/upernet_toy.py',
+    '../../_base_/datasets/camvid_224x224.py',
+    '../../_base_/schedules/upernet-toy_600i.py',
+]
 
 model = dict(
     data_preprocessor=dict(
@@ -9,7 +12,6 @@ model = dict(
         test_cfg=dict(size_divisor=32),
     ),
     backbone=dict(
-        _delete_=True,
         type='mmaddp.DDAEUNet',
         base_channels=32,
         channel_multipliers=(1, 2, 2),
@@ -19,7 +21,6 @@ model = dict(
         reduction=2,
     ),
     neck=dict(
-        _delete_=True,
         type='mmaddp.SimpleFeaturePyramid',
         in_channels=64,
         out_channels=64,
@@ -27,6 +28,6 @@ model = dict(
         scale_factors=(1.0, 1.0, 0.5, 0.25),
         in_indices=(0, 1, 1, 1),
     ),
-    decode_head=dict(in_channels=[64, 64, 64, 64]),
-    auxiliary_head=dict(in_channels=64),
+    decode_head=dict(in_channels=4 * [64], num_classes=11),
+    auxiliary_head=dict(in_channels=64, num_classes=11),
 )

@@ -1,0 +1,29 @@
+# A toy encoder from scratch.
+_base_ = [
+    '../../_base_/heads/upernet_toy.py',
+    '../../_base_/datasets/camvid_224x224.py',
+    '../../_base_/schedules/upernet-toy_600i.py',
+]
+
+model = dict(
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        test_cfg=dict(size_divisor=16),
+    ),
+    backbone=dict(
+        type='mmaddp.DARLViT',
+        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
+        img_size=224,
+        final_norm=False,
+        out_indices=(0, 1, 2, 3),
+    ),
+    neck=dict(
+        type='Feature2Pyramid',
+        embed_dim=192,
+        rescales=[4, 2, 1, 0.5],
+        norm_cfg=_base_.norm_cfg,
+    ),
+    decode_head=dict(in_channels=4 * [192], num_classes=11),
+    auxiliary_head=dict(in_channels=192, num_classes=11),
+)
