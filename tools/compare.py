@@ -20,7 +20,7 @@ from mmengine.config import Config
 import mmaddp  # noqa: F401
 from mmaddp.experiments.comparison import compare, probe_metrics, read_comparison
 from mmaddp.experiments.comparison_page import PAGE, write_plot, write_tables
-from mmaddp.experiments.curves import read_scalars
+from mmaddp.experiments.logs import read_scalars
 from mmaddp.experiments.probing import RANDOM, is_probe
 from mmaddp.utils import UserError, run_tool
 

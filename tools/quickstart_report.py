@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from mmaddp.apis import load_pretrainer, reconstruct
-from mmaddp.experiments.curves import plot_curves, read_scalars
 from mmaddp.experiments.html_report import HtmlReport
 from mmaddp.experiments.images import read_image, tile, write_png
+from mmaddp.experiments.logs import plot_curves, read_scalars
 from mmaddp.utils import UserError
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')

@@ -6,9 +6,11 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
@@ -25,8 +27,10 @@ from mmaddp.evaluation.alignment import alignment, uniformity
 from mmaddp.models.probing import ProbedEncoder, probed_encoder
 from mmaddp.utils import UserError
 
-from .layer_selection_results import SelectionResults
+from .figures import COLORS, add_grid, new_figure, save_figure
+from .results import ResultsFolder, digest, markdown_table, write_text
 
+TABLE_FILE, PLOT_FILE = 'alignment_uniformity.md', 'alignment_uniformity.png'
 Metrics = dict[str, dict[str, float]]
 
 
@@ -36,8 +40,8 @@ class Selection:
 
     Attributes:
         level: The noise level as the authors count: t = 1 .. T of DDPM, 1 .. 18 of EDM.
-        layers: Names of layers; None for all of the encoder.
-        num_images: A random part of the training images; None for all, as the authors take.
+        layers: Names of layers; all when None.
+        num_images: Size of a random part of the training images; all when None, as the authors do.
         seed: Of the noise and of the part.
     """
 
@@ -46,62 +50,58 @@ class Selection:
     num_images: int | None = None
     seed: int = 0
 
-    def settings(self) -> dict[str, Any]:
-        """What may not change within one file of results."""
-        return {key: value for key, value in asdict(self).items() if key != 'layers'}
-
 
 def select_layers(
     config: Config,
     checkpoints: Sequence[str],
     selection: Selection,
-    results: SelectionResults,
+    work_dir: str | Path,
     batch_size: int = 128,
     num_workers: int = 2,
     device: str | torch.device | None = None,
-) -> None:
-    """Measure the layers of all checkpoints that ``results`` has not; written after each.
+) -> Trails:
+    """Measure the layers of all checkpoints whose results are not there yet.
 
     Args:
-        config: A pre-training config of an encoder that takes noised images. Its training images
-            are seen whole and without augmentation, as the authors' code sees them.
+        config: A pre-training config of an encoder of noised images. As in the authors' code, its
+            training images are seen whole and without augmentation.
         checkpoints: Checkpoints of its training.
         selection: What to measure.
-        results: Where it goes.
+        work_dir: The results, a table and a figure, written after each checkpoint.
         batch_size: Images that the network sees at once; the metrics do not depend on it.
         num_workers: Processes that load images.
-        device: Where the model runs; the GPU where there is one when None.
+        device: Where the model runs; the GPU if there is one when None.
 
     Raises:
         UserError: The encoder takes no noise, a layer or the level does not exist, or config,
-            checkpoint and images do not fit each other.
+            checkpoints and images do not fit each other.
     """
-    device = device or get_device()
-    for key in ('model', 'train_dataloader'):
-        if key not in config:
-            raise UserError(f'{config.filename}: has no {key}: take one of configs/pretrain/ddae')
     with clear_errors():
-        model = MODELS.build(copy.deepcopy(config.model)).to(device).eval()
+        model = MODELS.build(copy.deepcopy(config.model)).to(device or get_device()).eval()
         encoder = noised_encoder(model, config)
-        layers = chosen_layers(encoder, selection)
+        layers = list(selection.layers or encoder.layers)
+        encoder.check(layers, selection.level)
         images = training_images(config, model.img_size, selection)
-        for path in checkpoints:
-            if results.has(path, layers):
+        settings = {key: value for key, value in asdict(selection).items() if key != 'layers'}
+        identity = {'config': digest(config.to_dict()), 'encoder': encoder.layers, **settings}
+        folder = ResultsFolder(work_dir, identity)
+        for path in map(Path, checkpoints):
+            key = str(path.absolute())
+            known = folder.get(key, {}).get('layers', {})
+            if set(layers) <= known.keys():
                 print(f'{path}: measured before', flush=True)
                 continue
             encoder.load(path)
             loader = DataLoader(images, batch_size, num_workers=num_workers, collate_fn=list)
-            batches = batches_of(model, track(loader, description=Path(path).name))
+            batches = batches_of(model, track(loader, description=path.name))
             metrics = measure(encoder, batches, layers, selection)
-            results.add(path, training_step(path), encoder.layers, metrics)
+            folder.add(key, {'step': training_step(path), 'layers': {**known, **metrics}})
+            write_report(folder, encoder.layers)
+    return trails_of(folder.results, encoder.layers)
 
 
 def noised_encoder(model: nn.Module, config: Config) -> ProbedEncoder:
-    """The model's encoder, which must take noised images.
-
-    Raises:
-        UserError: It takes clean ones, or the model is no pre-trainer.
-    """
+    """The model's encoder, which must take noised images."""
     encoder = probed_encoder(model)
     if not encoder.num_levels:
         raise UserError(
@@ -111,26 +111,11 @@ def noised_encoder(model: nn.Module, config: Config) -> ProbedEncoder:
     return encoder
 
 
-def chosen_layers(encoder: ProbedEncoder, selection: Selection) -> list[str]:
-    """The layers that are asked for, all when None.
-
-    Raises:
-        UserError: One, or the level, does not exist.
-    """
-    layers = list(selection.layers or encoder.layers)
-    encoder.check(layers, selection.level)
-    return layers
-
-
 def training_images(config: Config, img_size: int, selection: Selection) -> Subset:
-    """The training images without augmentation, a random part of them where it is asked for.
-
-    Raises:
-        UserError: They are missing, or too few.
-    """
+    """The training images without augmentation, or a random part of them."""
     init_default_scope(config.get('default_scope') or 'mmaddp')
     settings = copy.deepcopy(config.train_dataloader.dataset)
-    settings['pipeline'] = still_pipeline(settings.get('pipeline') or [], img_size)
+    settings['pipeline'] = still_pipeline(settings.pipeline, img_size)
     dataset = GuardedDataset(settings, 'train_dataloader.dataset')
     count = selection.num_images or len(dataset)
     if not 2 <= count <= len(dataset):
@@ -141,15 +126,10 @@ def training_images(config: Config, img_size: int, selection: Selection) -> Subs
 
 
 def still_pipeline(pipeline: Sequence[dict], img_size: int) -> list[dict]:
-    """How images are loaded and packed, with a resize and a central crop between.
-
-    Raises:
-        UserError: The pipeline loads no images.
-    """
-    loading = [one for one in pipeline if one['type'].rsplit('.', 1)[-1].startswith('Load')]
-    packing = [one for one in pipeline if one['type'].rsplit('.', 1)[-1].startswith('Pack')]
-    if not packing:
-        raise UserError('train_dataloader.dataset.pipeline: needs LoadImageFromFile … PackInputs')
+    """How images are loaded and packed, with a resize and a central crop between."""
+    names = [step['type'].rsplit('.', 1)[-1] for step in pipeline]
+    loading = [step for step, name in zip(pipeline, names) if name.startswith('Load')]
+    packing = [step for step, name in zip(pipeline, names) if name.startswith('Pack')]
     resize = dict(
         type='mmpretrain.ResizeEdge', scale=img_size, edge='short', interpolation='bicubic'
     )
@@ -171,8 +151,7 @@ def measure(
 ) -> Metrics:
     """Alignment and uniformity of each layer.
 
-    Every image is noised twice, by noise that depends on the seed and its place alone. The
-    uniformity is the mean of both noises', as in the authors' code.
+    Every image is noised twice, by noise that depends on the seed and its index alone.
     """
     parts: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     first = 0
@@ -194,12 +173,83 @@ def joined(parts: Sequence[tuple], layer: str) -> tuple[Tensor, Tensor]:
 
 
 def metrics_of(one: Tensor, other: Tensor) -> dict[str, float]:
-    """Both metrics of one layer, whose features with either noise are given."""
+    """Both metrics of one layer, given its features with either noise."""
+    # The mean over both noises, as in the authors' code.
     uniform = (uniformity(one) + uniformity(other)) / 2
     return {'alignment': alignment(one, other), 'uniformity': uniform}
 
 
 def training_step(path: str | Path) -> int | None:
-    """After how many iterations a checkpoint was written, where it says so."""
+    """After how many iterations a checkpoint was written, if it says so."""
     meta = map_checkpoint(path).get('meta')
     return meta.get('iter') if isinstance(meta, dict) else None
+
+
+class Point(NamedTuple):
+    """One layer at one checkpoint."""
+
+    layer: str
+    step: str
+    alignment: float
+    uniformity: float
+
+    @property
+    def sum(self) -> float:
+        """Both metrics with equal weights; the paper only says that both should be low."""
+        return self.alignment + self.uniformity
+
+
+# The points of each layer in the order of training.
+Trails = dict[str, list[Point]]
+
+
+def trails_of(results: dict[str, Any], layers: Sequence[str]) -> Trails:
+    """The points of all layers that have any."""
+    # Files without a step stay in the order in which they were given, at the end.
+    ordered = sorted(results.items(), key=lambda item: item[1]['step'] or float('inf'))
+    trails = {
+        layer: [
+            Point(layer, str(result['step'] or Path(key).stem), **result['layers'][layer])
+            for key, result in ordered
+            if layer in result['layers']
+        ]
+        for layer in layers
+    }
+    return {layer: points for layer, points in trails.items() if points}
+
+
+def best_of(trails: Trails) -> Point:
+    """The layer with the least sum at the last checkpoint."""
+    return min((points[-1] for points in trails.values()), key=lambda point: point.sum)
+
+
+def write_report(folder: ResultsFolder, layers: Sequence[str]) -> None:
+    """Write the table and the figure of all results."""
+    trails = trails_of(folder.results, layers)
+    write_text(folder.path / TABLE_FILE, table_of(trails))
+    save_figure(plot_trails(trails), folder.path / PLOT_FILE)
+
+
+def table_of(trails: Trails) -> str:
+    """A Markdown table of all points, and which layer is best at the end."""
+    rows = [(*point, point.sum) for points in trails.values() for point in points]
+    table = markdown_table(['layer', 'step', 'alignment', 'uniformity', 'sum'], rows)
+    return f'{table}\n\nLeast sum at the last checkpoint: {best_of(trails).layer}\n'
+
+
+def plot_trails(trails: Trails) -> Figure:
+    """Figure 3: a dot for each checkpoint, larger at the end, joined in the order of training.
+
+    Good layers lie at the lower left.
+    """
+    figure, (axis,) = new_figure(width=6.5, height=5)
+    colors = colormaps[COLORS].resampled(max(len(trails), 2))
+    for number, (layer, points) in enumerate(trails.items()):
+        x, y = zip(*((point.alignment, point.uniformity) for point in points))
+        axis.plot(x, y, color=colors(number), alpha=0.5, label=layer)
+        sizes = [20 + 60 * index / max(len(points) - 1, 1) for index in range(len(points))]
+        axis.scatter(x, y, sizes, color=colors(number))
+    axis.set(xlabel='alignment', ylabel='uniformity')
+    axis.legend(fontsize='small')
+    add_grid(axis)
+    return figure

@@ -3,9 +3,9 @@ import re
 
 import numpy as np
 
-from mmaddp.experiments.curves import plot_curves
 from mmaddp.experiments.html_report import HtmlReport
 from mmaddp.experiments.images import write_png
+from mmaddp.experiments.logs import plot_curves
 
 
 def test_the_page_holds_everything_in_its_order_and_needs_no_other_file(tmp_path):

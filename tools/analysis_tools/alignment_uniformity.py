@@ -2,21 +2,25 @@
 
     python tools/analysis_tools/alignment_uniformity.py CONFIG work_dirs/ddae/iter_*.pth --level 11
 
-Goes on if killed: a checkpoint that the JSON file has is not measured again.
+Goes on if killed: a checkpoint that has results is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import mmaddp  # noqa: F401
 from mmaddp.engine.setup import add_config_arguments, load_config
-from mmaddp.experiments.layer_selection import Selection, select_layers
-from mmaddp.experiments.layer_selection_results import PLOT_FILE, TABLE_FILE, SelectionResults
-from mmaddp.utils import UserError, run_tool
+from mmaddp.experiments.layer_selection import (
+    PLOT_FILE,
+    TABLE_FILE,
+    Selection,
+    best_of,
+    select_layers,
+)
+from mmaddp.utils import run_tool
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,10 +38,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument('--num-workers', type=int, default=2, help='processes that load images')
     parser.add_argument('--device', help='cpu, cuda, cuda:1 … (the GPU where there is one)')
     parser.add_argument('--work-dir', help='results (work_dirs/CONFIG/alignment_level-N)')
-    args = parser.parse_args(arguments)
-    if args.batch_size < 1 or args.num_workers < 0:
-        raise UserError('--batch-size must be 1 or more and --num-workers 0 or more')
-    return args
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,22 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = load_config(args.config, args.cfg_options, args.variant)
     folder = args.work_dir or f'work_dirs/{Path(args.config).stem}/alignment_level-{args.level}'
     selection = Selection(args.level, args.layers, args.num_images, args.seed)
-    digest = hashlib.sha256(config.pretty_text.encode()).hexdigest()
-    settings = {'config': Path(args.config).name, 'sha256': digest, **selection.settings()}
-    results = SelectionResults(folder, settings)
-    select_layers(
+    trails = select_layers(
         config,
         args.checkpoints,
         selection,
-        results,
+        folder,
         args.batch_size,
         args.num_workers,
         args.device,
     )
-    results.write_report()
-    best = results.best()
+    best = best_of(trails)
     print(f'least sum: {best.layer}, {best.alignment:.4g} and {best.uniformity:.4g}')
-    print(f'{results.folder / TABLE_FILE}\n{results.folder / PLOT_FILE}')
+    print(f'{Path(folder, TABLE_FILE)}\n{Path(folder, PLOT_FILE)}')
 
 
 if __name__ == '__main__':

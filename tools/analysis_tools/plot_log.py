@@ -10,7 +10,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.experiments.curves import by_name, plot_curves, read_scalars, save_figure
+from mmaddp.experiments.figures import save_figure
+from mmaddp.experiments.logs import by_name, plot_curves, read_scalars
 from mmaddp.utils import run_tool
 
 

@@ -11,9 +11,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.experiments.curves import by_name
 from mmaddp.experiments.figures import save_figure
-from mmaddp.experiments.noise_accuracy import plot_accuracies, read_accuracies
+from mmaddp.experiments.logs import by_name, plot_accuracies, read_accuracies
 from mmaddp.experiments.results import write_json
 from mmaddp.utils import run_tool
 
