@@ -1,11 +1,17 @@
-"""Published checkpoints into this package's names: a table of rules for each source, one engine."""
+"""Published checkpoints in this package's names: a table of names for each layout, one judge."""
 
-from .convert import convert_checkpoint, recognize_source
-from .files import ConversionReport, convert_file, read_part, summary_table
+from .convert import (
+    convert_checkpoint,
+    load_weights,
+    read_model_checkpoint,
+    read_part,
+    recognize_source,
+)
+from .files import ConversionReport, convert_file, summary_table
+from .judge import WeightRules, fit
 from .reader import map_checkpoint, read_checkpoint
-from .rules import PARTS, RULES_VERSION, TARGETS
-from .sources import SOURCES
-from .whole_model import read_model_checkpoint
+from .rules import PARTS, RULES_VERSION, TARGETS, Source, drop, keep, refuse
+from .sources import SOURCES, register_source
 
 __all__ = [
     'PARTS',
@@ -13,12 +19,20 @@ __all__ = [
     'SOURCES',
     'TARGETS',
     'ConversionReport',
+    'Source',
+    'WeightRules',
     'convert_checkpoint',
     'convert_file',
+    'drop',
+    'fit',
+    'keep',
+    'load_weights',
     'map_checkpoint',
     'read_checkpoint',
     'read_model_checkpoint',
     'read_part',
     'recognize_source',
+    'refuse',
+    'register_source',
     'summary_table',
 ]

@@ -1,24 +1,54 @@
-"""From a checkpoint as loaded to a state dict in this package's names."""
+"""From a checkpoint as loaded to tensors in our names that fit a module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from mmengine.logging import print_log
+from torch import Tensor, nn
 
 from mmaddp.utils import UserError
 
-from .engine import Conversion, apply_rules, shortened
-from .rules import TARGETS, Source
+from .judge import Fit, build_heads, complain, default_module, fit, module_of, nested
+from .reader import read_checkpoint
+from .rules import (
+    PARTS,
+    TARGETS,
+    Part,
+    Renamed,
+    Source,
+    Tensors,
+    rename,
+    shortened,
+    under,
+)
 from .sources import SOURCES
+from .sources.mmaddp import ENCODERS
 
 # DiT's training files have the moving average of the weights beside the last ones.
 NESTS = ('ema', 'model', 'state_dict')
 # What DDAE's authors save side by side; each tensor's name tells which it is of.
 STATES = ('EMA', 'MODEL')
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Converted tensors.
+
+    Attributes:
+        source: Layout of the file.
+        state_dict: Names and tensors.
+        parts: What became of every tensor of the file.
+    """
+
+    source: str
+    state_dict: dict[str, Tensor]
+    parts: list[Part]
 
 
 def convert_checkpoint(
@@ -30,42 +60,236 @@ def convert_checkpoint(
         checkpoint: A state dict of tensors or NumPy arrays, or a mapping that holds one under
             'ema', 'model' or 'state_dict', the first that is there. A 'module.' before every name
             is dropped.
-        source: One of :data:`SOURCES`, or 'auto' to tell by the keys.
+        source: One of :data:`SOURCES`, or 'auto' to tell by the names.
         target: 'backbone' (the encoder for fine-tuning, no norms after embeddings and last block),
             'detector' (MMDetection's MaskRCNN or CascadeRCNN with our backbone and neck),
-            'pretrain' (encoder, decoder, tokenizer and token predictor, as far as there), one of
-            'tokenizer', 'token_predictor' and 'decoder' alone, or 'official' (the layout of
-            ADDP's authors).
+            'pretrain' (all parts of a pre-training that are there), one of 'tokenizer',
+            'token_predictor' and 'decoder' alone, or 'official' (the layout of ADDP's authors).
 
     Returns:
         Names and tensors, ready for a strict ``load_state_dict``.
 
     Raises:
-        UserError: The layout is unknown, the target cannot be made from it, or a tensor is
-            missing, left over or of the wrong shape; the message lists all of them.
+        UserError: The layout is unknown, the target cannot be made from it, or a tensor is missing,
+            left over or of the wrong shape; the message lists all of them.
     """
-    return convert_with_summary(checkpoint, source, target)[1].state_dict
+    return convert(checkpoint, source, target).state_dict
 
 
-def convert_with_summary(
-    checkpoint: Mapping[str, Any], source: str, target: str, keep_on_request: bool = False
-) -> tuple[Source, Conversion]:
-    """Like :func:`convert_checkpoint`; also the layout, and what became of every tensor."""
+def convert(
+    checkpoint: Mapping[str, Any],
+    source: str = 'auto',
+    target: str = 'backbone',
+    module: nn.Module | None = None,
+) -> Conversion:
+    """Like :func:`convert_checkpoint`, with the layout and what became of every tensor.
+
+    Args:
+        checkpoint: As there.
+        source: As there.
+        target: As there.
+        module: A module that the tensors must fit, its ``weight_rules`` applied.
+    """
     if target not in TARGETS:
         raise UserError(f"target '{target}' is none of {', '.join(TARGETS)}")
     tensors = unwrap(checkpoint)
-    layout = find_source(checkpoint, tensors) if source == 'auto' else named_source(source)
+    layout = find_source(checkpoint, tensors, source)
     if target not in layout.tables:
-        raise UserError(f"'{target}' cannot be made from '{layout.name}'; {possible_pairs()}")
-    try:
-        rules = layout.tables[target](tensors)
-        added = layout.added.get(target, ())
-        return layout, apply_rules(tensors, rules, keep_on_request, added)
-    except UserError as error:
+        pairs = (f'{name} gives {" or ".join(other.tables)}' for name, other in SOURCES.items())
         raise UserError(
-            f"does not convert from '{layout.name}' to '{target}'"
-            f'{better_source(layout, checkpoint, tensors)}: {error}'
+            f"'{target}' cannot be made from '{layout.name}'; possible: {', '.join(pairs)}"
+        )
+    try:
+        return _convert(tensors, layout, target, module)
+    except UserError as error:
+        if module is not None:
+            raise
+        found = recognize(checkpoint, tensors)
+        hint = '' if found in (None, layout) else f" (its keys look like '{found.name}')"
+        raise UserError(
+            f"does not convert from '{layout.name}' to '{target}'{hint}: {error}"
         ) from None
+
+
+def load_weights(module: nn.Module, path: str | Path, target: str) -> None:
+    """Load a published or converted file, or a checkpoint of ours, into a module.
+
+    What the module's ``weight_rules`` allow is adapted and said in the log; the rest is loaded
+    strictly, and nothing is loaded if anything does not fit.
+
+    Args:
+        module: The module.
+        path: Any file that :func:`read_checkpoint` reads.
+        target: What of the file to load: 'backbone' or one of the parts of a pre-training.
+
+    Raises:
+        UserError: The file cannot be read or converted, or does not fit the module; the message
+            names file, keys and remedy.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        conversion = convert(checkpoint, target=target, module=module)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
+    module.load_state_dict(conversion.state_dict, strict=True)
+    fates = (f'{part.name} ({part.tensors}) {part.fate}' for part in conversion.parts)
+    print_log(f"{path} ('{conversion.source}') loaded: {'; '.join(fates)}", 'current')
+
+
+def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
+    """Read one part of a pre-training from any file that holds it.
+
+    Args:
+        path: A published file, one written here, or a checkpoint of a training run.
+        part: 'tokenizer', 'token_predictor' or 'decoder'.
+
+    Returns:
+        Tensors under the names of the part's module.
+
+    Raises:
+        UserError: The file cannot be read, or holds no such part; the message names both.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        return convert_checkpoint(checkpoint, target=part)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
+
+
+def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -> dict[str, Any]:
+    """Read a checkpoint for a whole model, converting a published one on the way.
+
+    Args:
+        path: A detector of detectron2 (.pkl or .pth), which becomes MMDetection's, a file of
+            ADDP's authors for a pre-training, or a file of this package or of OpenMMLab, whose
+            names stay as they are.
+        model_names: The tensors of the model to fill, which tell what the file becomes.
+
+    Returns:
+        ``{'state_dict': names and tensors on the CPU, 'meta': what the file says of itself}``,
+        'meta' empty where the file says nothing.
+
+    Raises:
+        UserError: The file cannot be read or converted, or holds no whole model.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        tensors = whole_model(checkpoint, unwrap(checkpoint), model_names)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
+    meta = checkpoint.get('meta')
+    return {'state_dict': tensors, 'meta': dict(meta) if isinstance(meta, Mapping) else {}}
+
+
+def whole_model(
+    checkpoint: Mapping[str, Any], tensors: Tensors, model_names: Collection[str]
+) -> Tensors:
+    """The tensors of a whole model, in our names.
+
+    Raises:
+        UserError: The file holds one part only.
+    """
+    source = recognize(checkpoint, tensors)
+    if source and source.whole:
+        target, mark = source.whole
+        if not mark or mark in model_names:
+            return _convert(tensors, source, target, wanted=model_names).state_dict
+    held = own_meta(checkpoint).get('target')
+    held = source.holds if held in (None, 'official') and source else held
+    if held in ('backbone', *PARTS):
+        part = 'an encoder' if held == 'backbone' else f'a {held}'
+        raise UserError(
+            f'holds {part}, not a whole model; name it in the {held}: '
+            "init_cfg=dict(type='Pretrained', checkpoint=…)"
+        )
+    return tensors
+
+
+def _convert(
+    tensors: Tensors,
+    source: Source,
+    target: str,
+    module: nn.Module | None = None,
+    wanted: Collection[str] = (),
+) -> Conversion:
+    """Rename a file's tensors and fit them to a module: the given one, or the one they are of.
+
+    Args:
+        tensors: The file's.
+        source: Its layout.
+        target: What to make of it.
+        module: The module to fit; without one it is built from the sizes that the file has.
+        wanted: Names that are kept although a rule would drop them.
+    """
+    renamed = rename(tensors, source.table(target, tensors))
+    if target == 'official':
+        judged(rename(tensors, source.table('pretrain', tensors)), source, 'pretrain')
+        fitted = Fit(renamed.state, dict.fromkeys(renamed.state, 'kept'))
+        complain(renamed, (), (), ())
+    elif module is not None:
+        fitted = fit(renamed.state, module, renamed=renamed)
+    else:
+        fitted = judged(renamed, source, target, wanted)
+    state, parts = fitted.state_dict, renamed.summary(fitted.fates)
+    for name, tensor, part, fate in source.added(tensors) if target == 'official' else ():
+        state[name] = tensor
+        parts.append(Part(part, 1, tensor.numel(), fate))
+    return Conversion(source.name, state, parts)
+
+
+def judged(renamed: Renamed, source: Source, target: str, wanted: Collection[str] = ()) -> Fit:
+    """Fit a file's tensors to modules of the sizes that the file has.
+
+    What no registered class knows, such as the heads of a trained model, is kept as it is.
+    """
+    modules = described(renamed.state, source, target)
+    inside = tuple(f'{path}.' if path else '' for path in modules)
+    known = {name: t for name, t in renamed.state.items() if name.startswith(inside)}
+    module = modules[''] if '' in modules else nested(modules)
+    fitted = fit(known, module, keep_sizes=True, renamed=renamed)
+    for name, tensor in renamed.state.items():
+        if name not in known:
+            why = renamed.spare.get(name) if name not in wanted else None
+            fitted.fates[name] = f'dropped: {why}' if why else 'kept'
+            if not why:
+                fitted.state_dict[name] = tensor
+    return fitted
+
+
+def described(state: Tensors, source: Source, target: str) -> dict[str, nn.Module]:
+    """The modules whose weights these are, on the meta device, by their place."""
+    if target in PARTS:
+        return {'': module_of(state, target) or default_module(target)}
+    if target == 'backbone':
+        module = module_of(state, target, for_transfer=True)
+        if module is None and not source.any_network:
+            raise UserError('it holds no encoder of this package')
+        return {} if module is None else {'': module}
+    places = {**dict.fromkeys((p[:-1] for p in ENCODERS if p), 'backbone'), **{p: p for p in PARTS}}
+    modules = {
+        place: module_of(under(state, f'{place}.'), part)
+        for place, part in places.items()
+        if any(name.startswith(f'{place}.') for name in state)
+    }
+    if source.heads:
+        modules.update(build_heads(source.heads(state)))
+    modules = {place: module for place, module in modules.items() if module is not None}
+    check_agreement(modules)
+    return modules
+
+
+def check_agreement(modules: Mapping[str, nn.Module]) -> None:
+    """Refuse parts of one model that were made for different images or codebooks."""
+    for name in ('num_embeddings', 'num_patches'):
+        settings = {
+            place: module.settings_from(module.state_dict()).get(name)
+            for place, module in modules.items()
+            if place in PARTS
+        }
+        told = {place: value for place, value in settings.items() if value is not None}
+        if len(set(told.values())) > 1:
+            values = ', '.join(f'{place} has {name}={value}' for place, value in told.items())
+            raise UserError(f'its parts do not fit each other: {values}')
 
 
 def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -74,8 +298,6 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         UserError: There are none, or something else stands among them.
     """
-    if not isinstance(checkpoint, Mapping):
-        raise UserError(f'a checkpoint is a mapping of names to tensors, not {kind(checkpoint)}')
     for nest in NESTS:
         if isinstance(checkpoint.get(nest), Mapping):
             return unwrap(checkpoint[nest])
@@ -106,29 +328,17 @@ def as_tensor(value: Tensor | np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder('=')))
 
 
-def kind(value: object) -> str:
-    """The type of ``value``, for messages."""
-    return type(value).__name__
-
-
-def named_source(name: str) -> Source:
-    """The layout called ``name``."""
-    if name not in SOURCES:
-        raise UserError(f"source '{name}' is none of auto, {', '.join(SOURCES)}")
-    return SOURCES[name]
-
-
 def recognize_source(checkpoint: Mapping[str, Any]) -> str | None:
-    """Name of the layout that a checkpoint is in, told by its keys; None when it fits none."""
-    return recognize(checkpoint, unwrap(checkpoint))
+    """Name of the layout that a checkpoint is in; None when it fits none."""
+    source = recognize(checkpoint, unwrap(checkpoint))
+    return source.name if source else None
 
 
-def recognize(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
-    """Name of the layout; a file that we have written says so itself."""
+def recognize(checkpoint: Mapping[str, Any], tensors: Tensors) -> Source | None:
+    """The layout: a file that we have written says so itself, others tell by their names."""
     if own_meta(checkpoint).get('target', 'official') != 'official':
-        return 'mmaddp'
-    names = [source.name for source in SOURCES.values() if source.recognize(tensors)]
-    return names[0] if len(names) == 1 else None
+        return SOURCES['mmaddp']
+    return next((source for source in SOURCES.values() if source.recognize(tensors)), None)
 
 
 def own_meta(checkpoint: Mapping[str, Any]) -> dict:
@@ -138,27 +348,19 @@ def own_meta(checkpoint: Mapping[str, Any]) -> dict:
     return dict(own) if isinstance(own, Mapping) else {}
 
 
-def find_source(checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Source:
-    """The layout told by the keys; an error says what each known one would have."""
-    name = recognize(checkpoint, tensors)
-    if name is None:
-        known = '; '.join(f'{source.name} has {source.looks_like}' for source in SOURCES.values())
+def find_source(checkpoint: Mapping[str, Any], tensors: Tensors, name: str) -> Source:
+    """The layout of that name, or for 'auto' the one that the file is in.
+
+    Raises:
+        UserError: There is none; lists those that there are.
+    """
+    source = recognize(checkpoint, tensors) if name == 'auto' else SOURCES.get(name)
+    if source is None and name != 'auto':
+        raise UserError(f"source '{name}' is none of auto, {', '.join(SOURCES)}")
+    if source is None:
+        known = '; '.join(f'{other.name} has {other.looks_like}' for other in SOURCES.values())
         raise UserError(
-            f'its layout is unknown: {known}; this has {shortened(list(tensors))}. '
-            'Name the layout with --source if it should fit one of them'
+            f'its layout is unknown: {known}; this has {shortened(list(tensors))}. Name the layout '
+            'with --source if it should fit one of them'
         )
-    return SOURCES[name]
-
-
-def better_source(
-    layout: Source, checkpoint: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> str:
-    """A hint where the keys look like another layout than the one that was named."""
-    name = recognize(checkpoint, tensors)
-    return '' if name in (None, layout.name) else f" (its keys look like '{name}')"
-
-
-def possible_pairs() -> str:
-    """Every source with the targets that it can give."""
-    pairs = (f'{source.name} gives {" or ".join(source.tables)}' for source in SOURCES.values())
-    return 'possible: ' + ', '.join(pairs)
+    return source

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmaddp.utils import UserError
 
-from .sources.parts import sines
+from .sources.addp import fixed_positions
 
 PIPELINE, CONFIG = 'model_index.json', 'config.json'
 DENOISERS = ('transformer', 'unet')
@@ -85,5 +85,5 @@ def with_positions(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor
         channels = config['num_attention_heads'] * config['attention_head_dim']
     except (KeyError, TypeError):
         raise UserError(f'{folder / CONFIG}: lacks sizes of a DiT; download it again') from None
-    positions = sines((1, 1 + grid**2, channels))[:, 1:].float()
+    positions = fixed_positions(grid, channels)[:, 1:]
     return {'pos_embed.pos_embed': positions, **tensors}

@@ -16,11 +16,10 @@ from torch import Tensor
 from mmaddp.utils import UserError, atomic_write
 from mmaddp.version import __version__
 
-from .convert import convert_with_summary, unwrap
+from .convert import convert, read_part, unwrap
 from .diffusers_folder import weights_file
-from .engine import Part
 from .reader import read_checkpoint
-from .rules import RULES_VERSION
+from .rules import RULES_VERSION, Part
 
 EXTENSIONS = ('.pth', '.pt', '.safetensors')
 OFFICIAL_EXTENSIONS = ('.pth', '.pt')
@@ -77,13 +76,13 @@ def convert_file(
     checkpoint = read_checkpoint(src)
     try:
         checkpoint = with_parts(checkpoint, frozen_parts or {})
-        layout, conversion = convert_with_summary(checkpoint, source, target)
+        conversion = convert(checkpoint, source, target)
     except UserError as error:
         raise UserError(f'{src}: {error}') from None
     meta = {
         'source_file': src.name,
         'source_sha256': sha256(weights_file(src)),
-        'source': layout.name,
+        'source': conversion.source,
         'target': target,
         'rules_version': RULES_VERSION,
         'mmaddp_version': __version__,
@@ -103,26 +102,6 @@ def with_parts(checkpoint: Mapping, parts: Mapping[str, str | Path]) -> Mapping:
             raise UserError(f'it holds a {part} of its own: leave --{part.replace("_", "-")} out')
         tensors.update({f'{part}.{name}': t for name, t in read_part(path, part).items()})
     return tensors
-
-
-def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
-    """One part of a pre-training out of any file that holds it.
-
-    Args:
-        path: A published file, one written here, or a checkpoint of a training run.
-        part: 'tokenizer', 'token_predictor' or 'decoder'.
-
-    Returns:
-        Tensors under the names of the part's module.
-
-    Raises:
-        UserError: The file cannot be read, or holds no such part; the message names both.
-    """
-    checkpoint = read_checkpoint(path)
-    try:
-        return convert_with_summary(checkpoint, 'auto', part)[1].state_dict
-    except UserError as error:
-        raise UserError(f'{path}: {error}') from None
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,7 @@ from mmaddp.utils import UserError
 
 from . import unpickler
 from .diffusers_folder import weights_file, with_positions
-from .pickled_modules import TORCH_LEGACY
+from .unpickler import TORCH_LEGACY
 
 HEAD_BYTES = 512
 ZIP = b'PK\x03\x04'

@@ -8,13 +8,19 @@ and can set attributes on it. So nothing real is handed out that could be misuse
 functions are fresh ones that check their arguments, classes with no meaning for weights (training
 arguments, log histories) are empty ones, and NumPy's own reconstruction is replaced by one that
 knows numbers only.
+
+NVIDIA pickles whole networks, whose classes travel along as source code. Nothing reads that code:
+of every object only the tensors are kept, under the names of its ``state_dict()``.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
+import sys
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import IO, Any, Callable
 
 import numpy as np
@@ -22,9 +28,10 @@ import torch
 
 from mmaddp.utils import UserError
 
-from .pickled_modules import ModuleState, persistent_object, storage_from_bytes
-
 __all__ = ['Unpickler', 'load']
+
+# The number that PyTorch's files before 1.6 begin with, as a pickle of its own.
+TORCH_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 NUMBERS = re.compile(r'[<>=|]?(b1|\?|[iuf][1248])')
 
@@ -103,6 +110,44 @@ def attribute(owner: Any, name: str) -> Inert:
     if not (isinstance(owner, type) and issubclass(owner, Inert)):
         raise refusal('builtins.getattr')
     return Inert()
+
+
+class ModuleState(dict):
+    """The tensors of a module by name, filled from what Python pickles of the object."""
+
+    def __setstate__(self, state: Any) -> None:
+        if not isinstance(state, Mapping):
+            raise UserError('refused: it holds a module whose state is no plain mapping')
+        for kind in ('_parameters', '_buffers'):
+            tensors = plain(state.get(kind))
+            self.update({k: v for k, v in tensors.items() if isinstance(v, torch.Tensor)})
+        for child, module in plain(state.get('_modules')).items():
+            self.update({f'{child}.{name}': tensor for name, tensor in plain(module).items()})
+
+
+def plain(value: Any) -> Mapping[str, Any]:
+    """A mapping as it is; nothing of anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def persistent_object(meta: Any) -> ModuleState:
+    """What an object of NVIDIA's ``torch_utils.persistence`` holds; its source code is left."""
+    module = ModuleState()
+    module.__setstate__(plain(meta).get('state'))
+    return module
+
+
+def storage_from_bytes(raw: bytes) -> Any:
+    """The storage of a tensor that was pickled by itself, read as strictly as the file."""
+    # Another format could be TorchScript, which runs when it is loaded.
+    if not isinstance(raw, bytes) or not raw.startswith(TORCH_LEGACY):
+        raise UserError("refused: it holds a storage that is not in PyTorch's plain format")
+    return torch.load(
+        io.BytesIO(raw),
+        map_location='cpu',
+        pickle_module=sys.modules[__name__],
+        weights_only=False,
+    )
 
 
 def refusal(name: str) -> UserError:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
-INDEX = 'settings.json'
+INDEX = 'index.json'
 
 
 @DATASETS.register_module()

@@ -70,7 +70,7 @@ def test_a_truncated_backbone_converts_and_goes_on(tmp_path):
     torch.save({'state_dict': run}, tmp_path / 'run.pth')
     again = pretrained(tmp_path / 'run.pth', out_blocks=('layer-1',), time=5)
     assert equal(again.state_dict(), truncated.state_dict())
-    with pytest.raises(UserError, match=r'run.pth: holds .*2 blocks.*builds .*3 blocks'):
+    with pytest.raises(UserError, match=r'run.pth: holds .*num_layers=2.*builds .*num_layers=3'):
         pretrained(tmp_path / 'run.pth')
 
 
@@ -92,7 +92,7 @@ def test_positions_are_resized_to_other_latents(tmp_path):
         (dict(num_classes=10), 'set num_classes'),
         (dict(learn_sigma=False), 'set learn_sigma'),
         (dict(patch_size=4), 'set patch_size'),
-        (dict(embed_dims=64), r'holds a ViT \(32 channels, 3 blocks\)'),
+        (dict(embed_dims=64), 'set arch=dict.embed_dims=32, num_layers=3'),
     ],
 )
 def test_other_sizes_are_refused_with_the_setting(settings, message, tmp_path):
@@ -107,7 +107,7 @@ def test_another_network_is_refused_by_name(tmp_path):
     for other in others:
         name = type(other).__name__
         torch.save({'state_dict': other.state_dict()}, tmp_path / f'{name}.pth')
-        with pytest.raises(UserError, match=f'encoder of {name}, the config builds DDAEDiT: set t'):
+        with pytest.raises(UserError, match=f'holds {name}, the config builds DDAEDiT: set t'):
             pretrained(tmp_path / f'{name}.pth')
 
 

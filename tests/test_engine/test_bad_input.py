@@ -368,17 +368,17 @@ class TestCheckpoints:
 
     def test_of_another_size(self):
         weights = torch.nn.Linear(4, 4).state_dict()
-        with pytest.raises(UserError, match=r'weight is \(4, 4\), the model has \(2, 2\)'):
+        with pytest.raises(UserError, match=r'weight is \(4, 4\), expected \(2, 2\)'):
             check_weights(torch.nn.Linear(2, 2), weights, 'x.pth', False)
 
     def test_a_new_head_is_for_training_only(self):
         model = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3)))
         weights = {**model.state_dict(), '2.weight': torch.zeros(5, 2)}
         check_weights(model, weights, 'x.pth', complete=False)
-        with pytest.raises(UserError, match='differ in shape'):
+        with pytest.raises(UserError, match=r'wrong shape: 2\.weight'):
             check_weights(model, weights, 'x.pth', complete=True)
         del weights['2.weight']
-        with pytest.raises(UserError, match=r'lacks 1 tensors of the model \(2\.weight\)'):
+        with pytest.raises(UserError, match=r'missing: 2\.weight'):
             check_weights(model, weights, 'x.pth', complete=True)
 
     def test_a_test_needs_all_names_on_both_sides(self):
@@ -388,10 +388,10 @@ class TestCheckpoints:
         check_weights(model, weights, 'x.pth', complete=True)
         deeper = {**weights, '2.weight': torch.zeros(2)}
         check_weights(model, deeper, 'x.pth', complete=False)
-        with pytest.raises(UserError, match=r'1 of its tensors have no place .*\(2\.weight\)'):
+        with pytest.raises(UserError, match=r'left over: 2\.weight'):
             check_weights(model, deeper, 'x.pth', complete=True)
         del weights['1.running_mean']
-        with pytest.raises(UserError, match=r'lacks 1 tensors .*\(1\.running_mean\)'):
+        with pytest.raises(UserError, match=r'missing: 1\.running_mean'):
             check_weights(model, weights, 'x.pth', complete=True)
 
     @pytest.mark.parametrize('resume', [True, False])

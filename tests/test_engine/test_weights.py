@@ -40,20 +40,20 @@ def test_half_a_frozen_part_is_refused(model, complete):
     gone = next(name for name in frozen if name.startswith('token_predictor.'))
     weights = {**model.state_dict(), **frozen}
     del weights[gone]
-    with pytest.raises(UserError, match=f'a.pth: lacks 1 tensors of a frozen part .{gone}'):
+    with pytest.raises(UserError, match=f'a.pth: .*missing: {gone}'):
         check_weights(model, weights, 'a.pth', complete)
 
 
 def test_a_frozen_part_of_another_size_is_refused(model):
     name = 'tokenizer.quantize.embedding.weight'
     weights = {**model.state_dict(), **model.frozen_state(), name: torch.zeros(64, 16)}
-    with pytest.raises(UserError, match=r'another size .*\(64, 16\), the model has \(32, 16\)'):
+    with pytest.raises(UserError, match=r'embedding.weight is \(64, 16\), expected \(32, 16\)'):
         check_weights(model, weights, 'a.pth', complete=False)
 
 
 def test_something_else_left_over_is_refused_when_testing(model):
     weights = {**model.state_dict(), 'teacher.weight': torch.zeros(1)}
-    with pytest.raises(UserError, match=r'no place in the model .teacher\.weight'):
+    with pytest.raises(UserError, match=r'left over: teacher\.weight'):
         check_weights(model, weights, 'a.pth', complete=True)
 
 

@@ -1,32 +1,27 @@
-"""The layouts that can be converted, by name."""
+"""The layouts that can be converted, in the order in which they are tried."""
 
-from .addp import ADDP
-from .ddae import DDAE
-from .diffusers import DIFFUSERS
-from .dit import DIT
-from .edm import EDM
-from .mae import MAE
-from .mage import MAGE
+from ..rules import SOURCES, register_source
+from .addp import ADDP, MAGE, VQGAN
+from .ddae import DDAE, EDM
+from .dit import DIFFUSERS, DIT
 from .mmaddp import MMADDP
-from .mmpretrain import MMPRETRAIN
 from .vitdet import VITDET
-from .vqgan import VQGAN
+from .vits import MAE, MMPRETRAIN
 
-SOURCES = {
-    source.name: source
-    for source in (
-        ADDP,
-        MAGE,
-        VQGAN,
-        MAE,
-        VITDET,
-        MMPRETRAIN,
-        DIT,
-        DDAE,
-        DIFFUSERS,
-        EDM,
-        MMADDP,
-    )
-}
+# Our own files come last: their names are told by the registered classes, which takes longest.
+for _source in (
+    MMADDP,
+    EDM,
+    DIFFUSERS,
+    DDAE,
+    DIT,
+    MMPRETRAIN,
+    VITDET,
+    MAE,
+    VQGAN,
+    MAGE,
+    ADDP,
+):
+    register_source(_source)
 
-__all__ = ['SOURCES']
+__all__ = ['SOURCES', 'register_source']

@@ -1,81 +1,119 @@
-"""DiT's released files, and the network in this package's names."""
+"""DiT's released files, and the networks of the library ``diffusers``: DiT and UNet2DModel."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import torch
+from torch import Tensor
 
-from ..rules import Rule, Source, keep
-from .vit import BLOCK
+from mmaddp.utils import UserError
 
-# Norms have no parameters of their own here. F: sines and cosines of a timestep; O: values of a
-# patch that come out; other symbols are those of the plain ViT.
-BLOCKS = {
-    **{name: shape for name, shape in BLOCK.items() if not name.startswith('norm')},
-    'modulation.weight': '6C C',
-    'modulation.bias': '6C',
-}
-EMBEDDINGS = {
-    'pos_embed': '1 G^2 C',
-    'patch_embed.proj.weight': 'C I P P',
-    'patch_embed.proj.bias': 'C',
-    'condition.time.fc1.weight': 'C F',
-    'condition.time.fc1.bias': 'C',
-    'condition.time.fc2.weight': 'C C',
-    'condition.time.fc2.bias': 'C',
-    'condition.label.weight': '* C',
-}
-HEAD = {
-    'head.modulation.weight': '2C C',
-    'head.modulation.bias': '2C',
-    'head.proj.weight': 'O C',
-    'head.proj.bias': 'O',
-}
-AUTHORS = {
-    'patch_embed.': 'x_embedder.',
-    'condition.time.fc1.': 't_embedder.mlp.0.',
-    'condition.time.fc2.': 't_embedder.mlp.2.',
-    'condition.label.': 'y_embedder.embedding_table.',
-    'head.proj.': 'final_layer.linear.',
-    'head.': 'final_layer.',
-    'modulation.': 'adaLN_modulation.1.',
-}
-
-
-def parts() -> Iterator[tuple[str, str, str]]:
-    """Name here, shape and part of every tensor."""
-    for part, shapes in (('embeddings', EMBEDDINGS), ('output layer', HEAD)):
-        yield from ((name, shape, part) for name, shape in shapes.items())
-    yield from ((f'blocks.{{i}}.{name}', shape, 'blocks') for name, shape in BLOCKS.items())
-
-
-def authors_name(ours: str) -> str:
-    """The name that a tensor has in the released files."""
-    for mine, theirs in AUTHORS.items():
-        ours = ours.replace(mine, theirs)
-    return ours
-
-
-def is_dit(keys: Collection[str], prefix: str) -> bool:
-    """Whether a prefix holds a network in this package's names."""
-    return {f'{prefix}condition.label.weight', f'{prefix}blocks.0.modulation.weight'} <= set(keys)
-
-
-def encoder(source: str, target: str) -> list[Rule]:
-    """The network between two prefixes; a truncated one has no output layer."""
-    return [
-        keep(source + name, target + name, shape, part, group='head' if name in HEAD else '')
-        for name, shape, part in parts()
-    ]
-
-
-def backbone(keys: Collection[str]) -> list[Rule]:
-    """The whole network of a released file."""
-    return [keep(authors_name(name), name, shape, part) for name, shape, part in parts()]
-
+from ..rules import Rule, Source, Tensors, drop, keep
 
 DIT = Source(
     'dit',
-    'x_embedder.* and blocks.0.adaLN_modulation.*',
-    lambda keys: {'x_embedder.proj.weight', 'blocks.0.adaLN_modulation.1.weight'} <= set(keys),
-    {'backbone': backbone},
+    marks=[{'x_embedder.proj.weight', 'blocks.0.adaLN_modulation.1.weight'}],
+    tables={
+        'backbone': [
+            keep('x_embedder.{rest}', 'patch_embed.{rest}'),
+            keep('t_embedder.mlp.0.{rest}', 'condition.time.fc1.{rest}'),
+            keep('t_embedder.mlp.2.{rest}', 'condition.time.fc2.{rest}'),
+            keep('y_embedder.embedding_table.{rest}', 'condition.label.{rest}'),
+            keep('blocks.{i}.adaLN_modulation.1.{rest}', 'blocks.{i}.modulation.{rest}'),
+            keep('final_layer.adaLN_modulation.1.{rest}', 'head.modulation.{rest}'),
+            keep('final_layer.linear.{rest}', 'head.proj.{rest}'),
+            keep('{rest}'),
+        ]
+    },
+)
+
+BLOCK = 'transformer_blocks.{i}.'
+IN_BLOCK = {
+    'attn1.to_out.0': 'attn.proj',
+    'ff.net.0.proj': 'mlp.fc1',
+    'ff.net.2': 'mlp.fc2',
+    'norm1.linear': 'modulation',
+}
+# Every block has these, and all blocks of a DiT the same ones.
+EMBEDDINGS = 'transformer_blocks.0.norm1.emb.'
+CONDITION = {
+    'timestep_embedder.linear_1.{rest}': 'condition.time.fc1.{rest}',
+    'timestep_embedder.linear_2.{rest}': 'condition.time.fc2.{rest}',
+    'class_embedder.embedding_table.{rest}': 'condition.label.{rest}',
+}
+TRANSFORMER = [
+    keep('pos_embed.pos_embed', 'pos_embed'),
+    keep('pos_embed.proj.{rest}', 'patch_embed.proj.{rest}'),
+    keep('proj_out_1.{rest}', 'head.modulation.{rest}'),
+    keep('proj_out_2.{rest}', 'head.proj.{rest}'),
+    *(keep(f'{BLOCK}{a}.{{rest}}', f'blocks.{{i}}.{b}.{{rest}}') for a, b in IN_BLOCK.items()),
+    *(
+        keep(f'{BLOCK}attn1.to_{name}.{{rest}}', 'blocks.{i}.attn.qkv.{rest}', piece=piece)
+        for piece, name in enumerate('qkv')
+    ),
+    *(keep(EMBEDDINGS + a, b) for a, b in CONDITION.items()),
+    drop(f'{BLOCK}norm1.emb.{{rest}}', 'embeddings', 'the same in all blocks'),
+]
+
+
+def transformer(tensors: Tensors) -> list[Rule]:
+    """A DiT: queries, keys and values stacked, one embedding of the condition for all blocks.
+
+    Raises:
+        UserError: There are no positions, or blocks differ in their embeddings.
+    """
+    if 'pos_embed.pos_embed' not in tensors:
+        raise UserError(
+            'it lacks the size of the latents, which config.json beside it tells: name the folder'
+        )
+    for key, tensor in tensors.items():
+        _, mark, name = key.partition('.norm1.emb.')
+        if mark and not same(tensor, tensors.get(EMBEDDINGS + name, tensor)):
+            raise UserError(
+                f'{key} is not that of block 0: DDAEDiT has one embedding for all blocks; use '
+                'this network in diffusers itself'
+            )
+    return TRANSFORMER
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal; those without values by their shapes."""
+    if one.is_meta or other.is_meta:
+        return one.shape == other.shape
+    return torch.equal(one, other)
+
+
+# Where a UNet2DModel is: in a checkpoint of ours, or in a file of its own.
+UNET_PREFIXES = ('network.unet.', 'backbone.unet.', 'unet.', '')
+UNET = ('conv_in.weight', 'down_blocks.0.resnets.0.conv1.weight')
+# Attention before version 0.17, as the published pipelines of 2022 have it.
+RENAMED = {'query': 'to_q', 'key': 'to_k', 'value': 'to_v', 'proj_attn': 'to_out.0'}
+
+
+def unet(tensors: Tensors) -> list[Rule]:
+    """A UNet2DModel as it is, its attention in the names that the library has today."""
+    prefix = next(p for p in UNET_PREFIXES if all(p + name in tensors for name in UNET))
+    attention = '{blocks}attentions.{i}.'
+    rules = [
+        keep(f'{prefix}{attention}{old}.{{rest}}', f'unet.{attention}{new}.{{rest}}')
+        for old, new in RENAMED.items()
+    ]
+    return [
+        *rules,
+        keep(f'{prefix}{{rest}}', 'unet.{rest}'),
+        drop('{rest}', '', 'another network has its own'),
+    ]
+
+
+DIFFUSERS = Source(
+    'diffusers',
+    marks=[
+        {'transformer_blocks.0.attn1.to_q.weight', 'proj_out_2.weight'},
+        *({prefix + name for name in UNET} for prefix in UNET_PREFIXES),
+    ],
+    tables={
+        'backbone': lambda tensors: (
+            transformer(tensors) if 'proj_out_2.weight' in tensors else unet(tensors)
+        )
+    },
+    any_network=True,
 )

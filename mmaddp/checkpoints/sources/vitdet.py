@@ -1,48 +1,36 @@
-"""detectron2's released ViTDet detectors, for MMDetection's modules.
-
-Symbols beside the ViT's: O channels of the pyramid, A anchors a place, F channels of a box head's
-fully connected layer, N classes.
-"""
+"""detectron2's released ViTDet detectors, for MMDetection's modules."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from ..rules import Rule, Source, drop, keep
-from .vit import CLASS_AND_GRID, blocks, relative_positions
+from ..judge import size_of
+from ..rules import Rule, Source, Tensors, drop, keep
 
-STAGES = 3
-HEAD_CONVS = 4
-CLASS_POSITION = "the class token's position dropped: ViTDet has no class token"
+CASCADE_STAGES = 3
 COPIED = 'copied to every stage: one mask head serves them all'
+NOT_BACKBONE = 'not part of the backbone'
 
-# detectron2's layer -> ours, and the sizes of its weight
-PYRAMID_CONVS = {
-    '2.4': ('levels.0.lateral', 'O C/4 1 1'),
-    '2.5': ('levels.0.output', 'O O 3 3'),
-    '3.1': ('levels.1.lateral', 'O C/2 1 1'),
-    '3.2': ('levels.1.output', 'O O 3 3'),
-    '4.0': ('levels.2.lateral', 'O C 1 1'),
-    '4.1': ('levels.2.output', 'O O 3 3'),
-    '5.1': ('levels.3.lateral', 'O C 1 1'),
-    '5.2': ('levels.3.output', 'O O 3 3'),
+RESIZES = {
+    '2.0': 'levels.0.resize.0',
+    '2.1': 'levels.0.resize.1',
+    '2.3': 'levels.0.resize.3',
+    '3.0': 'levels.1.resize.0',
 }
-PYRAMID_RESIZES = {
-    '2.0': ('levels.0.resize.0', 'C C/2 2 2', 'C/2'),
-    '2.1': ('levels.0.resize.1', 'C/2', 'C/2'),
-    '2.3': ('levels.0.resize.3', 'C/2 C/4 2 2', 'C/4'),
-    '3.0': ('levels.1.resize.0', 'C C/2 2 2', 'C/2'),
+CONVS = {
+    '2.4': 'levels.0.lateral',
+    '2.5': 'levels.0.output',
+    '3.1': 'levels.1.lateral',
+    '3.2': 'levels.1.output',
+    '4.0': 'levels.2.lateral',
+    '4.1': 'levels.2.output',
+    '5.1': 'levels.3.lateral',
+    '5.2': 'levels.3.output',
 }
-HEADS = [
-    drop('backbone.simfp_{rest}', 'pyramid', 'not part of the backbone'),
-    drop('proposal_generator.{rest}', 'RPN', 'not part of the backbone'),
-    drop('roi_heads.{rest}', 'heads', 'not part of the backbone'),
-]
 PREPROCESSING = [
-    drop('pixel_mean', 'data preprocessor', 'the config normalizes'),
-    drop('pixel_std', 'data preprocessor', 'the config normalizes'),
+    drop(name, 'data preprocessor', 'the config normalizes') for name in ('pixel_mean', 'pixel_std')
 ]
 
 
@@ -53,158 +41,190 @@ def drop_class_position(pos_embed: Tensor) -> Tensor:
 
 def encoder(target: str) -> list[Rule]:
     """The ViT, whose file keeps a position for the class token that the network lacks."""
-    net, part = 'backbone.net.', 'encoder'
+    net = 'backbone.net.'
     return [
         keep(
             f'{net}pos_embed',
             f'{target}pos_embed',
-            f'1 {CLASS_AND_GRID} C',
-            part,
-            why=CLASS_POSITION,
+            note="the class token's position dropped: ViTDet has no class token",
             transform=drop_class_position,
         ),
-        *layer(f'{net}patch_embed.proj', [f'{target}patch_embed.proj'], 'C I P P', 'C', part),
-        *blocks(f'{net}blocks.{{i}}', f'{target}blocks.{{i}}', part),
-        *relative_positions(f'{net}blocks.{{i}}', f'{target}blocks.{{i}}', part),
+        keep(f'{net}{{rest}}', f'{target}{{rest}}'),
     ]
-
-
-def layer(
-    source: str, targets: Sequence[str], weight: str, bias: str, part: str, group: str = ''
-) -> list[Rule]:
-    """A layer with weight and bias; with several targets each gets a copy."""
-    why = COPIED if len(targets) > 1 else ''
-    return [
-        Rule(
-            f'{source}.{name}',
-            tuple(f'{target}.{name}' for target in targets),
-            shape,
-            part,
-            why,
-            group=group,
-        )
-        for name, shape in (('weight', weight), ('bias', bias))
-    ]
-
-
-def normed_conv(
-    source: str, convs: Sequence[str], norms: Sequence[str], weight: str, part: str, group: str = ''
-) -> list[Rule]:
-    """A convolution without bias and its LayerNorm, which detectron2 keeps inside."""
-    why = COPIED if len(convs) > 1 else ''
-    kernel = Rule(
-        f'{source}.weight',
-        tuple(f'{conv}.weight' for conv in convs),
-        weight,
-        part,
-        why,
-        group=group,
-    )
-    width = weight.split()[0]
-    return [kernel, *layer(f'{source}.norm', norms, width, width, part, group)]
 
 
 def pyramid() -> list[Rule]:
     """The simple feature pyramid."""
-    part, rules = 'pyramid', []
-    for number, (name, weight, bias) in PYRAMID_RESIZES.items():
-        rules += layer(f'backbone.simfp_{number}', [f'neck.{name}'], weight, bias, part)
-    for number, (name, weight) in PYRAMID_CONVS.items():
-        rules += normed_conv(
-            f'backbone.simfp_{number}', [f'neck.{name}'], [f'neck.{name}.norm'], weight, part
-        )
-    return rules
+    source, part = 'backbone.simfp_', 'pyramid'
+    return [
+        *(keep(f'{source}{a}.{{rest}}', f'neck.{b}.{{rest}}', part) for a, b in RESIZES.items()),
+        *(keep(f'{source}{a}.weight', f'neck.{b}.weight', part) for a, b in CONVS.items()),
+        *(
+            keep(f'{source}{a}.norm.{{rest}}', f'neck.{b}.norm.{{rest}}', part)
+            for a, b in CONVS.items()
+        ),
+    ]
 
 
-def rpn(keys: Collection[str]) -> list[Rule]:
+def rpn() -> list[Rule]:
     """Region proposals, with one convolution or two."""
-    source, part = 'proposal_generator.rpn_head', 'RPN'
-    if f'{source}.conv.weight' in keys:
-        convs = {'conv': 'rpn_conv'}
-    else:
-        convs = {f'conv.conv{i}': f'rpn_conv.{i}.conv' for i in range(2)}
-    rules = [
-        *layer(f'{source}.objectness_logits', ['rpn_head.rpn_cls'], 'A O 1 1', 'A', part, part),
-        *layer(f'{source}.anchor_deltas', ['rpn_head.rpn_reg'], '4A O 1 1', '4A', part, part),
+    source, part = 'proposal_generator.rpn_head.', 'RPN'
+    names = {
+        'conv.conv{i}': 'rpn_conv.{i}.conv',
+        'conv': 'rpn_conv',
+        'objectness_logits': 'rpn_cls',
+        'anchor_deltas': 'rpn_reg',
+    }
+    return [
         drop(
             'proposal_generator.anchor_generator.{rest}', part, 'the config generates the anchors'
         ),
-    ]
-    for conv, target in convs.items():
-        rules += layer(f'{source}.{conv}', [f'rpn_head.{target}'], 'O O 3 3', 'O', part, part)
-    return rules
-
-
-def box_head(stage: str, box_outputs: str) -> list[Rule]:
-    """Four convolutions, one fully connected layer, classes and boxes; of one stage or the only."""
-    source, part, group = f'roi_heads.box_head{stage}', 'box head', 'box head'
-    target = f'roi_head.bbox_head{stage}'
-    predictor = f'roi_heads.box_predictor{stage}'
-    rules = [
-        *layer(f'{source}.fc1', [f'{target}.shared_fcs.0'], 'F *', 'F', part, group),
-        *layer(f'{predictor}.cls_score', [f'{target}.fc_cls'], 'N+1 F', 'N+1', part, group),
-        *layer(
-            f'{predictor}.bbox_pred',
-            [f'{target}.fc_reg'],
-            f'{box_outputs} F',
-            box_outputs,
-            part,
-            group,
+        *(
+            keep(f'{source}{a}.{p}', f'rpn_head.{b}.{p}', part)
+            for a, b in names.items()
+            for p in ('weight', 'bias')
         ),
     ]
-    for i in range(HEAD_CONVS):
-        conv = f'{target}.shared_convs.{i}'
-        rules += normed_conv(
-            f'{source}.conv{i + 1}', [f'{conv}.conv'], [f'{conv}.ln'], 'O O 3 3', part, group
-        )
-    return rules
 
 
-def mask_head(targets: Sequence[str]) -> list[Rule]:
-    """Four convolutions, a deconvolution and one map a class."""
-    source, part, group = 'roi_heads.mask_head', 'mask head', 'mask head'
-
-    def inside(name: str) -> list[str]:
-        return [f'{target}.{name}' for target in targets]
-
+def box_head(stage: str) -> list[Rule]:
+    """Four convolutions, one fully connected layer, classes and boxes; of one stage or the only."""
+    part, target = 'box head', f'roi_head.bbox_head{stage}.'
+    head, predictor = f'roi_heads.box_head{stage}.', f'roi_heads.box_predictor{stage}.'
     rules = [
-        *layer(f'{source}.deconv', inside('upsample'), 'O O 2 2', 'O', part, group),
-        *layer(f'{source}.predictor', inside('conv_logits'), 'N O 1 1', 'N', part, group),
+        keep(f'{head}fc1.{{rest}}', f'{target}shared_fcs.0.{{rest}}', part),
+        keep(f'{predictor}cls_score.{{rest}}', f'{target}fc_cls.{{rest}}', part),
+        keep(f'{predictor}bbox_pred.{{rest}}', f'{target}fc_reg.{{rest}}', part),
     ]
-    for i in range(HEAD_CONVS):
-        rules += normed_conv(
-            f'{source}.mask_fcn{i + 1}',
-            inside(f'convs.{i}.conv'),
-            inside(f'convs.{i}.ln'),
-            'O O 3 3',
-            part,
-            group,
-        )
+    for i in range(4):
+        conv, theirs = f'{target}shared_convs.{i}.', f'{head}conv{i + 1}.'
+        rules.append(keep(f'{theirs}weight', f'{conv}conv.weight', part))
+        rules.append(keep(f'{theirs}norm.{{rest}}', f'{conv}ln.{{rest}}', part))
     return rules
 
 
-def roi_heads(keys: Collection[str]) -> list[Rule]:
-    """Mask R-CNN's heads, or Cascade Mask R-CNN's with boxes that know no class."""
-    if not any(key.startswith('roi_heads.box_head.0.') for key in keys):
-        return [*box_head('', '4N'), *mask_head(['roi_head.mask_head'])]
-    stages = [f'.{stage}' for stage in range(STAGES)]
-    boxes = [rule for stage in stages for rule in box_head(stage, '4')]
-    return [*boxes, *mask_head([f'roi_head.mask_head{stage}' for stage in stages])]
+def mask_head(cascade: bool) -> list[Rule]:
+    """Four convolutions, a deconvolution and one map a class, copied to each stage of a cascade."""
+    heads = [f'roi_head.mask_head.{stage}' for stage in range(CASCADE_STAGES)]
+    names = {
+        'deconv.{rest}': 'upsample.{rest}',
+        'predictor.{rest}': 'conv_logits.{rest}',
+    }
+    for i in range(4):
+        names[f'mask_fcn{i + 1}.weight'] = f'convs.{i}.conv.weight'
+        names[f'mask_fcn{i + 1}.norm.{{rest}}'] = f'convs.{i}.ln.{{rest}}'
+    return [
+        Rule(
+            f'roi_heads.mask_head.{theirs}',
+            tuple(f'{head}.{ours}' for head in (heads if cascade else ['roi_head.mask_head'])),
+            'mask head',
+            note=COPIED if cascade else '',
+        )
+        for theirs, ours in names.items()
+    ]
 
 
-def detector(keys: Collection[str]) -> list[Rule]:
+def detector(tensors: Tensors) -> list[Rule]:
     """The whole detector; RPN, box heads and mask head may each be absent as a whole."""
-    return [*encoder('backbone.'), *pyramid(), *rpn(keys), *roi_heads(keys), *PREPROCESSING]
+    cascade = any(key.startswith('roi_heads.box_head.0.') for key in tensors)
+    stages = [f'.{stage}' for stage in range(CASCADE_STAGES)] if cascade else ['']
+    return [
+        *encoder('backbone.'),
+        *pyramid(),
+        *rpn(),
+        *(rule for stage in stages for rule in box_head(stage)),
+        *mask_head(cascade),
+        *PREPROCESSING,
+    ]
 
 
-def backbone(keys: Collection[str]) -> list[Rule]:
-    """The ViT alone, without class token."""
-    return [*encoder(''), *HEADS, *PREPROCESSING]
+def heads(state: Tensors) -> dict[str, dict]:
+    """Configs of pyramid and heads by their place, as large as the tensors of a detector."""
+    norm = dict(type='mmaddp.LN2d', eps=1e-6)
+    width = size_of(state, (r'neck\.levels\.\d\.output\.(weight|norm\.weight|norm\.bias)', 0))
+    channels = size_of(state, (r'backbone\.blocks\.\d+\.norm\d\.(weight|bias)', 0))
+    found = {
+        'neck': dict(type='mmaddp.SimpleFeaturePyramid', in_channels=channels, out_channels=width)
+    }
+    places = {key.partition('.')[0] for key in state}
+    if 'rpn_head' in places:
+        found['rpn_head'] = rpn_config(state, width)
+    found.update(box_configs(state, width, norm))
+    found.update(mask_configs(state, width, norm))
+    return found
+
+
+def rpn_config(state: Tensors, width: int) -> dict:
+    """MMDetection's RPN, with as many anchors at a position as the file has."""
+    anchors = size_of(state, (r'rpn_head\.rpn_cls\.(weight|bias)', 0))
+    return dict(
+        type='mmdet.RPNHead',
+        in_channels=width,
+        feat_channels=width,
+        num_convs=1 if 'rpn_head.rpn_conv.weight' in state else 2,
+        anchor_generator=dict(
+            type='mmdet.AnchorGenerator', scales=[8], ratios=[1.0] * anchors, strides=[16]
+        ),
+    )
+
+
+def box_configs(state: Tensors, width: int, norm: dict) -> Iterator[tuple[str, dict]]:
+    """The box heads that are there, each with its place."""
+    cascade = any(key.startswith('roi_head.bbox_head.0.') for key in state)
+    for stage in [f'.{i}' for i in range(CASCADE_STAGES)] if cascade else ['']:
+        place = f'roi_head.bbox_head{stage}'
+        name = place.replace('.', r'\.')
+        if not any(key.startswith(f'{place}.') for key in state):
+            continue
+        inputs = size_of(state, (rf'{name}\.shared_fcs\.0\.weight', 1))
+        yield (
+            place,
+            dict(
+                type='mmdet.Shared4Conv1FCBBoxHead',
+                in_channels=width,
+                conv_out_channels=width,
+                fc_out_channels=size_of(state, (rf'{name}\.(fc_cls|fc_reg)\.weight', 1)),
+                roi_feat_size=round((inputs / max(width, 1)) ** 0.5) or 7,
+                num_classes=size_of(state, (rf'{name}\.fc_cls\.(weight|bias)', 0)) - 1,
+                reg_class_agnostic=cascade,
+                norm_cfg=norm,
+            ),
+        )
+
+
+def mask_configs(state: Tensors, width: int, norm: dict) -> Iterator[tuple[str, dict]]:
+    """The mask heads that are there, each with its place."""
+    cascade = any(key.startswith('roi_head.mask_head.0.') for key in state)
+    for stage in [f'.{i}' for i in range(CASCADE_STAGES)] if cascade else ['']:
+        place = f'roi_head.mask_head{stage}'
+        if any(key.startswith(f'{place}.') for key in state):
+            name = place.replace('.', r'\.')
+            classes = size_of(state, (rf'{name}\.conv_logits\.(weight|bias)', 0))
+            yield (
+                place,
+                dict(
+                    type='mmdet.FCNMaskHead',
+                    in_channels=width,
+                    conv_out_channels=width,
+                    num_classes=classes or 1,
+                    norm_cfg=norm,
+                ),
+            )
 
 
 VITDET = Source(
     'vitdet',
-    'backbone.net.blocks.0.* (a detector of detectron2)',
-    lambda keys: 'backbone.net.blocks.0.norm1.weight' in keys,
-    {'backbone': backbone, 'detector': detector},
+    marks=[{'backbone.net.blocks.0.norm1.weight'}],
+    tables={
+        'backbone': [
+            *encoder(''),
+            drop('backbone.simfp_{rest}', 'pyramid', NOT_BACKBONE),
+            drop('proposal_generator.{rest}', 'RPN', NOT_BACKBONE),
+            drop('roi_heads.{rest}', 'heads', NOT_BACKBONE),
+            *PREPROCESSING,
+        ],
+        'detector': detector,
+    },
+    whole=('detector', ''),
+    heads=heads,
 )

@@ -2,14 +2,18 @@
 
 from .corrupt_images_hook import CorruptImagesHook
 from .data_check_hook import DataCheckHook
+from .denoising_visualization_hook import DenoisingVisualizationHook
 from .finite_loss_hook import FiniteLossHook
 from .loss_by_mask_ratio_hook import LossByMaskRatioHook
-from .visualization_hook import VisualizationHook
+from .patch_visualization_hook import PatchVisualizationHook
+from .pretrain_visualization_hook import PretrainVisualizationHook
 
 __all__ = [
     'CorruptImagesHook',
     'DataCheckHook',
+    'DenoisingVisualizationHook',
     'FiniteLossHook',
     'LossByMaskRatioHook',
-    'VisualizationHook',
+    'PatchVisualizationHook',
+    'PretrainVisualizationHook',
 ]

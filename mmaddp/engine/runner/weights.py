@@ -8,11 +8,13 @@ import torch
 from mmengine.model import BaseTTAModel
 from torch import nn
 
+from mmaddp.checkpoints import WeightRules, fit
+from mmaddp.checkpoints.rules import shortened
 from mmaddp.utils import UserError
 
 # No test depends on these: the config has the preprocessor's numbers, the rest is for training.
-_FREE_PREFIXES = ('data_preprocessor.', 'auxiliary_head.')
-_FREE_SUFFIX = 'num_batches_tracked'
+_FREE = (r'data_preprocessor\.', r'auxiliary_head\.', r'.*num_batches_tracked$')
+_FREE_RULES = WeightRules(dropped=dict.fromkeys(_FREE, 'no test depends on it'), optional=_FREE)
 
 
 def check_weights(
@@ -41,23 +43,23 @@ def check_weights(
     while isinstance(model, BaseTTAModel):
         model, tensors = model.module, None
     frozen = _frozen_tensors(model, weights)
-    _refuse_unlike_frozen(frozen, weights, path)
     wanted = {**(model.state_dict() if tensors is None else tensors), **frozen}
-    shared = wanted.keys() & weights.keys()
-    if not shared:
-        raise UserError(
-            f'{path}: none of its {len(weights)} tensors ({_some(weights)}) is one of '
-            f'{type(model).__name__} ({_some(wanted)}): it is of another model'
-        )
-    differing = [name for name in wanted if name in shared and _differ(wanted, weights, name)]
-    if complete:
-        _refuse_other_names(wanted, weights, path)
-    if differing and (complete or 2 * len(differing) > len(shared)):
-        raise UserError(
-            f'{path}: {len(differing)} of {len(shared)} tensors differ in shape '
-            f'({_shapes(wanted, weights, differing[:3])}): the checkpoint is of another size; '
-            'take the config it was trained with'
-        )
+    shared = {name: tensor for name, tensor in weights.items() if name in wanted}
+    differing = [name for name, tensor in shared.items() if tensor.shape != wanted[name].shape]
+    try:
+        if not shared:
+            raise UserError(
+                f'none of its {len(weights)} tensors ({shortened(list(weights), 3)}) is one of '
+                f'{type(model).__name__} ({shortened(list(wanted), 3)}): it is of another model'
+            )
+        if complete:
+            fit(weights, model, adapt=False, rules=_FREE_RULES, wanted=wanted)
+        held = {name: tensor for name, tensor in shared.items() if name in frozen}
+        fit(held, model, adapt=False, wanted=frozen)
+        if 2 * len(differing) > len(shared):
+            fit(shared, model, adapt=False, wanted={name: wanted[name] for name in shared})
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
 
 
 def _frozen_tensors(model: nn.Module, weights: Mapping) -> dict[str, torch.Tensor]:
@@ -65,53 +67,3 @@ def _frozen_tensors(model: nn.Module, weights: Mapping) -> dict[str, torch.Tenso
     held = {name.partition('.')[0] for name in weights} & set(getattr(model, 'frozen_parts', ()))
     frozen = model.frozen_state() if held else {}
     return {name: tensor for name, tensor in frozen.items() if name.partition('.')[0] in held}
-
-
-def _refuse_unlike_frozen(frozen: Mapping, weights: Mapping, path: str) -> None:
-    missing = [name for name in frozen if name not in weights]
-    if missing:
-        raise UserError(
-            f'{path}: lacks {len(missing)} tensors of a frozen part ({_some(missing)}) and has '
-            'others: take a file that holds the whole of it, or nothing'
-        )
-    differing = [name for name in frozen if _differ(frozen, weights, name)]
-    if differing:
-        raise UserError(
-            f'{path}: its frozen parts are of another size '
-            f'({_shapes(frozen, weights, differing[:3])}): take the config it was trained with'
-        )
-
-
-def _refuse_other_names(wanted: Mapping, weights: Mapping, path: str) -> None:
-    missing = [name for name in wanted if name not in weights and _matters(name)]
-    if missing:
-        raise UserError(
-            f'{path}: lacks {len(missing)} tensors of the model ({_some(missing)}): '
-            'take the config it was trained with'
-        )
-    left_over = [name for name in weights if name not in wanted and _matters(name)]
-    if left_over:
-        raise UserError(
-            f'{path}: {len(left_over)} of its tensors have no place in the model '
-            f'({_some(left_over)}): take the config it was trained with'
-        )
-
-
-def _matters(name: str) -> bool:
-    return not (name.startswith(_FREE_PREFIXES) or name.endswith(_FREE_SUFFIX))
-
-
-def _differ(wanted: Mapping, weights: Mapping, name: str) -> bool:
-    return tuple(wanted[name].shape) != tuple(weights[name].shape)
-
-
-def _shapes(wanted: Mapping, weights: Mapping, names: list[str]) -> str:
-    return '; '.join(
-        f'{name} is {tuple(weights[name].shape)}, the model has {tuple(wanted[name].shape)}'
-        for name in names
-    )
-
-
-def _some(names: object, most: int = 3) -> str:
-    names = list(names)
-    return ', '.join(names[:most]) + (', ...' if len(names) > most else '')

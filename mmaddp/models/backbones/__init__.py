@@ -4,7 +4,6 @@ from .darl_vit import DARLViT
 from .ddae_dit import DDAEDiT
 from .ddae_unet import DDAEUNet
 from .diffusers_unet import DiffusersUNet
-from .pretrained import load_pretrained_backbone
 
 __all__ = [
     'ADDPViT',
@@ -13,5 +12,4 @@ __all__ = [
     'DDAEUNet',
     'DiffusersUNet',
     'Encoder',
-    'load_pretrained_backbone',
 ]

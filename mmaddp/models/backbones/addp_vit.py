@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmaddp.checkpoints.judge import size_of
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 
 from ..layers import interpolate_pos_embed
-from .plain_vit import PlainViT, norm_or_identity
+from .plain_vit import PlainViT, arch_from, norm_or_identity, patches_from, positions_from
 
 
 @MODELS.register_module()
@@ -46,12 +49,15 @@ class ADDPViT(PlainViT):
             blocks frozen the final norm is frozen too. What no output needs is frozen as well.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
-            file, see :func:`load_pretrained_backbone`.
+            file, see :meth:`load`.
 
     Raises:
         ValueError: An unknown ``arch``, a class token together with windows or relative
             positions, or a block index or ``frozen_stages`` out of range.
     """
+
+    prefix_token = 'cls_token'
+    transfer_settings = dict(embed_norm=False, final_norm=False)
 
     def __init__(
         self,
@@ -103,6 +109,26 @@ class ADDPViT(PlainViT):
             drop_path_rate,
             drop_rate,
             img_size // patch_size if use_rel_pos else None,
+        )
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`: a ViT with learned positions, a class token or relative ones."""
+        has_own = {'cls_token', 'pos_embed'} & set(state) or any('rel_pos' in n for n in state)
+        other = any(n in ('start_token', 'query_token') or '.modulation.' in n for n in state)
+        if not has_own or other or not any(name.startswith('blocks.') for name in state):
+            return None
+        patches, (side, has_prefix) = patches_from(state), positions_from(state)
+        rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
+        width = size_of(state, (r'blocks\.\d+\.(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
+        return dict(
+            arch=arch_from(state, num_heads=width // rel_pos if rel_pos else None),
+            **patches,
+            img_size=(side or 14) * patches['patch_size'],
+            with_cls_token=not rel_pos and ('cls_token' in state or has_prefix),
+            use_rel_pos=bool(rel_pos),
+            embed_norm=any(name.startswith('embed_norm.') for name in state),
+            final_norm=any(name.startswith('norm.') for name in state),
         )
 
     def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmaddp.utils import UserError
 
+from ..loadable import Loadable
 from ..pixel_values import NORMALIZED_IMAGES
 
 
-class Encoder(BaseModule, ABC):
+class Encoder(Loadable, ABC):
     """A network whose layers give feature maps.
 
     Probing, transfer and the pre-trainers use encoders through this class alone. A subclass
@@ -29,6 +28,7 @@ class Encoder(BaseModule, ABC):
         time: Time input of a denoising network that serves as a backbone.
     """
 
+    part = 'backbone'
     layers: list[str]
     pixel_values: dict = NORMALIZED_IMAGES
     takes_time: bool = False
@@ -55,14 +55,6 @@ class Encoder(BaseModule, ABC):
     @abstractmethod
     def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
         """Constructor arguments with which the encoder is a backbone that gives this layer."""
-
-    @abstractmethod
-    def load(self, path: str | Path) -> None:
-        """Load weights from a published file, a converted one or a checkpoint of ours.
-
-        Raises:
-            UserError: The file cannot be read or does not fit. Nothing is loaded then.
-        """
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
         """A layer's feature map (B, C, h, w) from its output, for an input of ``size`` (H, W)."""
@@ -132,17 +124,3 @@ class Encoder(BaseModule, ABC):
                 f'{", ".join(self.layers)}'
             )
         return max(layers, key=self.layers.index)
-
-    def init_parameters(self) -> None:
-        """Initialize the weights before those of ``init_cfg``; as PyTorch does by default."""
-
-    def init_weights(self) -> None:
-        """Initialize the weights, then load those of ``init_cfg``, if any."""
-        if self.is_init:
-            return
-        self.init_parameters()
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            self.load(self.init_cfg['checkpoint'])
-            self._is_init = True
-        else:
-            super().init_weights()

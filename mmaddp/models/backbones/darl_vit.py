@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints import WeightRules
+from mmaddp.checkpoints.judge import Untold
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, check_choice
 
@@ -22,7 +27,7 @@ from ..layers import (
 )
 from ..layers.rotary import phase_factors
 from ..layers.sequence import SequencePositions, in_order, inverse
-from .plain_vit import PlainViT
+from .plain_vit import PlainViT, arch_from, patches_from, positions_from
 
 COORDINATES = {'rope-2d': patch_coordinates, 'rope-1d': raster_coordinates}
 POSITIONS = (*COORDINATES, 'sincos', 'learnable', 'none')
@@ -77,6 +82,9 @@ class DARLViT(PlainViT):
             do not fill the image; a mask or a start token together with windows; or an index out
             of range.
     """
+
+    prefix_token = 'start_token'
+    transfer_settings = dict(two_stream=False)
 
     def __init__(
         self,
@@ -136,6 +144,33 @@ class DARLViT(PlainViT):
         self.add_blocks(
             final_norm, window_size, global_attn_indexes, drop_path_rate, two_stream=two_stream
         )
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`: a ViT with a start token, or without learned positions."""
+        other = any(n == 'cls_token' or '.modulation.' in n or 'rel_pos' in n for n in state)
+        starts = {name.partition('.')[0] for name in state}
+        if other or not {'blocks', 'patch_embed'} <= starts:
+            return None
+        patches, (side, has_prefix) = patches_from(state), positions_from(state)
+        return dict(
+            arch=arch_from(state),
+            **patches,
+            img_size=side * patches['patch_size'] or Untold(14 * patches['patch_size']),
+            # Which positions without parameters there were, no tensor tells.
+            positions='learnable' if 'pos_embed' in state else 'rope-2d',
+            with_start_token='start_token' in state or has_prefix,
+            two_stream='query_token' in state or any('.attn.query.' in name for name in state),
+            final_norm='norm' in starts,
+        )
+
+    @property
+    def weight_rules(self) -> WeightRules:
+        """Those of plain ViTs; the query stream is left out too."""
+        rules = super().weight_rules
+        stream = 'only pre-training with two streams asks it'
+        dropped = {r'(query_token$|blocks\.\d+\.attn\.query\.)': stream, **rules.dropped}
+        return replace(rules, dropped=dropped)
 
     # The sequence: start token, order and positions.
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints import WeightRules
+from mmaddp.checkpoints.judge import size_of
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
@@ -20,8 +24,9 @@ from ..layers import (
     sincos_pos_embed,
     unpatchify,
 )
+from ..layers.positions import resize_pos_embed
 from .denoiser import Denoiser
-from .plain_vit import PlainViT, resolve_arch
+from .plain_vit import PlainViT, arch_from, patches_from, positions_from, resolve_arch
 
 ARCHITECTURES = {
     'small': dict(embed_dims=384, num_layers=12, num_heads=6),
@@ -123,6 +128,34 @@ class DDAEDiT(Denoiser, PlainViT):
         self.frozen = frozen
         if frozen:
             self.requires_grad_(False)
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`."""
+        if not any('.modulation.' in name for name in state):
+            return None
+        arch, patches = arch_from(state, named=ARCHITECTURES), patches_from(state)
+        truncated = not any(name.startswith('head.') for name in state)
+        depth = len({name.split('.')[1] for name in state if name.startswith('blocks.')})
+        outputs = size_of(state, (r'head\.proj\.(weight|bias)', 0))
+        values = patches['in_channels'] * patches['patch_size'] ** 2
+        return dict(
+            arch=arch,
+            **patches,
+            input_size=(positions_from(state)[0] or 16) * patches['patch_size'],
+            num_classes=size_of(state, (r'condition\.label\.weight', 0)) - 1,
+            learn_sigma=outputs != values,
+            out_blocks=[f'layer-{depth - 1}'] if truncated else None,
+            time=0 if truncated else None,
+        )
+
+    @property
+    def weight_rules(self) -> WeightRules:
+        """Positions are resized, and a truncated network leaves out what is behind its end."""
+        blocks = '|'.join(map(str, range(self.num_layers)))
+        behind = rf'(head\.|blocks\.(?!({blocks})\.))'
+        dropped = {behind: f'it is behind {self.layers[-1]}'} if self.truncated else {}
+        return WeightRules(resized={'pos_embed$': resize_pos_embed}, dropped=dropped)
 
     @property
     def layers(self) -> list[str]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from mmaddp.checkpoints.judge import size_of
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
 from ..layers.unet import Downsample, ResBlock, TimeEmbedding, UNetBlock, Upsample
 from .denoiser import UNet, UpBlock
-from .pretrained_unet import load_pretrained_unet
 
 OUTPUT_GROUPS = 8
 
@@ -109,6 +111,34 @@ class DDAEUNet(UNet):
         if channels_last:
             # The convolutions' weights decide for the maps.
             self.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`."""
+        if not {'conv_in', 'time_embed', 'down'} <= {name.partition('.')[0] for name in state}:
+            return None
+        base = size_of(state, (r'conv_in\.(weight|bias)', 0), (r'time_embed\.fc1\.weight', 1))
+        stages, resamples = stages_from(state)
+        in_block = r'res\.(conv1|conv2|norm2)\.(weight|bias)'
+        places = [rf'down\.({"|".join(map(str, indices))})\.' for indices in stages]
+        widths = [size_of(state, (place + in_block, 0)) for place in places]
+        ups = {n.split('.')[1] for n in state if re.match(r'up\.\d+\.(res|attn)\.', n)}
+        truncated = not any(name.startswith(('norm_out.', 'conv_out.')) for name in state)
+        return dict(
+            in_channels=size_of(state, (r'conv_in\.weight', 1)),
+            base_channels=base,
+            channel_multipliers=tuple(width // max(base, 1) for width in widths),
+            attention_stages=tuple(
+                stage
+                for stage, place in enumerate(places)
+                if any(re.match(place + 'attn', name) for name in state)
+            ),
+            num_blocks=len(stages[0]),
+            resblock_updown=resamples,
+            augment_dim=size_of(state, (r'time_embed\.augment\.weight', 1)),
+            out_blocks=[f'out_{len(ups)}'] if truncated else None,
+            time=0.0 if truncated else None,
+        )
 
     def build_down(self, channels: int) -> tuple[nn.ModuleList, list[int]]:
         """The layers on the way down, and the channels of all maps that the way up is given."""
@@ -223,6 +253,17 @@ class DDAEUNet(UNet):
             before += len(getattr(self, name))
         return (0 if stack in ('conv_in', 'time_embed') else before + 1), num_depths
 
-    def load(self, path: str | Path) -> None:
-        """See :func:`load_pretrained_unet`."""
-        load_pretrained_unet(self, path)
+
+def stages_from(state: Tensors) -> tuple[list[list[int]], bool]:
+    """Indices in ``down`` of the blocks at each resolution; and whether blocks resample.
+
+    An index of which no tensor is there counts as a block, so that its tensors are missed.
+    """
+    kinds = {int(n.split('.')[1]): n.split('.')[2] for n in state if n.startswith('down.')}
+    stages: list[list[int]] = [[]]
+    for index in range(min(max(kinds, default=-1) + 1, len(state))):
+        if kinds.get(index, 'res') in ('res', 'attn'):
+            stages[-1].append(index)
+        else:
+            stages.append([])
+    return stages, bool(set(kinds.values()) - {'res', 'attn', 'conv'})

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmaddp.checkpoints import WeightRules
 from mmaddp.utils import UserError
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
@@ -124,6 +125,13 @@ class UNet(Denoiser):
 
     up_blocks: dict[str, UpBlock]
     stride: int
+
+    @property
+    def weight_rules(self) -> WeightRules:
+        """A truncated network leaves out what is behind its end."""
+        behind = r'(unet\.)?(up|up_blocks|norm_out|conv_norm_out|conv_out|time_embed\.augment)\.'
+        why = f'it is behind {self.layers[-1]}'
+        return WeightRules(dropped={behind: why} if self.truncated else {})
 
     @property
     def layers(self) -> list[str]:

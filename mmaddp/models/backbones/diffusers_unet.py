@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmaddp.checkpoints import convert_checkpoint, read_checkpoint
 from mmaddp.checkpoints.diffusers_folder import network_folder, read_config
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
@@ -124,26 +123,6 @@ class DiffusersUNet(UNet):
         if not self.is_init:
             self.load(self.init_cfg['checkpoint'] if self.init_cfg else self.folder)
             self._is_init = True
-
-    def load(self, path: str | Path) -> None:
-        """Load a folder or a checkpoint of ours, strictly but for what a truncated network drops.
-
-        Raises:
-            UserError: It cannot be read, or holds another network; nothing is loaded then.
-        """
-        checkpoint = read_checkpoint(path)
-        try:
-            state = convert_checkpoint(checkpoint)
-        except UserError as error:
-            raise UserError(f'{path}: {error}') from None
-        wanted = self.state_dict()
-        unlike = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
-        if unlike:
-            raise UserError(
-                f'{path}: lacks {unlike[0]} in the size of {self.folder}, and {len(unlike) - 1} '
-                'more: it is of another network'
-            )
-        self.load_state_dict({name: state[name] for name in wanted})
 
 
 def build_unet(folder: Path) -> nn.Module:

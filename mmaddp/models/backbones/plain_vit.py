@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmaddp.checkpoints import WeightRules
+from mmaddp.checkpoints.judge import Untold, size_of
+from mmaddp.checkpoints.rules import Tensors
+
 from ..layers import Block, PatchEmbed
+from ..layers.positions import resize_pos_embed, resize_rel_pos
 from .base import Encoder
-from .pretrained import load_pretrained_backbone
 
 ARCHITECTURES = {
     'base': dict(embed_dims=768, num_layers=12, num_heads=12),
@@ -39,11 +44,13 @@ class PlainViT(Encoder):
             blocks frozen the final norm is frozen too. What no output needs is frozen as well.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
-            file, see :func:`load_pretrained_backbone`.
+            file, see :meth:`load`.
 
     Raises:
         ValueError: An unknown ``arch``, or a block index or ``frozen_stages`` out of range.
     """
+
+    prefix_token = ''
 
     def __init__(
         self,
@@ -132,9 +139,17 @@ class PlainViT(Encoder):
         grid = tuple(-(-side // self.patch_embed.patch_size) for side in size)
         return self.to_map(self.norm(output) if layer == self.layers[-1] else output, grid)
 
-    def load(self, path: str | Path) -> None:
-        """See :func:`load_pretrained_backbone`."""
-        load_pretrained_backbone(self, path)
+    @property
+    def weight_rules(self) -> WeightRules:
+        """Positions are resized, outer norms taken or left, the prefix token left out."""
+        dropped = {r'(embed_)?norm\.': 'fine-tuning puts a fresh norm behind average pooling'}
+        if self.prefix_token and not self.num_prefix_tokens:
+            dropped[f'{self.prefix_token}$'] = 'the encoder has none, nor its position'
+        return WeightRules(
+            resized={'pos_embed$': resize_pos_embed, r'blocks\..*rel_pos': resize_rel_pos},
+            dropped=dropped,
+            optional=('embed_norm', 'norm', r'blocks\..*rel_pos'),
+        )
 
     def block_outputs(
         self,
@@ -235,6 +250,41 @@ class PlainViT(Encoder):
 def norm_or_identity(embed_dims: int, enabled: bool) -> nn.Module:
     """A LayerNorm with ViT's epsilon, or nothing."""
     return nn.LayerNorm(embed_dims, eps=1e-6) if enabled else nn.Identity()
+
+
+def arch_from(
+    state: Tensors,
+    stack: str = 'blocks',
+    named: Mapping[str, dict] = ARCHITECTURES,
+    num_heads: int | None = None,
+) -> str | dict:
+    """The ``arch`` of a stack of blocks with these weights, by its name where it has one."""
+    blocks = rf'{stack}\.\d+\.'
+    width = size_of(state, (rf'{blocks}(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
+    hidden = size_of(
+        state, (rf'{blocks}mlp\.fc1\.(weight|bias)', 0), (rf'{blocks}mlp\.fc2\.weight', 1)
+    )
+    depth = len({name.split('.')[1] for name in state if re.match(blocks, name)})
+    for name, arch in named.items():
+        if (arch['embed_dims'], arch['num_layers'], 4 * width) == (width, depth, hidden):
+            return name
+    sizes = dict(embed_dims=width, num_layers=depth, num_heads=num_heads or Untold(1))
+    return sizes if hidden == 4 * width else dict(sizes, mlp_ratio=hidden / max(width, 1))
+
+
+def patches_from(state: Tensors) -> dict[str, int]:
+    """The arguments that fit a patch embedding."""
+    weight = r'patch_embed\.proj\.weight'
+    return dict(
+        in_channels=size_of(state, (weight, 1)) or 3, patch_size=size_of(state, (weight, 2)) or 16
+    )
+
+
+def positions_from(state: Tensors) -> tuple[int, bool]:
+    """Side of the grid of learned positions, and whether one more stands in front of it."""
+    count = size_of(state, ('pos_embed', 1))
+    side = math.isqrt(count)
+    return side, bool(side) and count == side * side + 1
 
 
 def resolve_arch(arch: str | dict, named: Mapping[str, dict] = ARCHITECTURES) -> dict:

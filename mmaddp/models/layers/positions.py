@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -84,6 +85,30 @@ def resize_matrix(old: int, new: int, mode: str) -> Tensor:
         if mode == 'linear':
             return F.interpolate(units[0], size=new, mode='linear')[0].t()
         return F.interpolate(units, size=(new, old), mode=mode)[0, 0]
+
+
+def resize_pos_embed(pos_embed: Tensor, shape: torch.Size) -> Tensor:
+    """Fit learned positions of a file to another grid, and to fewer prefix tokens.
+
+    Args:
+        pos_embed: (1, [1 +] s * s, C).
+        shape: The shape wanted.
+
+    Returns:
+        Positions for the grid of ``shape``; those given where they form no square.
+    """
+    if pos_embed.ndim != 3:
+        return pos_embed
+    side, wanted = math.isqrt(pos_embed.shape[1]), math.isqrt(shape[1])
+    prefix, kept = pos_embed.shape[1] - side * side, shape[1] - wanted * wanted
+    if prefix > 1 or kept > prefix:
+        return pos_embed
+    return interpolate_pos_embed(pos_embed[:, prefix - kept :], (wanted, wanted), kept)
+
+
+def resize_rel_pos(table: Tensor, shape: torch.Size) -> Tensor:
+    """Fit a table of relative positions to windows or inputs of another size."""
+    return interpolate_rel_pos(table, (shape[0] + 1) // 2) if table.ndim == 2 else table
 
 
 def interpolate_rel_pos(table: Tensor, size: int) -> Tensor:

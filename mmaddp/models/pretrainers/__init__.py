@@ -1,6 +1,5 @@
 from .addp import ADDP
 from .addp_decoder import ADDPDecoder
-from .base import ImageGenerator, Pretrainer, Start
 from .darl import DARL
 from .ddae import DDAE
 from .mage_trainer import MAGETrainer
@@ -12,11 +11,8 @@ __all__ = [
     'DARL',
     'DDAE',
     'ADDPDecoder',
-    'ImageGenerator',
     'MAGETrainer',
     'MLPPatchDecoder',
-    'Pretrainer',
-    'Start',
     'TransformerPatchDecoder',
     'VQGANTrainer',
 ]

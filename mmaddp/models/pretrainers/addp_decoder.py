@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmaddp.checkpoints.judge import size_of
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
 
+from ..backbones.plain_vit import arch_from
 from ..layers import Block, TokenHead, Vocabulary, init_parameters
-from ..pretrained_part import PretrainedPart
+from ..loadable import Loadable
 
 
 @MODELS.register_module()
-class ADDPDecoder(PretrainedPart):
+class ADDPDecoder(Loadable):
     """Transformer over pixels' features, masks and reliable tokens (equation 2).
 
-    The sequence is a class position, which always holds the mask embedding; the N patch positions,
-    each with the encoder's feature or, if masked, the mask embedding; then one embedding for each
+    The sequence is a class position, which always holds the mask embedding; the N places, each
+    with the encoder's feature or, where masked, the mask embedding; then one embedding for each
     reliable token. The three kinds have learned positions of their own (appendix D.2).
 
     Args:
@@ -28,7 +32,7 @@ class ADDPDecoder(PretrainedPart):
         mlp_ratio: Width of the MLPs over D.
         drop_rate: Dropout in all blocks; ADDP pre-trains with 0.1.
         in_channels: C, channels of the encoder's features; D when None.
-        num_patches: N, positions of an image.
+        num_patches: N, places of an image.
         num_embeddings: K, codes of the tokenizer.
         token_input: Whether reliable tokens are fed in; table 5's last row has none.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
@@ -71,61 +75,64 @@ class ADDPDecoder(PretrainedPart):
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
         self.head = TokenHead(embed_dims, embed_dims, len(self.vocabulary))
 
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`."""
+        if not any(name in ('pixel_pos_embed', 'mask_pos_embed') for name in state):
+            return None
+        arch = arch_from(state, named={})
+        entries = size_of(state, (r'token_embed\.weight', 0), (r'head\.bias', 0))
+        positions = size_of(state, (r'(pixel|mask|token)_pos_embed', 1))
+        return dict(
+            mlp_ratio=arch.pop('mlp_ratio', 4.0),
+            **arch,
+            in_channels=size_of(state, (r'embed\.weight', 1)),
+            num_patches=positions - 1,
+            num_embeddings=entries - len(Vocabulary(0)),
+            token_input='token_pos_embed' in state,
+        )
+
     def forward(self, features: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
-        """Score the vocabulary at every position, ``Decoder(e_t (1 - m_t) + e_mask m_t)``.
+        """Score the vocabulary at every place, ``Decoder(e_t (1 - m_t) + e_mask m_t)``.
 
         Args:
-            features: (B, N, C), the encoder's features; None if all positions are masked.
-            ids: (B, N) token ids, ignored at masked positions.
+            features: (B, N, C), the encoder's features of the places; None where all are masked.
+            ids: (B, N) token ids; those at masked places are not looked at.
             mask: (B, N) bool, True where m_t = 1, the same number in each row.
 
         Returns:
             Logits (B, N, V).
 
         Raises:
-            UserError: Rows of ``mask`` mask different numbers of positions.
+            ValueError: Rows of ``mask`` mask different numbers of places.
         """
-        x = self.embed_positions(features, mask)
+        x = self.embed_places(features, mask)
         if self.token_input:
             x = torch.cat([x, self.embed_tokens(ids, mask)], dim=1)
         for block in self.blocks:
             x = self.run(block, x)
         x = self.norm(x[:, 1 : 1 + mask.shape[1]])
-        # The table learns as an input. If it is no input, it learns from the scores instead.
-        vocabulary = self.token_embed.weight
-        return self.head(x, vocabulary.detach() if self.token_input else vocabulary)
+        # The table learns as an input; where it is none, it learns from the scores instead.
+        words = self.token_embed.weight
+        return self.head(x, words.detach() if self.token_input else words)
 
-    def embed_positions(self, features: Tensor | None, mask: Tensor) -> Tensor:
-        """Class position and patch positions: (B, N, C), (B, N) -> (B, 1 + N, D)."""
-        x = (self.mask_embed + self.mask_pos_embed[:, 1:]).expand(len(mask), -1, -1)
+    def embed_places(self, features: Tensor | None, mask: Tensor) -> Tensor:
+        """Class position and places: (B, N, C), (B, N) -> (B, 1 + N, D)."""
+        places = (self.mask_embed + self.mask_pos_embed[:, 1:]).expand(len(mask), -1, -1)
         if features is not None:
             seen = self.embed(features) + self.pixel_pos_embed[:, 1:]
-            x = torch.where(mask[..., None], x.to(seen), seen)
+            places = torch.where(mask[..., None], places.to(seen), seen)
         # The class position has the position of a pixel's, as in the released weights.
         first = (self.mask_embed + self.pixel_pos_embed[:, :1]).expand(len(mask), -1, -1)
-        return torch.cat([first.to(x), x], dim=1)
+        return torch.cat([first.to(places), places], dim=1)
 
     def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The reliable tokens of each image in raster order: (B, N), (B, N) -> (B, R, D)."""
         return embed_reliable(self.token_embed, self.token_pos_embed, ids, mask)
 
-    def check_width(self, width: int) -> None:
-        """Refuse features of another width than the decoder takes.
-
-        Raises:
-            UserError: Names the setting that fits.
-        """
-        if width != self.embed.in_features:
-            raise UserError(
-                f'the encoder gives {width} channels, the decoder takes {self.embed.in_features}: '
-                f'set decoder.in_channels={width}'
-            )
-
-    def init_weights(self) -> None:
-        """Initialize the weights; then take those of ``init_cfg``, if any."""
-        if not self.is_init:
-            init_parameters(self)
-        super().init_weights()
+    def init_parameters(self) -> None:
+        """Initialize the weights as MAE does."""
+        init_parameters(self)
 
     def run(self, block: Block, x: Tensor) -> Tensor:
         """One block, (B, L, D) -> (B, L, D)."""
@@ -135,23 +142,23 @@ class ADDPDecoder(PretrainedPart):
         return block(x, grid)
 
 
-def embed_reliable(table: nn.Embedding, positions: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+def embed_reliable(words: nn.Embedding, positions: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     """Embed the tokens that are not masked, in raster order.
 
     Args:
-        table: V vocabulary entries of D channels.
+        words: The table, V words of D channels.
         positions: (1, 1 + N, D), the class position first.
         ids: (B, N).
         mask: (B, N) bool, True where masked.
 
     Returns:
-        (B, R, D), R the number of positions that are not masked.
+        (B, R, D), R the number of places that are not masked.
 
     Raises:
-        UserError: Rows of ``mask`` mask different numbers of positions.
+        ValueError: Rows of ``mask`` mask different numbers of places.
     """
     counts = (~mask).sum(1).tolist()
     if min(counts) != max(counts):
-        raise UserError(f'masks of one batch must mask equally many positions, not {counts}')
-    positions = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
-    return (table(ids[~mask]) + positions).unflatten(0, (len(ids), counts[0]))
+        raise ValueError(f'masks of one batch must mask equally many places, not {counts}')
+    places = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
+    return (words(ids[~mask]) + places).unflatten(0, (len(ids), counts[0]))

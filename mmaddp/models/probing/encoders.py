@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from mmaddp.utils import UserError
 
-from ..backbones import ADDPViT, DDAEUNet, DiffusersUNet
+from ..backbones import ADDPViT
 from ..backbones.plain_vit import PlainViT
-from ..backbones.pretrained import load_pretrained_backbone
-from ..backbones.pretrained_unet import load_pretrained_unet
 from ..pretrainers import ADDP, DARL, DDAE
 
 
@@ -156,8 +154,8 @@ class ViTEncoder(ProbedEncoder):
         return dict(zip(names, self.backbone(inputs)))
 
     def load(self, path: str | Path) -> None:
-        """See :func:`load_pretrained_backbone`."""
-        load_pretrained_backbone(self.backbone, path)
+        """See :meth:`Encoder.load`."""
+        self.backbone.load(path)
 
 
 class ADDPEncoder(ViTEncoder):
@@ -237,7 +235,7 @@ class DDAEEncoder(ProbedEncoder):
         self, inputs: Tensor, level: int | None, noise: Tensor | None, layers: Sequence[str]
     ) -> dict[str, Tensor]:
         """See the base class."""
-        return self.model.forward_intermediates(inputs, layers, level, noise)
+        return self.model.noised_features(inputs, level, noise, layers)
 
     def inputs(self, images: Tensor) -> Tensor:
         """Images as they are, or their latents where there is an autoencoder."""
@@ -249,12 +247,8 @@ class DDAEEncoder(ProbedEncoder):
         return float(process.time(process.level(level)))
 
     def load(self, path: str | Path) -> None:
-        """See :func:`load_pretrained_unet` and :func:`load_pretrained_backbone`."""
-        if isinstance(self.backbone, DiffusersUNet):
-            self.backbone.load(path)
-            return
-        is_unet = isinstance(self.backbone, DDAEUNet)
-        (load_pretrained_unet if is_unet else load_pretrained_backbone)(self.backbone, path)
+        """See :meth:`Encoder.load`."""
+        self.backbone.load(path)
 
 
 ENCODERS = {ADDP: ADDPEncoder, DARL: DARLEncoder, DDAE: DDAEEncoder}

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints.judge import Untold, size_of
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 
-from ..backbones.plain_vit import resolve_arch
+from ..backbones.plain_vit import arch_from, resolve_arch
 from ..layers import Block, TokenHead, Vocabulary, init_parameters
-from ..pretrained_part import PretrainedPart
+from ..loadable import Loadable
 
 
 @MODELS.register_module()
-class MAGE(PretrainedPart):
+class MAGE(Loadable):
     """MAGE's encoder and decoder over VQ tokens.
 
     Args:
@@ -52,6 +56,23 @@ class MAGE(PretrainedPart):
         self.decoder_blocks = blocks(decoder, drop_rate)
         self.decoder_norm = nn.LayerNorm(decoder_width, eps=1e-6)
         self.head = TokenHead(decoder_width, width, len(self.vocabulary))
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`."""
+        if not any(name.startswith('token_embed.') for name in state) or 'embed.weight' in state:
+            return None
+        encoder, decoder = arch_from(state), arch_from(state, 'decoder_blocks')
+        usual = dict(resolve_arch(encoder), num_layers=8, num_heads=Untold(1))
+        is_usual = resolve_arch(decoder) | dict(num_heads=Untold(1)) == usual
+        positions = size_of(state, (r'token_embed\.position\.weight', 0), (r'decoder_pos_embed', 1))
+        entries = size_of(state, (r'token_embed\.word\.weight', 0), (r'head\.bias', 0))
+        return dict(
+            encoder=encoder,
+            decoder=None if is_usual else decoder,
+            num_patches=positions - 1,
+            num_embeddings=entries - len(Vocabulary(0)),
+        )
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The distribution ``q(z_bar_t-1 | z_t)`` of equation 4 (algorithm 1, line 7).
@@ -103,11 +124,9 @@ class MAGE(PretrainedPart):
             x = block(x, (1, x.shape[1]))
         return self.decoder_embed(self.norm(x))
 
-    def init_weights(self) -> None:
-        """Initialize the weights, then load those of ``init_cfg``, if any."""
-        if not self.is_init:
-            init_parameters(self)
-        super().init_weights()
+    def init_parameters(self) -> None:
+        """Initialize the weights as MAE does."""
+        init_parameters(self)
 
 
 class TokenEmbedding(nn.Module):

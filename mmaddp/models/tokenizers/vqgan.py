@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints.judge import Untold, size_of
+from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-from ..pretrained_part import PretrainedPart
+from ..loadable import Loadable
 from .vqgan_layers import Decoder, Encoder, init_convolutions
 
 
@@ -33,7 +35,7 @@ class Autoencoded(NamedTuple):
 
 
 @MODELS.register_module()
-class VQGAN(PretrainedPart):
+class VQGAN(Loadable):
     """MaskGIT's VQGAN as MAGE released it: 16 x 16 pixels a token, 1024 codes.
 
     Args:
@@ -62,6 +64,22 @@ class VQGAN(PretrainedPart):
         self.decoder = Decoder(base_channels, embed_dims, norm_groups)
         self.quantize = Codebook(num_embeddings, embed_dims)
         init_convolutions(self)
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """See :class:`Loadable`."""
+        if not any(name.startswith(('quantize.', 'encoder.down.')) for name in state):
+            return None
+        first = r'encoder\.down\.0\.block\.\d\.(norm|conv)[12]\.(weight|bias)'
+        code = r'quantize\.embedding\.weight'
+        return dict(
+            base_channels=size_of(state, (first, 0), (r'encoder\.conv_in\.weight', 0)),
+            embed_dims=size_of(
+                state, (code, 1), (r'encoder\.conv_out\.\w+', 0), (r'decoder\.conv_in\.weight', 1)
+            ),
+            num_embeddings=size_of(state, (code, 0)),
+            norm_groups=Untold(1),
+        )
 
     @property
     def codebook(self) -> Tensor:

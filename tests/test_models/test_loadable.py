@@ -5,9 +5,8 @@ import torch
 from test_checkpoints.layouts import mage_shapes, published, random_weights
 from tiny_addp import ARCH, SIZES, addp, tiny_addp
 
-from mmaddp.checkpoints import convert_checkpoint, files
+from mmaddp.checkpoints import convert, convert_checkpoint
 from mmaddp.models import MAGE, VQGAN, ADDPDecoder
-from mmaddp.models.pretrained_part import load_pretrained_part
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
@@ -74,16 +73,16 @@ def test_a_part_without_init_cfg_is_drawn():
 MISFITS = {
     'tokenizer': (
         lambda: VQGAN(64, embed_dims=16, num_embeddings=64),
-        'holds a tokenizer with base_channels=32, num_embeddings=32, the config builds '
+        'holds VQGAN with base_channels=32, num_embeddings=32, the config builds '
         'base_channels=64, num_embeddings=64: set base_channels=32, num_embeddings=32',
     ),
     'token_predictor': (
         lambda: MAGE(dict(ARCH, num_layers=3), ARCH, **SIZES),
-        r'set encoder=dict\(embed_dims=16, num_layers=2, num_heads=\.\.\.\) in the token_predictor',
+        r'set encoder=dict\(embed_dims=16, num_layers=2, num_heads=…\)',
     ),
     'decoder': (
         lambda: ADDPDecoder(**dict(ARCH, mlp_ratio=2.0), **SIZES, token_input=False),
-        'set mlp_ratio=4.0, token_input=True in the decoder',
+        'set mlp_ratio=4.0, token_input=True',
     ),
 }
 
@@ -94,7 +93,7 @@ def test_a_part_of_another_size_says_what_to_set_and_loads_nothing(official, par
     module = build()
     before = {key: value.clone() for key, value in module.state_dict().items()}
     with pytest.raises(UserError, match=message) as error:
-        load_pretrained_part(module, official, part)
+        module.load(official)
     assert str(error.value).startswith(f'{official}: ')
     assert '\n' not in str(error.value)
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
@@ -103,15 +102,15 @@ def test_a_part_of_another_size_says_what_to_set_and_loads_nothing(official, par
 def test_places_and_codes_are_told(tmp_path):
     torch.save({'model': random_weights(mage_shapes(codes=40))}, tmp_path / 'mage.pth')
     module = MAGE(MAGE_SIZES, dict(MAGE_SIZES, num_layers=1), num_patches=64, num_embeddings=32)
-    with pytest.raises(UserError, match=r'set num_patches=16, num_embeddings=40 in the token_pred'):
-        load_pretrained_part(module, tmp_path / 'mage.pth', 'token_predictor')
+    with pytest.raises(UserError, match=r'set num_patches=16, num_embeddings=40'):
+        module.load(tmp_path / 'mage.pth')
 
 
 def test_the_released_sizes_are_called_by_name(shared, monkeypatch):
     tensors = published('mage-vitl-1600', shared)
-    monkeypatch.setattr(files, 'read_checkpoint', lambda path: {'model': tensors})
+    monkeypatch.setattr(convert, 'read_checkpoint', lambda path: {'model': tensors})
     with torch.device('meta'):
         module = MAGE('base')
-    message = "encoder='large', the config builds encoder='base': set encoder='large' in the token"
+    message = "encoder='large', the config builds encoder='base': set encoder='large'"
     with pytest.raises(UserError, match=message):
-        load_pretrained_part(module, 'mage-vitl-1600.pth', 'token_predictor')
+        module.load('mage-vitl-1600.pth')

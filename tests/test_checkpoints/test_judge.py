@@ -6,9 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmaddp.checkpoints import convert_checkpoint
-from mmaddp.checkpoints.engine import apply_rules
-from mmaddp.checkpoints.rules import drop, keep
-from mmaddp.checkpoints.shapes import parse_dim, shape_conflicts
+from mmaddp.checkpoints.judge import size_of
+from mmaddp.checkpoints.rules import drop, keep, rename
 from mmaddp.utils import UserError
 
 from .layouts import encoder_shapes, mae_shapes, mage_shapes, on_meta, vitdet_shapes
@@ -34,6 +33,11 @@ def used(name, shapes):
 
 
 REQUIRED = {name: used(name, shapes) for name, shapes in FILES.items()}
+TWINS = {
+    'token_emb.position_embeddings.weight': 'decoder_pos_embed_learned is ',
+    'token_emb.word_embeddings.weight': 'mlm_layer.bias is ',
+}
+TWINS |= {twin.split()[0]: f'{key} is ' for key, twin in TWINS.items()}
 files = st.sampled_from(sorted(FILES))
 
 
@@ -71,7 +75,9 @@ def test_a_changed_size_is_named(name, data):
     shape[axis] += data.draw(st.integers(1, 3))
     with pytest.raises(UserError, match='wrong shape: ') as error:
         convert(name, on_meta({**FILES[name], key: tuple(shape)}))
-    assert f'{key} is {tuple(shape)}' in str(error.value)
+    # Where one size is told by two tensors only, either may be the wrong one.
+    twin = TWINS.get(key)
+    assert f'{key} is {tuple(shape)}' in str(error.value) or (twin and twin in str(error.value))
 
 
 @given(files, st.data())
@@ -91,7 +97,7 @@ def test_everything_wrong_is_said_at_once():
     message = str(error.value)
     assert 'missing: blocks.1.norm2.bias' in message
     assert 'left over: stranger' in message
-    assert 'blocks.0.attn.qkv.bias is (95,), expected (96)' in message
+    assert 'blocks.0.attn.qkv.bias is (95,), expected (96,)' in message
 
 
 def test_a_gap_between_blocks_is_missing():
@@ -106,32 +112,19 @@ def test_an_absurd_index_does_not_hang():
         convert(('mae', 'backbone'), on_meta(shapes))
 
 
-def test_a_group_is_filled_or_absent():
-    rules = [keep('a', 'a', '', 'part'), *(keep(k, k, '', 'p', group='g') for k in ('b', 'c'))]
-    assert set(apply_rules(on_meta({'a': (1,)}), rules).state_dict) == {'a'}
-    with pytest.raises(UserError, match='missing: c'):
-        apply_rules(on_meta({'a': (1,), 'b': (1,)}), rules)
+def test_the_first_rule_that_matches_wins():
+    rules = [drop('a.b.{rest}', 'part', 'why'), keep('a.{rest}', 'c.{rest}')]
+    renamed = rename(on_meta({'a.b.c': (1,), 'a.d': (1,)}), rules)
+    assert set(renamed.state) == {'c.d'}
 
 
-def test_an_ambiguous_table_is_an_error_of_ours():
-    rules = [drop('a.{rest}', 'part', 'why'), drop('a.b.{rest}', 'part', 'why')]
-    with pytest.raises(ValueError, match='fits'):
-        apply_rules(on_meta({'a.b.c': (1,)}), rules)
-    with pytest.raises(ValueError, match='same source'):
-        apply_rules({}, [drop('a', 'part', 'why'), drop('a', 'part', 'why')])
+def test_an_index_has_no_leading_zeros():
+    renamed = rename(on_meta({'a.01.b': (1,)}), [keep('a.{i}.b')])
+    assert renamed.complaints['left over'] == ['a.01.b']
 
 
-@pytest.mark.parametrize(
-    ('form', 'size', 'value'),
-    [('3C', 96, 32), ('3C', 97, None), ('C/2', 16, 32), ('G^2+1', 197, 14), ('G^2+1', 196, None)],
-)
-def test_a_form_is_solved_for_its_symbol(form, size, value):
-    assert parse_dim(form).solve(size) == value
-    if value:
-        assert parse_dim(form).size(value) == size
-
-
-def test_the_majority_says_what_a_symbol_is():
-    shapes = [(name, (8,), 'C') for name in 'abc'] + [('d', (9,), 'C')]
-    assert shape_conflicts(shapes) == ['d is (9,), expected (8)']
-    assert len(shape_conflicts(shapes[-2:])) == 2
+def test_the_majority_says_what_a_size_is():
+    shapes = {'a.weight': (8, 4), 'a.bias': (8,), 'b.bias': (9,)}
+    assert size_of(on_meta(shapes), (r'[ab]\.(weight|bias)', 0)) == 8
+    assert size_of(on_meta(shapes), (r'a\.weight', 1), (r'a\.bias', 0)) == 4
+    assert size_of({}, ('a', 0)) == 0
