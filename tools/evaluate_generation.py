@@ -22,7 +22,6 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
-from mmaddp.apis.generators.ddae import SAMPLERS
 from mmaddp.apis.models import load_pretrainer
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
@@ -91,7 +90,9 @@ def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
         help="default: the sampler's, 20 of ADDP, 1000 of DARL, 100 or 18 of DDAE",
     )
     group.add_argument(
-        '--sampler', nargs='+', choices=[*SAMPLERS], help='DDAE; default: ddim, heun'
+        '--sampler',
+        nargs='+',
+        help='DDAE: ddim, ancestral of DDPM, heun of EDM; default: ddim, heun',
     )
     group.add_argument(
         '--schedule', nargs='+', help='ADDP: linear, cosine or both; default: linear'

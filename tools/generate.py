@@ -6,21 +6,24 @@ import argparse
 import os
 
 import mmaddp  # noqa: F401
-from mmaddp.apis.generation_folder import Completion, generate_folder
-from mmaddp.apis.generators import OPTIONS, generator_of
-from mmaddp.apis.generators.options import add_sampler_arguments
 from mmaddp.apis.models import load_pretrainer
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
 from mmaddp.engine.setup import add_config_arguments, add_launcher_arguments, load_config
+from mmaddp.experiments.generation_folder import Completion, generate_folder
+from mmaddp.experiments.sampling import parse_settings
 from mmaddp.utils import UserError, run_tool
 
 
-def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """The options of the command line, and what is left for the sampler."""
     parser = argparse.ArgumentParser(
         description='Generate images with ADDP (its algorithm 2), DARL (patch by patch) or DDAE '
-        '(as a whole), or complete one. Images that DIR has already are not generated again.'
+        '(as a whole), or complete one. Images that DIR has already are not generated again.',
+        epilog='The settings of the sampler are further options, such as --steps 20, --top-p 0.9, '
+        '--no-clip or --sampler ancestral. An option that does not exist is answered with all '
+        'settings of the model.',
+        allow_abbrev=False,
     )
     add_config_arguments(parser)
     parser.add_argument(
@@ -28,7 +31,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--num-images', type=int, required=True, help='images that DIR has then')
     parser.add_argument('--out-dir', required=True, metavar='DIR', help='gets 000000.png, …')
-    add_sampler_arguments(parser)
     parser.add_argument('--seed', type=int, default=0, help='seed of all images (%(default)s)')
     parser.add_argument(
         '--batch-size', type=int, default=16, help='images at once in a process (%(default)s)'
@@ -55,7 +57,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         '--keep-pixels', action='store_true', help="the image's own pixels where the mask is black"
     )
     add_launcher_arguments(parser)
-    return parser.parse_args(arguments)
+    return parser.parse_known_args(arguments)
 
 
 def read_completion(args: argparse.Namespace) -> Completion | None:
@@ -69,17 +71,16 @@ def read_completion(args: argparse.Namespace) -> Completion | None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Generate the images that are not there yet."""
-    args = parse_arguments(arguments)
+    args, settings = parse_arguments(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
         completion = read_completion(args)
         join_processes(args.launcher)
         config = load_config(args.config, args.cfg_options, args.variant)
         model = load_pretrainer(config, args.checkpoint, args.device)
-        settings = {name: value for name, value in vars(args).items() if name in OPTIONS}
         generate_folder(
             model,
-            generator_of(model).sampler(settings, OPTIONS),
+            model.sampler(**parse_settings(model, settings)),
             args.out_dir,
             args.num_images,
             args.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable
 
 import numpy as np
@@ -11,20 +11,21 @@ from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise
 from mmaddp.experiments.images import Images, read_images, to_pictures
-from mmaddp.models import DDAEDiT, DDAEUNet, DiffusersUNet
+from mmaddp.experiments.sampling import (
+    batches_of,
+    completion_start,
+    in_order,
+    read_masks,
+    sample_batches,
+)
+from mmaddp.models.backbones import Encoder
 from mmaddp.models.inspection import evaluating
-from mmaddp.models.pixel_values import IMAGES_TO_SIGNED_RANGE, NORMALIZED_IMAGES
+from mmaddp.models.pretrainers import ImageGenerator, Pretrainer
 from mmaddp.utils import UserError
-
-from .generators import GENERATORS, generator_of
-from .sampling import batches_of, completion_start, in_order, read_masks, sample
-
-# Backbones that see images in [-1, 1].
-SIGNED_PIXELS = (DDAEUNet, DDAEDiT, DiffusersUNet)
 
 
 def generate(
-    model: nn.Module,
+    model: ImageGenerator,
     num_images: int,
     *,
     seed: int = 0,
@@ -35,41 +36,36 @@ def generate(
 ) -> Any:
     """Generate images: by algorithm 2 with ADDP, patch by patch with DARL, whole with DDAE.
 
-    Image i of a seed is the same whatever ``first`` and ``batch_size`` are, up to the rounding of
-    the model's own arithmetic, which may differ between sizes of batch. A DARL trained by MSE has
-    a single image to give: nothing in it is random.
+    Image i of a seed is the same for any ``first`` and ``batch_size``, up to rounding. A DARL
+    trained by mean squared error generates a single image, as nothing in it is random.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
         num_images: How many images.
         seed: Seed of all images.
-        batch_size: Images that are generated at once.
+        batch_size: Images at once.
         first: Index of the first image.
-        record: Whether to give the steps in between too.
-        **settings: Of the model's sampler: :class:`mmaddp.diffusion.ADDPSampler` for ADDP; for DARL
-            :class:`mmaddp.diffusion.PatchSampler` if it was trained by diffusion,
-            :class:`mmaddp.diffusion.TokenSampler` if it predicts VQ tokens, and none if by MSE;
-            for DDAE ``sampler='ddim'``, 'ancestral' or 'heun' and what
-            :class:`mmaddp.diffusion.DDIMSampler`, :class:`mmaddp.diffusion.AncestralSampler` or
-            :class:`mmaddp.diffusion.HeunSampler` take.
+        record: Also return the steps in between.
+        **settings: Fields of the model's sampler, such as :class:`mmaddp.diffusion.ADDPSampler` for
+            ADDP; ``sampler`` is its name if the model has several, such as 'ddim' and 'ancestral'
+            of DDAE. ``model.samplers`` holds all with their defaults.
 
     Returns:
         (num_images, H, W, 3) uint8 RGB; with ``record`` also the views of all steps,
-        (num_images, steps, V, H, W, 3), see :class:`mmaddp.apis.sampling.Batch`.
+        (num_images, steps, V, H, W, 3).
 
     Raises:
-        UserError: The model cannot generate, or a setting is not its or out of its range.
+        UserError: The model cannot generate, or a setting does not exist or is out of range.
     """
     if num_images < 1 or first < 0:
         raise UserError(f'num_images={num_images}, first={first}: must be 1 and 0 or more')
-    generator = generator_of(model)
-    sampler = generator.sampler(settings)
-    start, indices = generator.blank().repeat(num_images), range(first, first + num_images)
-    return in_order(sample(generator, start, indices, sampler, seed, batch_size, record))
+    sampler = model.sampler(**settings)
+    start, indices = model.blank().repeat(num_images), range(first, first + num_images)
+    return in_order(sample_batches(model, start, indices, sampler, seed, batch_size, record))
 
 
 def inpaint(
-    model: nn.Module,
+    model: ImageGenerator,
     images: Images,
     masks: Any,
     *,
@@ -78,22 +74,21 @@ def inpaint(
     keep_pixels: bool = False,
     **settings: Any,
 ) -> np.ndarray:
-    """Generate the masked regions of images anew, and keep the others.
+    """Generate the masked regions of images anew and keep the others.
 
-    A place of the model's grid is generated if any of its pixels is masked. ADDP keeps the tokens
-    of the others and decodes them along with the rest, so that their pixels change as in
-    :func:`reconstruct`; DARL keeps the patches. DARL with a fixed order of the patches completes
-    what follows the first ones of that order, such as the top rows (figure 7); one with random
-    orders takes any mask. DDAE completes nothing.
+    A position of the model's grid is generated if any of its pixels is masked. ADDP keeps the
+    tokens of the others and decodes all of them, so that known pixels change as in
+    :func:`reconstruct`; DARL keeps the patches. DARL with a fixed order completes what follows the
+    first patches of that order, such as the top rows (figure 7); with random orders it takes any
+    mask. DDAE completes no images.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
         images: Paths or uint8 RGB arrays of the model's size.
         masks: One for all images or one for each: paths, or arrays of bool or uint8 from 128 on,
-            of the image's pixels (H, W) or of its grid of places (h, w). White or True is
-            generated.
+            of the image's pixels (H, W) or of its grid (h, w). White or True is generated.
         seed: Seed of all images.
-        batch_size: Images that are generated at once.
+        batch_size: Images at once.
         keep_pixels: Put the given pixels back where they are not masked.
         **settings: As in :func:`generate`.
 
@@ -101,53 +96,53 @@ def inpaint(
         (N, H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: The model cannot generate, a setting is not its or out of its range, images or
-            masks cannot be used, a mask does not fit the model's order, or an image has fewer
-            tokens to generate than ADDP's sampler has steps.
+        UserError: The model completes no images, a setting or a mask does not fit it, or an image
+            has fewer tokens to generate than ADDP's sampler has steps.
     """
-    generator = generator_of(model)
-    sampler = generator.sampler(settings)
-    pictures = read_images(images, generator.side)
-    pixels = read_masks(masks, generator, len(pictures))
-    start = completion_start(generator, pictures, pixels, batch_size)
-    done = in_order(sample(generator, start, range(len(pictures)), sampler, seed, batch_size))
-    return np.where(pixels[..., None], done, pictures) if keep_pixels else done
+    sampler = model.sampler(**settings)
+    known = read_images(images, model.side)
+    pixels = read_masks(masks, model, len(known))
+    start = completion_start(model, known, pixels, batch_size)
+    done = in_order(sample_batches(model, start, range(len(known)), sampler, seed, batch_size))
+    return np.where(pixels[..., None], done, known) if keep_pixels else done
 
 
 @torch.no_grad()
 def reconstruct(
-    model: nn.Module,
+    model: ImageGenerator,
     images: Images,
     batch_size: int = 16,
     seed: int = 0,
     level: int | None = None,
 ) -> np.ndarray:
-    """What the model makes of images that it is given whole.
+    """What the model makes of whole images.
 
     ADDP: the images after a pass through the tokenizer, the best that generation can give. DARL:
-    the prediction of each patch from the true ones before it. That is the output itself if it was
-    trained by MSE; the predicted x^0 at gamma = 0, where the corrupted patch is pure noise, if by
-    diffusion; the most probable tokens, decoded, if it predicts tokens. DDAE: the images noised to
-    a level, and denoised by one pass of the network.
+    the prediction of each patch from the true ones before it. Trained by mean squared error, that
+    is its output; by diffusion, the predicted x^0 at gamma = 0, where the corrupted patch is pure
+    noise; on tokens, the most probable ones, decoded. DDAE: the images noised to a level and
+    denoised by one pass of the network.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
-        images: Paths or uint8 RGB arrays of one size, of ADDP and DARL a multiple of the stride.
+        images: Paths or uint8 RGB arrays of one size, for ADDP and DARL a multiple of the stride.
         batch_size: Images at once.
-        seed: Seed of the noise, which DARL's diffusion and DDAE take.
-        level: DDAE's noise level, from 1 on; the middle one when None.
+        seed: Seed of the noise of DARL's diffusion and DDAE.
+        level: Noise level of DDAE, from 1; the middle one when None.
 
     Returns:
         (N, H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: The images cannot be used, the model predicts no images, or has no such level.
+        UserError: The images cannot be used, the model predicts no images or has no such level.
     """
-    generator, done = generator_of(model).at(level, None), []
     with evaluating(model):
-        for batch, noise in noised_batches(model, images, batch_size, seed):
-            done.append(to_pictures(generator.reconstruct(batch, noise)))
-    return np.concatenate(done)
+        return np.concatenate(
+            [
+                to_pictures(model.reconstruct(batch, noise, level))
+                for batch, noise in noised_batches(model, images, batch_size, seed)
+            ]
+        )
 
 
 @torch.no_grad()
@@ -162,59 +157,70 @@ def extract_features(
 ) -> tuple[Tensor, ...]:
     """Feature maps of an encoder.
 
-    DARL's has the attention mask that its config gives it: a full one, unless
-    ``model.backbone.causal=True`` asks for that of the pre-training.
+    DARL's has the attention mask of its config: a full one, unless ``model.backbone.causal=True``.
 
     Args:
-        model: A pre-trained model, whose encoder is asked; a backbone; or a model with one.
-        images: Paths or uint8 RGB arrays of one size. A backbone sees them as those of this package
-            are trained: normalized by ImageNet's mean and deviation, those of DDAE in [-1, 1].
+        model: A pre-trained model, an encoder, or a model with one as ``backbone``.
+        images: Paths or uint8 RGB arrays of one size.
         batch_size: Images at once.
-        seed: Seed of the noise that a pre-trained DDAE is given.
-        level: Its noise level, from 1 on; the middle one when None.
-        layers: Its blocks, such as 'out_7'; all of them when None.
+        seed: Seed of the noise of a pre-trained DDAE.
+        level: Its noise level, from 1; the middle one when None.
+        layers: Names of layers, such as 'out_7' or 'block_3'. When None, those of the encoder's
+            own outputs, or of a pre-trained DDAE all.
 
     Returns:
-        (N, C, h, w) float32 on the CPU, one for each output of the encoder; of a pre-trained DDAE
-        one for each of ``layers``.
+        (N, C, h, w) float32 on the CPU, one for each layer.
 
     Raises:
-        UserError: The images cannot be used, or the model has no such level or layers.
-        ValueError: There is no such layer.
+        UserError: The images cannot be used, or a layer or the level does not exist.
     """
-    encode, outputs = encoder_of(model, level, layers), []
+    extract, outputs = feature_extractor(model, level, layers), []
     with evaluating(model):
         for batch, noise in noised_batches(model, images, batch_size, seed):
-            outputs.append([each.float().cpu() for each in encode(batch, noise)])
+            outputs.append([each.float().cpu() for each in extract(batch, noise)])
     return tuple(torch.cat(each) for each in zip(*outputs))
 
 
-def encoder_of(
+def feature_extractor(
     model: nn.Module, level: int | None, layers: Sequence[str] | None
 ) -> Callable[[Tensor, ImageNoise], Sequence[Tensor]]:
-    """What makes maps (B, C, h, w) of images (B, 3, H, W) in [0, 1] and noise."""
-    if isinstance(model, tuple(GENERATORS)):
-        return generator_of(model).at(level, layers).maps
-    if level is not None or layers is not None:
-        raise UserError('level, layers: a backbone has its own; set its time and out_blocks')
-    backbone = getattr(model, 'backbone', model)
-    signed = isinstance(backbone, SIGNED_PIXELS)
-    preprocessor = IMAGES_TO_SIGNED_RANGE if signed else NORMALIZED_IMAGES
-    return lambda images, noise: backbone(normalized(images, preprocessor))
+    """What makes maps (B, C, h, w) of images (B, 3, H, W) in [0, 1] and their noise."""
+    model = getattr(model, 'pretrainer', model)  # what a noise-conditional classifier holds
+    if not isinstance(model, Pretrainer):
+        encoder = getattr(model, 'backbone', model)
+        return lambda images, noise: encoder_maps(encoder, normalized(images, encoder), layers)
+    level = model.default_level if level is None else level
+    model.check_level(level)
+
+    def extract(images: Tensor, noise: ImageNoise) -> Sequence[Tensor]:
+        x = model.encoder_inputs(model.from_unit_range(images))
+        if not model.num_levels:
+            return encoder_maps(model.encoder_module, x, layers)
+        maps = model.forward_intermediates(x, layers, level, noise.normal(x))
+        return [maps[layer] for layer in layers or maps]
+
+    return extract
 
 
-def normalized(images: Tensor, preprocessor: Mapping[str, Any]) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] as a data preprocessor gives them."""
-    mean, std = (
-        images.new_tensor(preprocessor[name]).view(3, 1, 1) / 255 for name in ('mean', 'std')
-    )
+def encoder_maps(encoder: nn.Module, x: Tensor, layers: Sequence[str] | None) -> Sequence[Tensor]:
+    """Maps of an encoder's layers, or its outputs."""
+    if layers is None:
+        return encoder(x)
+    maps = encoder.forward_intermediates(x, layers, encoder.time)
+    return [maps[layer] for layer in layers]
+
+
+def normalized(images: Tensor, encoder: nn.Module) -> Tensor:
+    """Images (B, 3, H, W) in [0, 1] with the pixel values that an encoder expects."""
+    pixel_values = getattr(encoder, 'pixel_values', Encoder.pixel_values)
+    mean, std = (images.new_tensor(pixel_values[k]).view(3, 1, 1) / 255 for k in ('mean', 'std'))
     return (images - mean) / std
 
 
 def noised_batches(
     model: nn.Module, images: Images, batch_size: int, seed: int
 ) -> Iterator[tuple[Tensor, ImageNoise]]:
-    """Batches of images (B, 3, H, W) in [0, 1], and noise for each image by its place."""
+    """Batches of images (B, 3, H, W) in [0, 1], and noise for each image by its index."""
     first = 0
     for batch in batches_of(read_images(images), batch_size, model):
         yield batch, ImageNoise(seed, range(first, first + len(batch)))

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
-INDEX = 'index.json'
+INDEX = 'settings.json'
 
 
 @DATASETS.register_module()

@@ -1,4 +1,4 @@
-"""Pictures of what a training pipeline gives, with its labels drawn."""
+"""Images of what a training pipeline gives, with their labels."""
 
 from __future__ import annotations
 
@@ -20,22 +20,19 @@ _VISUALIZERS = {
 }
 
 
-def draw_training_pictures(
+def visualize_dataset(
     config: Config, folder: str | Path, count: int = 20, seed: int = 0
 ) -> list[Path]:
-    """Draw the first samples of the training dataset after its pipeline, as PNG files.
+    """Write the first samples of the training dataset after its pipeline, as PNG files.
 
     Args:
         config: The whole config of a detector, segmentor or classifier.
-        folder: Where the pictures go.
-        count: How many pictures at most.
-        seed: Seed of crops and flips; the same seed gives the same pictures.
+        folder: Where the images go.
+        count: Number of images at most.
+        seed: Seed of crops and flips.
 
     Returns:
         The files, in the dataset's order.
-
-    Raises:
-        UserError: The data are missing or broken.
     """
     scope = config.get('default_scope')
     if scope not in _VISUALIZERS:
@@ -59,7 +56,7 @@ def draw_training_pictures(
         sample = dataset[index]
         if sample['inputs'].ndim != 3:
             raise UserError(
-                'train_dataloader.dataset gives tokens, no pictures: give the config that reads '
+                'train_dataloader.dataset gives tokens, not images: give the config that reads '
                 'the images themselves'
             )
         name = Path(sample['data_samples'].get('img_path') or str(index)).stem
@@ -69,17 +66,17 @@ def draw_training_pictures(
 
 
 def _draw(visualizer: Any, scope: str, sample: dict, path: str) -> None:
-    picture = sample['inputs'].permute(1, 2, 0).numpy().astype(np.uint8)
-    picture = np.ascontiguousarray(picture[..., ::-1])  # OpenMMLab's pipelines load BGR
+    image = sample['inputs'].permute(1, 2, 0).numpy().astype(np.uint8)
+    image = np.ascontiguousarray(image[..., ::-1])  # OpenMMLab's pipelines load BGR
     data_sample = sample['data_samples']
     if scope == 'mmpretrain':
-        factor = max(1.0, 224 / min(picture.shape[:2]))
+        factor = max(1.0, 224 / min(image.shape[:2]))
         visualizer.visualize_cls(
-            picture, data_sample, draw_pred=False, rescale_factor=factor, out_file=path
+            image, data_sample, draw_pred=False, rescale_factor=factor, out_file=path
         )
         return
     if scope == 'mmdet':
         instances = data_sample.gt_instances
         if not isinstance(instances.bboxes, torch.Tensor):
             instances.bboxes = instances.bboxes.tensor
-    visualizer.add_datasample(Path(path).stem, picture, data_sample, draw_pred=False, out_file=path)
+    visualizer.add_datasample(Path(path).stem, image, data_sample, draw_pred=False, out_file=path)

@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
-from torch import nn
 
-from mmaddp.apis.generation_folder import fingerprint, generate_folder
-from mmaddp.apis.generators import OPTIONS, generator_of
 from mmaddp.evaluation.generation import GenerationMetrics, check_number
+from mmaddp.experiments.generation_folder import fingerprint, generate_folder
 from mmaddp.experiments.generation_table import format_settings, markdown_table, plot_results
+from mmaddp.models.pretrainers import ImageGenerator
 from mmaddp.utils import UserError, atomic_write
 
 RESULTS, TABLE, PLOT, IMAGES = 'results.json', 'results.md', 'results.png', 'images'
 
 
-def sampler_grid(model: nn.Module, *choices: Sequence[Mapping[str, Any]]) -> list[Any]:
+def sampler_grid(model: ImageGenerator, *choices: Sequence[Mapping[str, Any]]) -> list[Any]:
     """A sampler for every combination of settings, each once.
 
     Args:
@@ -33,10 +32,9 @@ def sampler_grid(model: nn.Module, *choices: Sequence[Mapping[str, Any]]) -> lis
     Raises:
         UserError: The model cannot generate, or a setting is not its or out of its range.
     """
-    generator = generator_of(model)
     combinations = itertools.product(*choices)
     settings = [dict(itertools.chain(*(one.items() for one in each))) for each in combinations]
-    return list(dict.fromkeys(generator.sampler(each, OPTIONS) for each in settings))
+    return list(dict.fromkeys(model.sampler(**each) for each in settings))
 
 
 def sampler_name(sampler: Any) -> str:
@@ -49,7 +47,7 @@ def sampler_name(sampler: Any) -> str:
 
 
 def evaluate_samplers(
-    model: nn.Module,
+    model: ImageGenerator,
     samplers: Sequence[Any],
     metrics: GenerationMetrics | None,
     out_dir: str | os.PathLike,
@@ -82,9 +80,8 @@ def evaluate_samplers(
         UserError: ``out_dir`` has results of another model, seed, number of images or reference;
             there are more steps than tokens; or images and reference differ in size.
     """
-    generator = generator_of(model)
     for sampler in samplers:
-        generator.check(sampler, generator.blank().masked)
+        model.check_start(sampler, model.blank().masked)
         if not fields(sampler):
             raise UserError(
                 f'{type(sampler).__name__}: nothing is random, all images would be the same; take '
@@ -93,7 +90,7 @@ def evaluate_samplers(
     check_number('--num-images', num_images, num_images)
     results = None
     if is_main_process():
-        metrics.check_size((generator.side,) * 2, 'the model')
+        metrics.check_size((model.side,) * 2, 'the model')
         results = SamplerResults(out_dir, metrics, model, num_images, seed)
     known = [set(results.rows) if results else None]
     broadcast_object_list(known)
@@ -130,7 +127,7 @@ class SamplerResults:
         self,
         out_dir: str | os.PathLike,
         metrics: GenerationMetrics,
-        model: nn.Module,
+        model: ImageGenerator,
         num_images: int,
         seed: int,
     ) -> None:

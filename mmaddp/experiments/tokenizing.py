@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,14 @@ from mmengine.utils import ProgressBar
 from safetensors.numpy import save_file
 from torch.utils.data import DataLoader
 
-from mmaddp.datasets.vq_tokens import INDEX, describe_tokenizer, read_index, shard_paths
+from mmaddp.datasets.vq_tokens import describe_tokenizer, shard_paths
 from mmaddp.engine.data import SeededDataset
 from mmaddp.engine.resumption import PositionedIndex
 from mmaddp.models.pixel_values import IMAGES_TO_UNIT_RANGE
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, atomic_write
+
+from .results import ResultsFolder, digest
 
 
 def tokenize_dataset(
@@ -41,45 +41,40 @@ def tokenize_dataset(
 
     Crop k of image i is what the training pipeline gives with the seed (``seed``, k, i). A shard
     holds ``shard_size`` images: ``ids`` (images, K, N) in the smallest integers, ``paths`` (images,
-    K, bytes), and where the pipeline says so ``crop_boxes`` (images, K, 4) as (x, y, width, height)
-    in pixels and ``flips`` (images, K). Whole shards of an earlier call are kept. Images whose
-    files are corrupt are replaced by others where ``config.skip_corrupt_images`` allows it.
+    K, bytes), and if the pipeline says so ``crop_boxes`` (images, K, 4) as (x, y, width, height)
+    in pixels and ``flips`` (images, K). Whole shards of an earlier call are kept.
 
     Args:
         config: A pre-training config: its ``model.tokenizer`` and ``train_dataloader.dataset``.
-        folder: Gets the shards and an index of the settings.
+        folder: Gets the shards and their settings.
         crops_per_image: K.
         seed: Seed of the crops.
         shard_size: Images of a shard.
         batch_size: Crops that the tokenizer sees at once.
         num_workers: Processes that load images.
-        rank: Which this is of the processes that write to ``folder``; each takes its shards.
-        world_size: How many they are.
+        rank: Index of this process among those that write to ``folder``; each takes its shards.
+        world_size: Their number.
 
     Raises:
-        UserError: A number is too small, the tokenizer has no weights, images are broken or of a
-            size that is no multiple of the tokenizer's stride, or ``folder`` was written with
-            other settings.
+        UserError: The tokenizer has no weights, images are broken or of a size that is not a
+            multiple of the tokenizer's stride, or ``folder`` was written with other settings.
     """
-    for name, value in dict(crops_per_image=crops_per_image, shard_size=shard_size).items():
-        if value < 1:
-            raise UserError(f'{name}={value}: must be 1 or more')
     init_default_scope(config.get('default_scope') or 'mmengine')
     folder, dataset, encode = Path(folder), build_images(config, seed), TokenEncoder(config)
-    index = {
+    settings = {
         **describe_tokenizer(encode.tokenizer),
         'tokens_per_image': encode([dataset[0]]).shape[1],
         'num_images': len(dataset),
         'images_sha256': _digest_of_paths(dataset),
-        'pipeline': json.loads(json.dumps(config.train_dataloader.dataset.pipeline, default=str)),
+        'pipeline': config.train_dataloader.dataset.pipeline,
         'crops_per_image': crops_per_image,
         'seed': seed,
         'shard_size': shard_size,
     }
-    _write_index(folder, index)
-    paths = shard_paths(folder, index)
+    ResultsFolder(folder, settings)
+    paths = shard_paths(folder, settings)
     todo = [number for number in range(rank, len(paths), world_size) if not paths[number].is_file()]
-    crops = [_crops_of_shard(index, number) for number in todo]
+    crops = [_crops_of_shard(settings, number) for number in todo]
     progress = ProgressBar(sum(map(len, crops))) if crops and rank == 0 else None
     for number, positions in zip(todo, crops):
         loader = DataLoader(
@@ -151,31 +146,13 @@ class TokenEncoder:
 
 
 def _digest_of_paths(dataset: SeededDataset) -> str:
-    digest = hashlib.sha256()
-    for index in range(len(dataset)):
-        digest.update(dataset.get_data_info(index)['img_path'].encode() + b'\n')
-    return digest.hexdigest()
+    return digest([dataset.get_data_info(index)['img_path'] for index in range(len(dataset))])
 
 
-def _write_index(folder: Path, index: dict[str, Any]) -> None:
-    """Write the settings; those of an earlier call must be the same."""
-    if (folder / INDEX).is_file():
-        earlier = read_index(folder)
-        for key in sorted(index):
-            if index[key] != earlier.get(key):
-                raise UserError(
-                    f'{folder / INDEX}: was written with {key} {earlier.get(key)}, not '
-                    f'{index[key]}: give another --out, or the settings of before to go on'
-                )
-        return
-    with atomic_write(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps(index, indent=2) + '\n')
-
-
-def _crops_of_shard(index: dict[str, Any], number: int) -> list[PositionedIndex]:
-    first = number * index['shard_size']
-    images = range(first, min(first + index['shard_size'], index['num_images']))
-    crops = range(index['crops_per_image'])
+def _crops_of_shard(settings: dict[str, Any], number: int) -> list[PositionedIndex]:
+    first = number * settings['shard_size']
+    images = range(first, min(first + settings['shard_size'], settings['num_images']))
+    crops = range(settings['crops_per_image'])
     return [PositionedIndex(i, epoch=k, draw=i) for i in images for k in crops]
 
 

@@ -7,8 +7,7 @@ from PIL import Image
 from tiny_generation import tiny_generator
 
 from mmaddp.apis import extract_features, generate, inpaint, reconstruct
-from mmaddp.apis.generators import generator_of
-from mmaddp.apis.sampling import completion_start, read_masks
+from mmaddp.experiments.sampling import completion_start, read_masks
 from mmaddp.utils import UserError
 
 
@@ -100,10 +99,9 @@ def test_masks_of_files_pixels_and_tokens(model, pictures, tmp_path):
     Image.fromarray(pixels).save(tmp_path / 'mask.png')
     tokens = np.zeros((4, 4), dtype=bool)
     tokens[0, 2] = True
-    generator = generator_of(model)
     for mask in (pixels, tmp_path / 'mask.png', tokens):
-        read = read_masks(mask, generator, 1)
-        start = completion_start(generator, pictures[:1], read, batch_size=1)
+        read = read_masks(mask, model, 1)
+        start = completion_start(model, pictures[:1], read, batch_size=1)
         assert start.masked.tolist() == [tokens.flatten().tolist()]
 
 
@@ -140,7 +138,7 @@ def test_features_of_a_model_and_of_its_encoder(model, pictures, tmp_path):
         (lambda m, x: reconstruct(m, []), 'no images'),
         (lambda m, x: reconstruct(m, x / 255), 'array of float64'),
         (lambda m, x: reconstruct(m, 'absent.png'), 'absent.png: cannot be read'),
-        (lambda m, x: extract_features(m, x[:, :60]), 'multiples of 16'),
+        (lambda m, x: extract_features(m, x, level=3), 'noise level 3: ADDP has no noise levels'),
     ],
 )
 def test_bad_input_is_told_in_one_line(model, pictures, call, message):

@@ -70,7 +70,7 @@ def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
 @pytest.mark.parametrize('name', [*MAGES.values(), TINY_MAGE, TINY_ADDP])
 def test_the_loss_is_logged_by_mask_ratio(name, load_config):
     cfg = load_config(name)
-    drawing = [dict(type='mmaddp.PretrainVisualizationHook', interval=250)]
+    drawing = [dict(type='mmaddp.VisualizationHook', interval=250)]
     assert cfg.custom_hooks == [
         dict(type='mmaddp.LossByMaskRatioHook'),
         *(drawing if name == TINY_ADDP else []),

@@ -52,9 +52,7 @@ def test_grid_has_every_combination_once(model):
     assert sampler_name(grid[0]) == 'steps-5_schedule-linear_temperature-6-decaying_top-p-1'
     with pytest.raises(UserError, match="schedule='sine' is none of"):
         sampler_grid(model, [dict(schedule='sine')])
-    with pytest.raises(
-        UserError, match='--eta: ADDPSampler, which samples from this model, has only'
-    ):
+    with pytest.raises(UserError, match='eta: ADDPSampler has the settings steps, schedule'):
         sampler_grid(model, [dict(eta=1.0)])
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 from scripts import assert_same_pictures, load_script, read_pictures
 from tiny_generation import model_settings, tiny_generator
 
-from mmaddp.apis import generation_folder, inpaint
+from mmaddp.apis import inpaint
+from mmaddp.experiments import generation_folder
 from mmaddp.utils import UserError
 
 STEPS = ('--steps', 4, '--device', 'cpu')
@@ -117,7 +118,7 @@ def test_completion(generate, folder, model, tmp_path):
     ('options', 'told'),
     [
         (('--seed', 1), 'seed 0, not 1'),
-        (('--top-p', 0.5, '--static'), 'decaying True, not False, top_p 1.0, not 0.5'),
+        (('--top-p', 0.5, '--no-decaying'), 'decaying True, not False, top_p 1.0, not 0.5'),
         (('--image', 'picture.png', '--mask', 'mask.png'), 'another image, another mask'),
     ],
 )
@@ -125,7 +126,7 @@ def test_other_settings_want_another_folder(generate, three, folder, options, to
     monkeypatch.chdir(folder)
     with pytest.raises(UserError) as raised:
         generate(three, 3, *options)
-    assert f'its images have other settings ({told})' in str(raised.value)
+    assert f'holds results of {told}' in str(raised.value)
 
 
 def test_another_checkpoint_wants_another_folder(generate, three):
@@ -134,7 +135,7 @@ def test_another_checkpoint_wants_another_folder(generate, three):
 
 
 def test_a_folder_of_other_images_is_left_alone(generate, folder):
-    with pytest.raises(UserError, match=r'no settings.json that says whose'):
+    with pytest.raises(UserError, match=r'has images, but no settings.json'):
         generate(folder, 1)
 
 
@@ -145,11 +146,8 @@ def test_a_folder_of_other_images_is_left_alone(generate, folder):
         (('--steps', 0), 'steps=0: must be 1 or more'),
         (('--top-p', 1.5), r'top_p=1.5: must be in \(0, 1\]'),
         (('--temperature', -1), 'temperature=-1.0'),
-        (
-            ('--eta', 0.5),
-            '--eta: ADDPSampler, .* has only --steps, --schedule, --temperature, --sta',
-        ),
-        (('--no-clip',), '--no-clip: ADDPSampler'),
+        (('--eta', 0.5), '--eta: the settings of ADDP are --steps, --schedule'),
+        (('--no-clip',), '--no-clip: the settings of ADDP'),
         (('--batch-size', 0), 'batch_size=0'),
         (('--seed', -1), 'seed=-1'),
         (('--image', 'picture.png'), '--image and --mask: a completion needs both'),

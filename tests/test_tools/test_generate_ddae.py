@@ -13,11 +13,12 @@ from tiny_generation import tiny_generator
 from tiny_latents import build_latent, latent_ddae
 from tiny_unet import training_file
 
-from mmaddp.apis import extract_features, generate, generation_folder, reconstruct
-from mmaddp.apis.generators import OPTIONS, generator_of
+from mmaddp.apis import extract_features, generate, reconstruct
 from mmaddp.checkpoints.rules import rename
 from mmaddp.checkpoints.sources.ddae import AVERAGE, DDAE
 from mmaddp.diffusion import AncestralSampler, DDIMSampler, HeunSampler, ImageNoise
+from mmaddp.experiments import generation_folder
+from mmaddp.experiments.sampling import parse_settings
 from mmaddp.utils import UserError
 
 DDPM8 = dict(type='mmaddp.DDPM', num_timesteps=8)
@@ -66,7 +67,7 @@ def run(repository, folder, monkeypatch):
 def expected(model, sampler, indices, seed=0):
     """The pictures as the model's own sampling gives them."""
     with torch.no_grad():
-        images = model.to_unit_range(model.sample(ImageNoise(seed, indices), sampler))
+        images = model.sample(ImageNoise(seed, indices), sampler)
     array = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return {f'{index:06d}.png': one for index, one in zip(indices, array)}
 
@@ -158,16 +159,20 @@ def test_other_checkpoints_are_named(run, folder, models, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'options', 'message'),
     [
-        ('ddpm', ('--sampler', 'heun'), 'HeunSampler does not sample from DDPM: take DDIMSampler'),
-        ('edm', ('--sampler', 'ddim'), 'DDIMSampler does not sample from EDM: take HeunSampler'),
+        ('ddpm', ('--sampler', 'heun'), "sampler='heun' is none of 'ddim', 'ancestral'"),
+        ('edm', ('--sampler', 'ddim'), '--sampler: the settings of DDAE are --steps'),
         ('ddpm', ('--steps', 9), 'steps=9: more than the 8 timesteps of the model'),
         ('edm', ('--steps', 1), 'steps=1: must be 2 or more'),
         (
             'ddpm',
             ('--sampler', 'ancestral', '--steps', 4),
-            '--steps: AncestralSampler, .* has only',
+            'steps: AncestralSampler has the settings variance, clip',
         ),
-        ('ddpm', ('--temperature', 2), '--temperature: DDIMSampler, .* has only --steps, --eta'),
+        (
+            'ddpm',
+            ('--temperature', 2),
+            '--temperature: the settings of DDAE are --sampler, --steps, --eta',
+        ),
         ('ddpm', ('--image', 'picture.png', '--mask', 'mask.png'), 'DDAE generates whole images'),
         ('ddpm', ('--keep-pixels',), '--keep-pixels: only a completion'),
     ],
@@ -186,8 +191,8 @@ def test_a_latent_model_without_its_autoencoder(run, tmp_path):
 
 
 def test_other_methods_have_no_sampler_to_choose():
-    with pytest.raises(UserError, match=r'--sampler: ADDPSampler, which samples from this model'):
-        generator_of(tiny_generator()).sampler(dict(sampler='ddim'), OPTIONS)
+    with pytest.raises(UserError, match='--sampler: the settings of ADDP are --steps, --schedule'):
+        parse_settings(tiny_generator(), ['--sampler', 'ddim'])
 
 
 @torch.no_grad()
@@ -215,7 +220,7 @@ def test_features_of_layers_at_a_level(models):
     maps = extract_features(model, images, batch_size=2, level=3, layers=['out_3', 'out_1'])
     x_0 = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
     noise = ImageNoise(0, [0, 1, 2]).normal(x_0)
-    expected = model.block_features(x_0, 3, noise)
+    expected = model.forward_intermediates(x_0, level=3, noise=noise)
     for name, one in zip(('out_3', 'out_1'), maps):
         torch.testing.assert_close(one, expected[name])
     assert len(extract_features(model, images)) == 4
@@ -223,5 +228,5 @@ def test_features_of_layers_at_a_level(models):
     pictures = np.zeros((1, 16, 24, 3), np.uint8)
     (tokens,) = extract_features(latent, pictures, layers=['layer-1'])
     assert tokens.shape == (1, 32, 4, 6)
-    with pytest.raises(UserError, match='level, layers: only DDAE has them, this is an ADDP'):
+    with pytest.raises(UserError, match='noise level 3: ADDP has no noise levels'):
         extract_features(tiny_generator(), pictures, level=3)

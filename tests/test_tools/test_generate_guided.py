@@ -10,7 +10,7 @@ from scripts import assert_same_pictures, load_script, read_pictures
 from tiny_ddae import ddae
 
 from mmaddp.apis import generate, load_pretrainer
-from mmaddp.diffusion import DDIMSampler, ImageNoise
+from mmaddp.diffusion import ImageNoise
 from mmaddp.models import DDAEUNet
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
@@ -48,8 +48,8 @@ def run(repository, model, tmp_path, monkeypatch):
 
 def test_images_of_a_class(run, model, tmp_path):
     run('guided', 'out', '--label', '2', '--guidance', '50', '--steps', '4', '--batch-size', '2')
-    images = model.sample(ImageNoise(0, range(3)), 2, 50.0, DDIMSampler(4))
-    images = (model.pretrainer.to_unit_range(images).clamp(0, 1) * 255).round().byte()
+    images = model.sample(ImageNoise(0, range(3)), model.sampler(2, 50.0, steps=4))
+    images = (images.clamp(0, 1) * 255).round().byte()
     wanted = dict(zip(('000000.png', '000001.png', '000002.png'), images.movedim(1, -1).numpy()))
     drawn = read_pictures(tmp_path / 'out')
     assert_same_pictures(drawn, wanted)
@@ -72,11 +72,15 @@ def test_guidance_of_0_is_the_ddae(run, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'options', 'message'),
     [
-        ('guided', [], '--label: a classifier guides to a class; give one of 0 to 2'),
+        ('guided', [], 'label: give a class, 0 to 2'),
         ('guided', ['--label', '3'], 'the classifier has the classes 0 to 2'),
-        ('guided', ['--label', '0', '--schedule', 'linear'], '--schedule: DDIMSampler'),
-        ('guided', ['--label', '0', '--sampler', 'heun'], 'HeunSampler does not sample from DDPM'),
-        ('ddae', ['--label', '1'], '--label: DDIMSampler, which samples from this model, has only'),
+        (
+            'guided',
+            ['--label', '0', '--schedule', 'linear'],
+            '--schedule: the settings of NoiseConditionalClassifier are',
+        ),
+        ('guided', ['--label', '0', '--sampler', 'heun'], "sampler='heun' is none of"),
+        ('ddae', ['--label', '1'], '--label: the settings of DDAE are'),
     ],
 )
 def test_what_is_refused(run, name, options, message):
@@ -89,11 +93,11 @@ def test_in_python(run, model):
     loaded = load_pretrainer('guided.py', 'guided.pth', 'cpu')
     assert isinstance(loaded.network, DDAEUNet)
     pictures = generate(loaded, 2, label=1, guidance=3.0, steps=2)
-    images = model.sample(ImageNoise(0, range(2)), 1, 3.0, DDIMSampler(2))
-    wanted = (model.pretrainer.to_unit_range(images).clamp(0, 1) * 255).movedim(1, -1).numpy()
+    images = model.sample(ImageNoise(0, range(2)), model.sampler(1, 3.0, steps=2))
+    wanted = (images.clamp(0, 1) * 255).movedim(1, -1).numpy()
     assert np.abs(pictures - wanted).max() <= 1
 
 
 def test_a_checkpoint_of_the_pretraining_alone_is_refused(run):
-    with pytest.raises(UserError, match=r'has not both pretrainer\.\* and head\.\*'):
+    with pytest.raises(UserError, match=r'has no pretrainer\.\* and head\.\*'):
         load_pretrainer('guided.py', 'ddae.pth', 'cpu')

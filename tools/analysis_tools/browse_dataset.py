@@ -1,4 +1,4 @@
-"""Draw what a config trains on: python tools/analysis_tools/browse_dataset.py CONFIG."""
+"""Show what a config trains on: python tools/analysis_tools/browse_dataset.py CONFIG."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import argparse
 import mmaddp  # noqa: F401
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.setup import add_config_arguments, load_config
-from mmaddp.experiments.browsing import draw_training_pictures
+from mmaddp.experiments.browsing import visualize_dataset
 from mmaddp.utils import run_tool
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the pictures."""
+    """Write the images."""
     parser = argparse.ArgumentParser(
-        description='Write pictures of the training data after its pipeline, labels drawn.'
+        description='Write images of the training data after its pipeline, with their labels.'
     )
     add_config_arguments(parser)
-    parser.add_argument('--output-dir', default='browse', help='where the pictures go')
+    parser.add_argument('--output-dir', default='browse', help='where the images go')
     parser.add_argument('--number', type=int, default=20, help='how many at most')
     parser.add_argument('--seed', type=int, default=0, help='seed of crops and flips')
     args = parser.parse_args(arguments)
     config = load_config(args.config, args.cfg_options, args.variant)
     with clear_errors():
-        paths = draw_training_pictures(config, args.output_dir, args.number, args.seed)
-    print(f'{len(paths)} pictures are in {args.output_dir}')
+        paths = visualize_dataset(config, args.output_dir, args.number, args.seed)
+    print(f'{len(paths)} images are in {args.output_dir}')
 
 
 if __name__ == '__main__':

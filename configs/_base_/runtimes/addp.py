@@ -4,5 +4,5 @@ _base_ = './pretrain.py'
 
 custom_hooks = [
     dict(type='mmaddp.LossByMaskRatioHook'),
-    dict(type='mmaddp.PretrainVisualizationHook', interval=1000),
+    dict(type='mmaddp.VisualizationHook', interval=1000),
 ]

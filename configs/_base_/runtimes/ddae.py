@@ -2,4 +2,4 @@
 # work_dir/visualizations.
 _base_ = './pretrain.py'
 
-custom_hooks = [dict(type='mmaddp.DenoisingVisualizationHook', interval=1000)]
+custom_hooks = [dict(type='mmaddp.VisualizationHook', interval=1000)]

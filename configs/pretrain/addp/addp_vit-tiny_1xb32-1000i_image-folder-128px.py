@@ -28,5 +28,5 @@ model = dict(
 
 custom_hooks = [
     dict(type='mmaddp.LossByMaskRatioHook'),
-    dict(type='mmaddp.PretrainVisualizationHook', interval=250),
+    dict(type='mmaddp.VisualizationHook', interval=250),
 ]

@@ -27,5 +27,5 @@ model = dict(
 
 custom_hooks = [
     dict(type='mmaddp.LossByMaskRatioHook'),
-    dict(type='mmaddp.PretrainVisualizationHook', interval=500),
+    dict(type='mmaddp.VisualizationHook', interval=500),
 ]

@@ -1,9 +1,8 @@
-"""Pictures of a pre-training at an interval, whatever they are of."""
+"""Pictures of a pre-training at an interval."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +18,49 @@ from torchvision.utils import make_grid
 
 from mmaddp.engine.resumption import PositionedIndex, keep_random_state
 from mmaddp.models.inspection import evaluating
-from mmaddp.utils import atomic_write
+from mmaddp.registry import HOOKS
+from mmaddp.utils import UserError, atomic_write
 
 FOLDER = 'visualizations'
 
 
-class VisualizationHook(Hook, ABC):
-    """Draw grids of pictures at an interval, into ``work_dir/visualizations`` and the visualizer.
+@HOOKS.register_module()
+class VisualizationHook(Hook):
+    """Write the pictures of ``model.visualize`` to ``work_dir/visualizations`` and the visualizer.
 
-    The training goes on as if nothing had been drawn: no generator moves, no weight is exchanged.
-    Where the run averages its weights, by MMEngine's ``EMAHook``, it is the average that is drawn,
-    as it is what is saved for use. The parts of a sharded model cannot be run one by one, so that
-    nothing is drawn of it.
+    Drawing does not change the training: random states and weights stay as they are. If the run
+    averages its weights by MMEngine's ``EMAHook``, the average is drawn. Nothing is drawn of a
+    sharded model, whose parts cannot be run one by one.
 
     Args:
         interval: Iterations between two drawings; the last iteration is drawn too.
         num_images: Training images, spread over the whole set, always the same with the same crop.
-        seed: Seed of what is random in the pictures.
+        seed: Seed of the noise in the pictures.
+        **settings: Further arguments of the model's ``visualize``.
     """
 
     priority = 'LOW'
 
-    def __init__(self, interval: int = 1000, num_images: int = 4, seed: int = 0) -> None:
-        self.interval, self.num_images, self.seed = interval, num_images, seed
-
-    @abstractmethod
-    def pictures(self, model: nn.Module, inputs: Tensor) -> Iterator[tuple[str, Tensor, int]]:
-        """The grids.
-
-        Args:
-            model: The bare model, in evaluation mode.
-            inputs: The training images, as the model gets them.
-
-        Yields:
-            The name of a grid, its images (M, 3, H, W) in [0, 1], which are clamped, and its number
-            of columns.
-        """
+    def __init__(
+        self, interval: int = 1000, num_images: int = 4, seed: int = 0, **settings: Any
+    ) -> None:
+        self.interval, self.num_images = interval, num_images
+        self.settings = dict(settings, seed=seed)
 
     def before_train(self, runner: Any) -> None:
-        """Say so where nothing can be drawn."""
+        """Check the settings, and warn if nothing can be drawn.
+
+        Raises:
+            UserError: The model does not have one of the settings.
+        """
         if isinstance(runner.model, FullyShardedDataParallel):
-            runner.logger.warning(f'{type(self).__name__} draws nothing of a sharded model')
+            runner.logger.warning('VisualizationHook draws nothing of a sharded model')
+            return
+        model = model_for_use(runner)
+        try:
+            inspect.signature(model.visualize).bind(None, **self.settings)
+        except TypeError as error:
+            raise UserError(f'VisualizationHook, {type(model).__name__}: {error}') from None
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -71,15 +72,15 @@ class VisualizationHook(Hook, ABC):
 
     @master_only
     def draw(self, runner: Any) -> None:
-        """Draw all grids."""
+        """Draw all pictures."""
         model = model_for_use(runner)
         with keep_random_state(), evaluating(model), torch.no_grad():
             inputs = self._inputs(model, runner.train_dataloader.dataset)
-            for name, images, columns in self.pictures(model, inputs):
+            for name, images, columns in model.visualize(inputs, **self.settings):
                 self._write(runner, name, images, columns)
 
     def _inputs(self, model: nn.Module, dataset: Any) -> Tensor:
-        """The batch of fixed training images, as the model gets it: images or token ids."""
+        """The batch of fixed training images as the model gets it: images or token ids."""
         count = min(self.num_images, len(dataset))
         indices = [number * len(dataset) // count for number in range(count)]
         samples = [dataset[PositionedIndex(index, epoch=0, draw=index)] for index in indices]
@@ -96,7 +97,7 @@ class VisualizationHook(Hook, ABC):
 
 
 def model_for_use(runner: Any) -> nn.Module:
-    """The bare model, or the copy of it that has the averaged weights where the run keeps one."""
+    """The bare model, or its copy with averaged weights if the run keeps one."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             return hook.ema_model.module

@@ -1,4 +1,4 @@
-from .noise_conditional import NoiseConditionalClassifier
+from .noise_conditional import GuidedSampler, NoiseConditionalClassifier
 from .noise_conditional_head import NoiseConditionalHead
 
-__all__ = ['NoiseConditionalClassifier', 'NoiseConditionalHead']
+__all__ = ['GuidedSampler', 'NoiseConditionalClassifier', 'NoiseConditionalHead']

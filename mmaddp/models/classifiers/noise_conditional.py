@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,8 +15,7 @@ from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
-from ..pretrainers.frozen import FrozenParts
-from ..probing import average, probed_encoder
+from ..pretrainers import ImageGenerator, Start
 from .noise_conditional_head import NoiseConditionalHead
 
 if TYPE_CHECKING:
@@ -26,8 +24,23 @@ if TYPE_CHECKING:
 EVAL_LEVELS = 20
 
 
+@dataclass(frozen=True)
+class GuidedSampler:
+    """A sampler of the process and where it is guided to.
+
+    Args:
+        sampler: The sampler.
+        label: The class of all images, or (B,) one for each.
+        guidance: s of :class:`mmaddp.diffusion.ClassifierGuidance`.
+    """
+
+    sampler: Any
+    label: Any
+    guidance: float = 1.0
+
+
 @MODELS.register_module()
-class NoiseConditionalClassifier(FrozenParts, BaseModel):
+class NoiseConditionalClassifier(ImageGenerator):
     """p_t(y | x_t) by equation 5, and classifier-guided generation with the same network.
 
     A block of the frozen denoiser is averaged over its places, and a
@@ -58,6 +71,8 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         UserError: One of ``eval_levels`` does not exist.
     """
 
+    checkpoint_prefixes = ('pretrainer.', 'head.')
+
     def __init__(
         self,
         pretrainer: dict,
@@ -74,9 +89,8 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         network = dict(pretrainer['network'], frozen=frozen)
         self.pretrainer = MODELS.build(dict(pretrainer, network=network))
         self.process = self.pretrainer.process
-        encoder = probed_encoder(self.pretrainer)
-        check_layer(layer, encoder.layers)
-        self.head = NoiseConditionalHead(encoder.channels(layer), num_classes, hidden_dims)
+        self.network.last_of([layer])
+        self.head = NoiseConditionalHead(self.network.channels(layer), num_classes, hidden_dims)
         self.layer, self.frozen, self.seed = layer, frozen, seed
         if not frozen:
             self.network.truncate(layer)
@@ -150,9 +164,9 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
         return self.read(features[self.layer], level)
 
     def read(self, features: Tensor, level: Tensor | float) -> Tensor:
-        """Logits (B, num_classes) of a block's features (B, C, h, w) or (B, N, C)."""
+        """Logits (B, num_classes) of a block's map (B, C, h, w)."""
         numbers = self.process.number(level).to(features.device).expand(len(features))
-        return self.head(average(features), numbers)
+        return self.head(features.float().mean((2, 3)), numbers)
 
     def denoise_and_classify(self, x_t: Tensor, level: Tensor | float) -> tuple[Tensor, Tensor]:
         """D(x_t, t) and logits from one pass through the network.
@@ -199,43 +213,65 @@ class NoiseConditionalClassifier(FrozenParts, BaseModel):
             )
         return ClassifierGuidance(self.process, self.denoise_and_classify, labels, scale)
 
-    def sample(
-        self, noise: ImageNoise, labels: Tensor | int, scale: float = 1.0, sampler: Any = None
-    ) -> Tensor:
-        """Generate images of classes; the model is to be in evaluation mode.
+    @property
+    def grid(self) -> tuple[int, int]:
+        """A single position."""
+        return self.pretrainer.grid
 
-        Args:
-            noise: That of the B images that are wanted.
-            labels: (B,), or one for all.
-            scale: s of the guidance.
-            sampler: One of the process's; the pre-trainer's default one when None.
+    @property
+    def stride(self) -> int:
+        """Pixels of the image."""
+        return self.pretrainer.stride
 
-        Returns:
-            (B, 3, H, W), about [-1, 1].
+    @property
+    def samplers(self) -> dict[str, Any]:
+        """Those of the pre-trainer, which :meth:`sampler` wraps."""
+        return self.pretrainer.samplers
+
+    @property
+    def setting_types(self) -> dict[str, type]:
+        """Those of the pre-trainer's samplers, and of the guidance."""
+        return {**self.pretrainer.setting_types, 'label': int, 'guidance': float}
+
+    def sampler(
+        self, label: int | None = None, guidance: float = 1.0, **settings: Any
+    ) -> GuidedSampler:
+        """A sampler guided to a class.
 
         Raises:
-            UserError: The sampler does not fit the pre-trainer, or as :meth:`guidance`.
+            UserError: There is no such class, or a setting does not fit.
         """
-        sampler = self.pretrainer.default_sampler() if sampler is None else sampler
-        steps = self.sampling_steps(noise, labels, scale, sampler)
-        return self.pretrainer.decode(deque(steps, maxlen=1).pop().x_t.float())
+        if label is None:
+            raise UserError(f'label: give a class, 0 to {self.head.num_classes - 1}')
+        self.guidance(label, guidance, 1)
+        return GuidedSampler(self.pretrainer.sampler(**settings), label, guidance)
 
     @torch.no_grad()
-    def sampling_steps(
-        self, noise: ImageNoise, labels: Tensor | int, scale: float, sampler: Any
+    def sample_steps(
+        self, sampler: GuidedSampler, start: Start, noise: ImageNoise
     ) -> Iterator[Denoised]:
-        """As :meth:`sample`: what each step ends with, before the pre-trainer decodes it."""
-        self.pretrainer.check_sampler(sampler)
-        like = self.pretrainer.like(len(noise.generators))
-        guided = self.guidance(labels, scale, len(like))
-        yield from sampler(self.process, guided, like, noise)
+        """As the pre-trainer's, with the guided denoiser."""
+        guided = self.guidance(sampler.label, sampler.guidance, len(start.masked))
+        like = self.pretrainer.like(noise)
+        steps = sampler.sampler(self.process, guided, like, noise)
+        return self.pretrainer.some(steps, sampler.sampler)
 
+    def check_start(self, sampler: GuidedSampler, masked: Tensor) -> None:
+        """Refuse a sampler that does not fit the pre-trainer."""
+        self.pretrainer.check_start(sampler.sampler, masked)
 
-def check_layer(layer: str, layers: Sequence[str]) -> None:
-    """Refuse a block that does not exist.
+    def step_images(self, step: Denoised) -> Tensor:
+        """As the pre-trainer's."""
+        return self.pretrainer.step_images(step)
 
-    Raises:
-        ValueError: The message lists those that do.
-    """
-    if layer not in layers:
-        raise ValueError(f'layer={layer!r}: the network has {", ".join(layers)}')
+    def step_views(self, step: Denoised) -> Tensor:
+        """As the pre-trainer's."""
+        return self.pretrainer.step_views(step)
+
+    def blank(self) -> Start:
+        """As the pre-trainer's."""
+        return self.pretrainer.blank()
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """As the pre-trainer's."""
+        return self.pretrainer.reconstruct(images, noise, level)

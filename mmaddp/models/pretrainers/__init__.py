@@ -1,5 +1,6 @@
 from .addp import ADDP
 from .addp_decoder import ADDPDecoder
+from .base import ImageGenerator, Pretrainer, Start
 from .darl import DARL
 from .ddae import DDAE
 from .mage_trainer import MAGETrainer
@@ -11,8 +12,11 @@ __all__ = [
     'DARL',
     'DDAE',
     'ADDPDecoder',
+    'ImageGenerator',
     'MAGETrainer',
     'MLPPatchDecoder',
+    'Pretrainer',
+    'Start',
     'TransformerPatchDecoder',
     'VQGANTrainer',
 ]

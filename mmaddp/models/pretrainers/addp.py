@@ -1,24 +1,28 @@
-"""ADDP's pre-training: the steps of algorithm 1, each a method."""
+"""ADDP: the steps of algorithm 1, each a method; then its features, pictures and samples."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from mmengine.dist import broadcast, get_dist_info
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmaddp.diffusion import MAPPINGS, masks_from_noise
+from mmaddp.checkpoints import convert_checkpoint
+from mmaddp.diffusion import MAPPINGS, ADDPSampler, ImageNoise, Step, masks_from_noise
 from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError, check_choice
 
+from ..backbones import Encoder
+from ..inspection import gray_out
 from ..layers import Block
 from ..pixel_values import IMAGES_TO_UNIT_RANGE, register_imagenet_statistics
-from ..tokenizers.vqgan_layers import Decoder, Encoder
-from .addp_checks import check_compile_options, check_parts, check_width
+from ..tokenizers import vqgan_layers
 from .addp_decoder import embed_reliable
+from .base import Pretrainer, Start, rows_of
 from .frozen import FrozenTokenizer
 
 TARGETS = ('q', 'delta', 'q+delta')
@@ -27,20 +31,19 @@ TOKEN_INPUTS = ('encoder+decoder', 'decoder', 'none')
 
 
 @MODELS.register_module()
-class ADDP(FrozenTokenizer, BaseModel):
+class ADDP(FrozenTokenizer, Pretrainer):
     """Alternating denoising diffusion of pixels and VQ tokens.
 
     Tokenizer and token predictor are frozen; encoder and decoder learn. N is the number of tokens
-    of an image, K that of codes, V that of words; z_t are token ids (B, N) of which those at
-    ``~m_t`` are reliable, m_t is bool (B, N), x_t are images (B, 3, H, W).
+    of an image, K that of codes, V that of vocabulary entries; z_t are token ids (B, N), reliable
+    at ``~m_t``; m_t is bool (B, N); x_t are images (B, 3, H, W).
 
     Args:
-        encoder: A plain ViT with ``forward_tokens``, or any backbone whose last map has stride 16
-            or is brought to the grid of tokens by ``neck``.
+        encoder: A plain ViT with ``forward_tokens``, or any backbone whose last map has stride 16.
         decoder: :class:`ADDPDecoder`.
         tokenizer: :class:`mmaddp.models.VQGAN`.
         token_predictor: :class:`mmaddp.models.MAGE`; None for a model that only generates.
-        neck: What brings the maps of a backbone to the grid of tokens.
+        neck: Resizes the maps of a backbone of another stride to the grid of tokens.
         mapping: f of equation 7: 'WeightedSum', 'ArgMax' or 'Sampling' (table 4).
         condition: What unreliable tokens are predicted from (table 3): 'z_t+1' for
             ``q(z_bar_t | z_t+1)``, 'z_t' for ``q(z_bar_t | z_t)``.
@@ -49,14 +52,14 @@ class ADDP(FrozenTokenizer, BaseModel):
         target: What is predicted (table 6): 'q' for ``q(z_bar_t-1 | z_t)``, 'delta' for the tokens
             themselves, 'q+delta' for both in equal parts.
         mask_schedule: Config of the schedule, by default a :class:`mmaddp.diffusion.MaskSchedule`.
-        label_smoothing: Share of the target that is spread over all V words.
-        shared_ratio: One mask ratio for the whole batch of all processes, so that N processes
-            compute what one would; else each draws its own, as the authors do.
+        label_smoothing: Share of the target that is spread over all V entries.
+        shared_ratio: One mask ratio for all processes, so that N processes compute what one would.
+            Otherwise each samples its own, as in the authors' code.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for tokenizer and token predictor; None
-            for what the optimizer wrapper runs the rest in.
-        channels_last: Keep the channels of the tokenizer's convolutions side by side in memory.
-        compile: ``dict()`` compiles transformer blocks and the tokenizer's two networks as they are
-            first run; its items are arguments of ``torch.compile``. None leaves them.
+            for the precision of the rest.
+        channels_last: Memory format of the tokenizer's convolutions.
+        compile: Arguments of ``torch.compile`` for transformer blocks and tokenizer, ``dict()`` for
+            its defaults. None compiles nothing.
         data_preprocessor: Must give images in [0, 1], RGB.
         init_cfg: As for any module of MMEngine.
 
@@ -65,6 +68,8 @@ class ADDP(FrozenTokenizer, BaseModel):
     """
 
     timed_steps = ('tokenize', 'predict_tokens', 'synthesize', 'encode', 'decode')
+    checkpoint_prefixes = ('encoder.', 'decoder.')
+    training_parts = ('token_predictor',)
 
     def __init__(
         self,
@@ -108,33 +113,39 @@ class ADDP(FrozenTokenizer, BaseModel):
         if token_input == 'encoder+decoder':
             positions = torch.zeros_like(self.decoder.token_pos_embed)
             self.encoder_token_pos_embed = nn.Parameter(positions.normal_(std=0.02))
-        check_parts(self)
+        self.check_sizes()
         if channels_last:
             self.tokenizer.to(memory_format=torch.channels_last)
         if compile is not None:
-            check_compile_options(compile)
             compile_networks(self, **compile)
         register_imagenet_statistics(self)
         self.freeze('tokenizer', *(['token_predictor'] if token_predictor else []))
 
-    def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
-    ) -> dict[str, Tensor] | Tensor:
-        """Losses of a batch ('loss'), or the encoder's tokens of images in [0, 1] ('tensor').
+    def check_sizes(self) -> None:
+        """Refuse parts of different sizes.
 
-        Args:
-            inputs: (B, 3, H, W) in [0, 1], or for 'loss' token ids (B, N), int64, computed ahead.
-            data_samples: Not looked at.
-            mode: 'loss' or 'tensor'.
+        Raises:
+            UserError: Names the option and the sizes of the parts.
         """
-        if mode == 'loss':
-            return self.loss(inputs)
-        if mode == 'tensor':
-            return self.encode(inputs)
-        raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
+        codes = {'tokenizer': self.tokenizer.num_embeddings}
+        codes['decoder'] = self.decoder.vocabulary.num_codes
+        patches = {'decoder': self.decoder.num_patches}
+        if self.token_predictor is not None:
+            codes['token_predictor'] = self.token_predictor.vocabulary.num_codes
+            patches['token_predictor'] = self.token_predictor.num_patches
+        for option, sizes in (('num_embeddings', codes), ('num_patches', patches)):
+            if len(set(sizes.values())) > 1:
+                listed = ', '.join(f'{part} has {size}' for part, size in sizes.items())
+                raise UserError(f'{option} must be the same in all parts of model: {listed}')
+        if hasattr(self.encoder, 'forward_tokens'):
+            self.decoder.check_width(self.encoder.embed_dims)
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Algorithm 1, lines 2 to 11; ``inputs`` as in :meth:`forward`."""
+        """Algorithm 1, lines 2 to 11.
+
+        Args:
+            inputs: (B, 3, H, W) in [0, 1], or precomputed token ids (B, N), int64.
+        """
         z_0 = self.tokenize(inputs)
         mask_t, mask_other = self.sample_masks(*z_0.shape, z_0.device)
         probs_target, probs_t = self.predict_tokens(z_0, mask_t, mask_other)
@@ -148,7 +159,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         """m_t, and m_t+1 (or m_t-1, see ``condition``), which nest (lines 2 and 3)."""
         rank, processes = get_dist_info() if self.shared_ratio else (0, 1)
         direction = 1 if self.condition == 'z_t+1' else -1
-        # On the CPU: reading it back from a GPU would wait for the tokenizer there.
+        # On the CPU: reading them back from a GPU would wait for the tokenizer.
         indices = torch.tensor(self.mask_schedule.sample(direction))
         noise = torch.rand(batch * processes, tokens).to(device)
         if processes > 1:
@@ -159,7 +170,7 @@ class ADDP(FrozenTokenizer, BaseModel):
 
     @property
     def num_patches(self) -> int:
-        """N, places of an image."""
+        """N, positions of an image."""
         return self.decoder.num_patches
 
     @torch.no_grad()
@@ -169,10 +180,8 @@ class ADDP(FrozenTokenizer, BaseModel):
         """The distributions of the target z_bar_t-1 and of z_bar_t, (B, N, K) each (line 7).
 
         Both passes of the token predictor are one batch. The target 'delta' needs only the second,
-        which then stands for both.
+        which is then returned for both.
         """
-        if self.token_predictor is None:
-            raise UserError('this model has no token_predictor, which pre-training needs')
         masks = self.prediction_masks(mask_t, mask_other)[self.target_kind == 'delta' :]
         with self.frozen_precision(z_0.device):
             probs = self.token_predictor(z_0.repeat(len(masks), 1), torch.cat(masks))
@@ -180,7 +189,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         return chunks[0], chunks[-1]
 
     def prediction_masks(self, mask_t: Tensor, mask_other: Tensor) -> tuple[Tensor, Tensor]:
-        """What is hidden where z_bar_t-1 is predicted, and where z_bar_t is (table 3)."""
+        """Masks for the predictions of z_bar_t-1 and of z_bar_t (table 3)."""
         return (mask_t, mask_other) if self.condition == 'z_t+1' else (mask_other, mask_t)
 
     @torch.no_grad()
@@ -188,7 +197,7 @@ class ADDP(FrozenTokenizer, BaseModel):
         """x_t = VQ-Decoder(z_t (1 - m_t) + f(z_bar_t) m_t), equation 7 (line 8).
 
         Args:
-            z_t: (B, N) token ids; those at masked places are not looked at.
+            z_t: (B, N) token ids; ignored at masked positions.
             mask_t: (B, N) bool.
             probs_t: (B, N, K), the distribution of z_bar_t.
 
@@ -207,13 +216,13 @@ class ADDP(FrozenTokenizer, BaseModel):
 
         Args:
             x_t: (B, 3, H, W), clamped to [0, 1] and normalized here.
-            z_t: (B, N) token ids, which only ``token_input='encoder+decoder'`` looks at.
+            z_t: (B, N) token ids, used only by ``token_input='encoder+decoder'``.
             mask_t: (B, N) bool, with ``z_t``.
 
         Returns:
             (B, [1 +] N, C), class token first where the encoder has one.
         """
-        images = (x_t.float().clamp(0, 1) - self.mean) / self.std
+        images = self.encoder_inputs(x_t)
         if self.token_input == 'encoder+decoder' and z_t is not None:
             tokens = embed_reliable(
                 self.decoder.token_embed, self.encoder_token_pos_embed, z_t, mask_t
@@ -228,17 +237,17 @@ class ADDP(FrozenTokenizer, BaseModel):
             raise UserError(
                 f'the encoder gives {tuple(maps[-1].shape)}, not maps (B, C, *{grid}): set '
                 "out_indices to a map of stride 16, out_type='featmap' for a ViT of MMPretrain, or "
-                'a neck that brings it there'
+                'add a neck'
             )
-        check_width(self.decoder, maps[-1].shape[1])
+        self.decoder.check_width(maps[-1].shape[1])
         return maps[-1].flatten(2).transpose(1, 2)
 
     def decode(self, e_t: Tensor | None, z_t: Tensor, mask_t: Tensor) -> Tensor:
         """Decoder(e_t (1 - m_t) + e_mask m_t), equation 2 (line 10).
 
         Args:
-            e_t: (B, [1 +] N, C); None where all places are masked.
-            z_t: (B, N) token ids; those at masked places are not looked at.
+            e_t: (B, [1 +] N, C); None if all positions are masked.
+            z_t: (B, N) token ids; ignored at masked positions.
             mask_t: (B, N) bool.
 
         Returns:
@@ -248,14 +257,14 @@ class ADDP(FrozenTokenizer, BaseModel):
         return self.decoder(features, z_t, mask_t)
 
     def target(self, probs: Tensor, z_0: Tensor) -> Tensor:
-        """What is predicted at every place, (B, N, K) (table 6)."""
+        """The target distribution of every position, (B, N, K) (table 6)."""
         if self.target_kind == 'q':
             return probs
         delta = F.one_hot(z_0, probs.shape[-1]).to(probs)
         return delta if self.target_kind == 'delta' else (probs + delta) / 2
 
     def denoising_loss(self, logits: Tensor, target: Tensor, mask_t: Tensor) -> Tensor:
-        """Cross entropy on masked places, L_t of equation 6 (line 11).
+        """Cross entropy at masked positions, L_t of equation 6 (line 11).
 
         Args:
             logits: (B, N, V).
@@ -263,19 +272,137 @@ class ADDP(FrozenTokenizer, BaseModel):
             mask_t: (B, N) bool.
 
         Returns:
-            The mean over all masked places, with the target smoothed over all V words.
+            The mean over all masked positions, with the target smoothed over all V entries.
         """
         logits, target = logits[mask_t].float(), target[mask_t].float()
         target = F.pad(target, (0, logits.shape[-1] - target.shape[-1]))
         return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
 
+    @property
+    def encoder_module(self) -> Encoder:
+        """The encoder; other libraries' backbones have no named layers."""
+        return self.encoder
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The encoder's tokens of images in [0, 1], (B, [1 +] N, C)."""
+        return self.encode(images)
+
+    def encoder_inputs(self, images: Tensor) -> Tensor:
+        """Images in [0, 1], clamped and normalized."""
+        return (images.float().clamp(0, 1) - self.mean) / self.std
+
+    def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Any file that converts to the target 'pretrain'."""
+        return convert_checkpoint(checkpoint, target='pretrain')
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """A square of VQ tokens."""
+        return (math.isqrt(self.num_patches),) * 2
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a token."""
+        return self.tokenizer.stride
+
+    @property
+    def samplers(self) -> dict[str, Any]:
+        """Algorithm 2."""
+        return {'addp': ADDPSampler()}
+
+    def sample_steps(self, sampler: ADDPSampler, start: Start, noise: ImageNoise) -> Iterator[Step]:
+        """All steps of algorithm 2."""
+        return sampler(self, *start, noise)
+
+    def step_images(self, step: Step) -> Tensor:
+        """x_t."""
+        return step.x_t
+
+    def step_views(self, step: Step) -> Tensor:
+        """x_t, and x_t with unreliable positions in gray (figure 8)."""
+        return torch.stack([step.x_t, gray_out(step.x_t, step.m_t)], dim=1)
+
+    def blank(self) -> Start:
+        """All tokens masked."""
+        known = torch.zeros(1, self.num_patches, dtype=torch.long)
+        return Start(known, torch.ones_like(known, dtype=torch.bool))
+
+    def known_values(self, images: Tensor) -> Tensor:
+        """Token ids (B, N)."""
+        return self.tokenizer.encode(images)
+
+    def check_start(self, sampler: ADDPSampler, masked: Tensor) -> None:
+        """Refuse more steps than tokens to generate."""
+        for count in masked.sum(1).unique().tolist():
+            sampler.check_steps(count)
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """The images after a pass through the tokenizer."""
+        self.check_level(level)
+        grid = tuple(side // self.stride for side in images.shape[-2:])
+        return self.tokenizer.decode(self.tokenizer.embed(self.tokenizer.encode(images)), grid)
+
+    @torch.no_grad()
+    def visualize(
+        self,
+        inputs: Tensor,
+        seed: int = 0,
+        mask_ratio: float = 0.75,
+        num_samples: int = 8,
+        sample_steps: int = 20,
+    ) -> Iterator[tuple[str, Tensor, int]]:
+        """Predictions and samples.
+
+        'predictions', from the left: the image (unless training reads tokens), its reconstruction
+        by the tokenizer, that with the masked tokens gray, x_t, and the most probable tokens.
+        'samples': images generated by algorithm 2.
+
+        Args:
+            inputs: (B, 3, H, W) in [0, 1], or token ids (B, N).
+            seed: Seed of masks and samples.
+            mask_ratio: Share of masked tokens; the nearest ratio of the schedule is taken.
+            num_samples: Images to generate.
+            sample_steps: Steps of the sampler, at most the number of tokens.
+        """
+        masks = self.fixed_masks(len(inputs), mask_ratio, seed, inputs.device)
+        yield 'predictions', *rows_of(self.prediction_views(inputs, *masks))
+        if num_samples:
+            sampler = self.sampler(steps=min(sample_steps, self.num_patches))
+            yield 'samples', self.sample(ImageNoise(seed, range(num_samples)), sampler), 4
+
+    def fixed_masks(
+        self, batch: int, mask_ratio: float, seed: int, device: Any
+    ) -> tuple[Tensor, Tensor]:
+        """As :meth:`sample_masks`, of the nearest ratio of the schedule and a seed."""
+        index = int((self.mask_schedule.ratios - mask_ratio).abs().argmin())
+        other = index + (3 if self.condition == 'z_t+1' else -3)
+        other = min(max(other, 0), len(self.mask_schedule.ratios) - 1)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.rand(batch, self.num_patches, generator=generator).to(device)
+        counts = [self.mask_schedule.num_masked(i, self.num_patches) for i in (index, other)]
+        return tuple(masks_from_noise(noise, count) for count in counts)
+
+    def prediction_views(self, inputs: Tensor, mask_t: Tensor, mask_other: Tensor) -> list[Tensor]:
+        """What a step of algorithm 1 sees and predicts, as images (B, 3, H, W) each."""
+        z_0 = self.tokenize(inputs)
+        _, probs_t = self.predict_tokens(z_0, mask_t, mask_other)
+        x_t = self.synthesize(z_0, mask_t, probs_t)
+        logits = self.decode(self.encode(x_t, z_0, mask_t), z_0, mask_t)
+        likeliest = logits[..., : self.tokenizer.num_embeddings].argmax(-1)
+        decode, embed = self.tokenizer.decode, self.tokenizer.embed
+        reconstruction = decode(embed(z_0))
+        predicted = decode(embed(torch.where(mask_t, likeliest, z_0)))
+        seen = gray_out(reconstruction, mask_t)
+        images = [inputs] if inputs.is_floating_point() else []
+        return [*images, reconstruction, seen, x_t, predicted]
+
 
 def compile_networks(model: nn.Module, **options: Any) -> None:
-    """Compile what a step spends its time in, module by module.
+    """Compile the expensive modules one by one.
 
-    The step as a whole has a different number of reliable tokens each time; only the decoder's
-    blocks see that, and they are compiled a second time, for any number.
+    The number of reliable tokens changes at each step. Only the decoder's blocks see it, so that
+    only they are compiled a second time, for any number.
     """
     for module in model.modules():
-        if isinstance(module, (Block, Encoder, Decoder)):
+        if isinstance(module, (Block, vqgan_layers.Encoder, vqgan_layers.Decoder)):
             module.compile(**options)

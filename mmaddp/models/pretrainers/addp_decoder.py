@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
 
 from ..backbones.plain_vit import arch_from
 from ..layers import Block, TokenHead, Vocabulary, init_parameters
@@ -21,8 +22,8 @@ from ..loadable import Loadable
 class ADDPDecoder(Loadable):
     """Transformer over pixels' features, masks and reliable tokens (equation 2).
 
-    The sequence is a class position, which always holds the mask embedding; the N places, each
-    with the encoder's feature or, where masked, the mask embedding; then one embedding for each
+    The sequence is a class position, which always holds the mask embedding; the N patch positions,
+    each with the encoder's feature or, if masked, the mask embedding; then one embedding for each
     reliable token. The three kinds have learned positions of their own (appendix D.2).
 
     Args:
@@ -32,7 +33,7 @@ class ADDPDecoder(Loadable):
         mlp_ratio: Width of the MLPs over D.
         drop_rate: Dropout in all blocks; ADDP pre-trains with 0.1.
         in_channels: C, channels of the encoder's features; D when None.
-        num_patches: N, places of an image.
+        num_patches: N, positions of an image.
         num_embeddings: K, codes of the tokenizer.
         token_input: Whether reliable tokens are fed in; table 5's last row has none.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
@@ -93,42 +94,54 @@ class ADDPDecoder(Loadable):
         )
 
     def forward(self, features: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
-        """Score the vocabulary at every place, ``Decoder(e_t (1 - m_t) + e_mask m_t)``.
+        """Score the vocabulary at every position, ``Decoder(e_t (1 - m_t) + e_mask m_t)``.
 
         Args:
-            features: (B, N, C), the encoder's features of the places; None where all are masked.
-            ids: (B, N) token ids; those at masked places are not looked at.
+            features: (B, N, C), the encoder's features; None if all positions are masked.
+            ids: (B, N) token ids, ignored at masked positions.
             mask: (B, N) bool, True where m_t = 1, the same number in each row.
 
         Returns:
             Logits (B, N, V).
 
         Raises:
-            ValueError: Rows of ``mask`` mask different numbers of places.
+            UserError: Rows of ``mask`` mask different numbers of positions.
         """
-        x = self.embed_places(features, mask)
+        x = self.embed_positions(features, mask)
         if self.token_input:
             x = torch.cat([x, self.embed_tokens(ids, mask)], dim=1)
         for block in self.blocks:
             x = self.run(block, x)
         x = self.norm(x[:, 1 : 1 + mask.shape[1]])
-        # The table learns as an input; where it is none, it learns from the scores instead.
-        words = self.token_embed.weight
-        return self.head(x, words.detach() if self.token_input else words)
+        # The table learns as an input. If it is no input, it learns from the scores instead.
+        vocabulary = self.token_embed.weight
+        return self.head(x, vocabulary.detach() if self.token_input else vocabulary)
 
-    def embed_places(self, features: Tensor | None, mask: Tensor) -> Tensor:
-        """Class position and places: (B, N, C), (B, N) -> (B, 1 + N, D)."""
-        places = (self.mask_embed + self.mask_pos_embed[:, 1:]).expand(len(mask), -1, -1)
+    def embed_positions(self, features: Tensor | None, mask: Tensor) -> Tensor:
+        """Class position and patch positions: (B, N, C), (B, N) -> (B, 1 + N, D)."""
+        x = (self.mask_embed + self.mask_pos_embed[:, 1:]).expand(len(mask), -1, -1)
         if features is not None:
             seen = self.embed(features) + self.pixel_pos_embed[:, 1:]
-            places = torch.where(mask[..., None], places.to(seen), seen)
+            x = torch.where(mask[..., None], x.to(seen), seen)
         # The class position has the position of a pixel's, as in the released weights.
         first = (self.mask_embed + self.pixel_pos_embed[:, :1]).expand(len(mask), -1, -1)
-        return torch.cat([first.to(places), places], dim=1)
+        return torch.cat([first.to(x), x], dim=1)
 
     def embed_tokens(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The reliable tokens of each image in raster order: (B, N), (B, N) -> (B, R, D)."""
         return embed_reliable(self.token_embed, self.token_pos_embed, ids, mask)
+
+    def check_width(self, width: int) -> None:
+        """Refuse features of another width than the decoder takes.
+
+        Raises:
+            UserError: Names the setting that fits.
+        """
+        if width != self.embed.in_features:
+            raise UserError(
+                f'the encoder gives {width} channels, the decoder takes {self.embed.in_features}: '
+                f'set decoder.in_channels={width}'
+            )
 
     def init_parameters(self) -> None:
         """Initialize the weights as MAE does."""
@@ -142,23 +155,23 @@ class ADDPDecoder(Loadable):
         return block(x, grid)
 
 
-def embed_reliable(words: nn.Embedding, positions: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+def embed_reliable(table: nn.Embedding, positions: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     """Embed the tokens that are not masked, in raster order.
 
     Args:
-        words: The table, V words of D channels.
+        table: V vocabulary entries of D channels.
         positions: (1, 1 + N, D), the class position first.
         ids: (B, N).
         mask: (B, N) bool, True where masked.
 
     Returns:
-        (B, R, D), R the number of places that are not masked.
+        (B, R, D), R the number of positions that are not masked.
 
     Raises:
-        ValueError: Rows of ``mask`` mask different numbers of places.
+        UserError: Rows of ``mask`` mask different numbers of positions.
     """
     counts = (~mask).sum(1).tolist()
     if min(counts) != max(counts):
-        raise ValueError(f'masks of one batch must mask equally many places, not {counts}')
-    places = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
-    return (words(ids[~mask]) + places).unflatten(0, (len(ids), counts[0]))
+        raise UserError(f'masks of one batch must mask equally many positions, not {counts}')
+    positions = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
+    return (table(ids[~mask]) + positions).unflatten(0, (len(ids), counts[0]))

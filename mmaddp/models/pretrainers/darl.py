@@ -1,19 +1,25 @@
-"""DARL's pre-training: section 3 of its paper, a method for each step."""
+"""DARL: section 3 of its paper, a method for each step; then its features, pictures and samples."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, Placed, TokenSampler
 from mmaddp.diffusion.gaussian import perturb, x0_from_epsilon
+from mmaddp.diffusion.patch_sampler import known_first
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import check_choice
+from mmaddp.utils import UserError, check_choice
 
+from ..backbones import Encoder
+from ..inspection import gray_out
 from ..layers import patch_statistics, patchify, unpatchify
 from ..pixel_values import NORMALIZED_IMAGES, register_imagenet_statistics
-from .darl_checks import check_backbone, check_options, check_parts
+from .base import Pretrainer, Start, rows_of
 from .frozen import FrozenTokenizer
 
 PREDICTIONS = ('x0', 'epsilon')
@@ -22,47 +28,47 @@ INPUTS = ('pixels', 'tokens')
 
 
 @MODELS.register_module()
-class DARL(FrozenTokenizer, BaseModel):
+class DARL(FrozenTokenizer, Pretrainer):
     """Denoising autoregressive representation learning.
 
-    A causal backbone sees the patches before patch t and gives z_t = f(x_<t); a patch decoder g
-    makes patch t of it, for the diffusion objective with the help of the corrupted patch x_t^s
+    A causal backbone sees the patches before patch t and gives z_t = f(x_<t). A patch decoder g
+    predicts patch t from it, for the diffusion objective also from the corrupted patch x_t^s
     (figure 1). N is the number of patches, P = patch_size * patch_size * 3 the number of values of
-    one, C the channels of the backbone. Whatever the order of prediction, tensors hold the patches
-    in raster order.
+    a patch, C the channels of the backbone. Tensors hold patches in raster order, whatever the
+    order of prediction.
 
-    Left open by the paper, and so our choice: the pixels that are predicted are those that the
-    backbone sees, normalized by ImageNet's mean and deviation; noise is added to what is predicted,
-    normalized patches included; VQ tokens enter through a table of embeddings that is learned, and
-    are predicted by a :class:`MLPPatchDecoder`, by default a linear layer.
+    The paper leaves open, so that these are our choices: the predicted pixels are those that the
+    backbone sees, normalized by ImageNet's mean and std; noise is added to what is predicted, also
+    to normalized patches; VQ tokens enter through a learned table of embeddings and are predicted
+    by an :class:`MLPPatchDecoder`, by default a linear layer.
 
     Args:
-        backbone: :class:`mmaddp.models.DARLViT`; it has the order of the patches.
-        patch_decoder: :class:`MLPPatchDecoder` or :class:`TransformerPatchDecoder`, without
-            ``embed_dims`` and ``patch_dims``, which are known here. None is the paper's: a linear
-            layer, or with noise a transformer block.
+        backbone: :class:`mmaddp.models.DARLViT`; it sets the order of the patches.
+        patch_decoder: :class:`MLPPatchDecoder` or :class:`TransformerPatchDecoder` without
+            ``embed_dims`` and ``patch_dims``, which follow from the rest. None is the paper's: a
+            linear layer, or with noise a transformer block.
         noise: Config of the noise levels of the diffusion objective, by default a
             :class:`mmaddp.diffusion.BetaNoise`; None for mean squared error, or with tokens cross
             entropy.
-        prediction: What a decoder makes of a corrupted patch: 'x0' the patch (equation 3) or
-            'epsilon' the noise (equation 2).
-        target: 'pixels', 'normalized-pixels', by mean and deviation of each patch as MAE does
+        prediction: What the decoder predicts from a corrupted patch: 'x0' the patch (equation 3)
+            or 'epsilon' the noise (equation 2).
+        target: 'pixels', 'normalized-pixels', by mean and std of each patch as in MAE
             (appendix B.2), or 'tokens', the VQ tokens of a frozen tokenizer (appendix B.4).
-        inputs: What the backbone sees: 'pixels' or 'tokens' (appendix B.4). A tokenizer looks at
-            the whole image, so that tokens tell a little about the patches behind them. With tokens
-            the backbone's patch embedding is not used, and does not learn.
-        random_order: Predict the patches of each image in an order of its own; the backbone needs
+        inputs: What the backbone sees: 'pixels' or 'tokens' (appendix B.4). A tokenizer sees the
+            whole image, so that tokens tell a little about later patches. With tokens the
+            backbone's patch embedding is not used and does not learn.
+        random_order: Predict the patches of each image in a random order; the backbone needs
             ``two_stream=True`` (section 4.4).
-        tokenizer: :class:`mmaddp.models.VQGAN`, frozen, where ``target`` or ``inputs`` wants it.
-        data_preprocessor: Must give RGB images normalized by ImageNet's mean and deviation.
+        tokenizer: :class:`mmaddp.models.VQGAN`, frozen, if ``target`` or ``inputs`` is 'tokens'.
+        data_preprocessor: Must give RGB images normalized by ImageNet's mean and std.
         init_cfg: As for any module of MMEngine.
 
     Raises:
-        UserError: An option has a value that does not exist.
-        ValueError: Options or parts do not fit each other.
+        UserError: An option does not exist, or options or parts do not fit each other.
     """
 
     timed_steps = ('tokenize', 'embed', 'encode', 'corrupt', 'decode')
+    checkpoint_prefixes = ('backbone.', 'patch_decoder.')
 
     def __init__(
         self,
@@ -81,27 +87,51 @@ class DARL(FrozenTokenizer, BaseModel):
         check_choice('prediction', prediction, PREDICTIONS)
         check_choice('target', target, TARGETS)
         check_choice('inputs', inputs, INPUTS)
-        self.noise = noise and TASK_UTILS.build({'type': 'mmaddp.BetaNoise', **noise})
+        noise = None if noise is None else {'type': 'mmaddp.BetaNoise', **noise}
+        self.noise = noise and TASK_UTILS.build(noise)
         self.prediction, self.target, self.inputs = prediction, target, inputs
         self.random_order = random_order
-        check_options(self, patch_decoder, tokenizer)
 
         self.backbone = MODELS.build(backbone)
-        check_backbone(self.backbone, random_order)
         self.tokenizer = MODELS.build(tokenizer) if tokenizer else None
-        self.patch_decoder = MODELS.build(
-            dict(patch_decoder or self.default_decoder(), **self.sizes)
-        )
+        self.check_options()
+        decoder = patch_decoder or self.default_decoder()
+        self.patch_decoder = MODELS.build({**decoder, **self.sizes})
+        self.patch_decoder.check_noise(self.noise)
         if inputs == 'tokens':
             self.token_embed = nn.Embedding(self.tokenizer.num_embeddings, self.backbone.embed_dims)
             nn.init.normal_(self.token_embed.weight, std=0.02)
             self.backbone.patch_embed.requires_grad_(False)
-        check_parts(self)
         register_imagenet_statistics(self)
         self.freeze(*(['tokenizer'] if tokenizer else []))
 
+    def check_options(self) -> None:
+        """Refuse options and parts that contradict each other.
+
+        Raises:
+            UserError: Names the options and the remedy.
+        """
+        if self.prediction == 'epsilon' and self.noise is None:
+            raise UserError("prediction='epsilon': there is no noise to predict; set noise")
+        if ('tokens' in (self.target, self.inputs)) != (self.tokenizer is not None):
+            raise UserError(
+                f"target='{self.target}', inputs='{self.inputs}': set tokenizer if one of them is "
+                "'tokens', and only then"
+            )
+        patch_size, out_indices = self.backbone.patch_size, tuple(self.backbone.out_indices)
+        if self.tokenizer is not None and patch_size != self.tokenizer.stride:
+            raise UserError(
+                f'backbone.patch_size={patch_size}: a token of the tokenizer covers '
+                f'{self.tokenizer.stride} pixels; set backbone.patch_size={self.tokenizer.stride}'
+            )
+        if not self.backbone.is_last(out_indices[-1]):
+            raise UserError(
+                f'backbone.out_indices={out_indices}: later blocks would be frozen, and '
+                'pre-training predicts from the last one; remove backbone.out_indices'
+            )
+
     def default_decoder(self) -> dict:
-        """The paper's choice: linear, or one transformer block where there is noise (3.1)."""
+        """The paper's choice: linear, or with noise one transformer block (section 3.1)."""
         kind = 'TransformerPatchDecoder' if self.noise else 'MLPPatchDecoder'
         return dict(type=f'mmaddp.{kind}')
 
@@ -118,24 +148,8 @@ class DARL(FrozenTokenizer, BaseModel):
         rows, columns = self.backbone.grid
         return rows * columns
 
-    def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
-    ) -> dict[str, Tensor] | Tensor:
-        """Loss of a batch ('loss'), or what the backbone predicts each patch from ('tensor').
-
-        Args:
-            inputs: (B, 3, H, W), normalized by ImageNet's mean and deviation.
-            data_samples: Not looked at.
-            mode: 'loss' or 'tensor', which gives z (B, N, C) in the backbone's own order.
-        """
-        if mode == 'loss':
-            return self.loss(inputs)
-        if mode == 'tensor':
-            return self.encode(*self.embed(inputs))
-        raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
-
     def loss(self, images: Tensor) -> dict[str, Tensor]:
-        """Equation 1 with one of its objectives; ``images`` as in :meth:`forward`."""
+        """Equation 1 with one of its objectives, of normalized images (B, 3, H, W)."""
         ids = self.tokenize(images) if self.tokenizer is not None else None
         x_0 = ids if self.target == 'tokens' else self.clean_patches(images)
         x_s, gamma, epsilon = self.corrupt(x_0)
@@ -157,8 +171,8 @@ class DARL(FrozenTokenizer, BaseModel):
         """
         patches = self.patchify(images.float())
         if self.target == 'normalized-pixels':
-            mean, deviation = patch_statistics(patches)
-            patches = (patches - mean) / deviation
+            mean, std = patch_statistics(patches)
+            patches = (patches - mean) / std
         return patches
 
     def corrupt(self, x_0: Tensor) -> tuple[Tensor, Tensor, Tensor] | tuple[None, None, None]:
@@ -168,7 +182,7 @@ class DARL(FrozenTokenizer, BaseModel):
             x_0: (B, N, P), clean patches.
 
         Returns:
-            x_t^s (B, N, P), gamma (B, N, 1) in [0, 1] and epsilon (B, N, P); None each where the
+            x_t^s (B, N, P), gamma (B, N, 1) in [0, 1] and epsilon (B, N, P); three Nones if the
             model has no noise.
         """
         if self.noise is None:
@@ -182,7 +196,7 @@ class DARL(FrozenTokenizer, BaseModel):
 
         Args:
             images: (B, 3, H, W), normalized.
-            ids: (B, N), their VQ tokens where they are known already.
+            ids: (B, N), their VQ tokens, if known.
 
         Returns:
             (B, N, C) in raster order, and the grid (h, w).
@@ -213,16 +227,16 @@ class DARL(FrozenTokenizer, BaseModel):
             order: (B, N) of :meth:`sample_order`.
 
         Returns:
-            (B, N, C), z_t at the place of patch t.
+            (B, N, C), z_t at the position of patch t.
         """
         return self.backbone.predict_next(tokens, grid, order)
 
     def decode(self, z: Tensor, x_s: Tensor | None = None, gamma: Tensor | None = None) -> Tensor:
-        """g(x_t^s, z_t), whatever the decoder was trained to predict.
+        """g(x_t^s, z_t), what the decoder was trained to predict.
 
         Args:
             z: (..., C).
-            x_s: (..., P), the corrupted patch, with noise alone.
+            x_s: (..., P), the corrupted patch; only with noise.
             gamma: (..., 1), with ``x_s``.
 
         Returns:
@@ -265,28 +279,198 @@ class DARL(FrozenTokenizer, BaseModel):
         """Images of patches, see :func:`mmaddp.models.layers.unpatchify`."""
         return unpatchify(patches, grid, self.backbone.patch_size)
 
-    def to_unit_range(self, images: Tensor) -> Tensor:
-        """Undo the data preprocessor's normalization: images in [0, 1], but for rounding."""
-        return images * self.std + self.mean
-
     def pixel_range(self) -> tuple[Tensor, Tensor]:
         """The smallest and the largest value that the pixels of a patch have, (P,) each."""
         black, white = -self.mean / self.std, (1 - self.mean) / self.std
         return tuple(one.flatten().repeat(self.backbone.patch_size**2) for one in (black, white))
 
-    def pictures(self, patches: Tensor, images: Tensor) -> Tensor:
-        """Predicted or corrupted patches as pictures.
+    def to_images(self, patches: Tensor, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), about [0, 1], of predicted or corrupted patches.
 
         Args:
             patches: (B, N, P), of the kind of :meth:`clean_patches`.
-            images: (B, 3, H, W), normalized, whose patches they stand for: patches that were
-                normalized one by one are given the mean and deviation of these.
-
-        Returns:
-            (B, 3, H, W), about [0, 1], not clamped.
+            images: (B, 3, H, W), normalized, of the same content; normalized patches get their
+                mean and std back from them.
         """
         if self.target == 'normalized-pixels':
-            mean, deviation = patch_statistics(self.patchify(images.float()))
-            patches = patches * deviation + mean
-        grid = tuple(side // self.backbone.patch_size for side in images.shape[-2:])
-        return self.to_unit_range(self.unpatchify(patches, grid))
+            mean, std = patch_statistics(self.patchify(images.float()))
+            patches = patches * std + mean
+        return self.to_unit_range(self.unpatchify(patches, self.grid_of(images)))
+
+    @property
+    def encoder_module(self) -> Encoder:
+        """The backbone."""
+        return self.backbone
+
+    def represent(self, images: Tensor) -> Tensor:
+        """z (B, N, C) of normalized images, in the backbone's own order of prediction."""
+        return self.encode(*self.embed(images))
+
+    def encoder_inputs(self, images: Tensor) -> Tensor:
+        """Normalized images.
+
+        Raises:
+            UserError: The backbone has not learned to see pixels.
+        """
+        if self.inputs == 'tokens':
+            raise UserError(
+                "the model reads VQ tokens (inputs='tokens'), its backbone has not learned to "
+                "read pixels: take a model of inputs='pixels'"
+            )
+        return images
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        layers: Sequence[str] | None = None,
+        level: int | None = None,
+        noise: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Maps under the causal mask of the pre-training, all patches given."""
+        causal, self.backbone.causal = self.backbone.causal, True
+        try:
+            return super().forward_intermediates(x, layers, level, noise)
+        finally:
+            self.backbone.causal = causal
+
+    def from_unit_range(self, images: Tensor) -> Tensor:
+        """Images in [0, 1], normalized by ImageNet's mean and std."""
+        return (images - self.mean) / self.std
+
+    def to_unit_range(self, images: Tensor) -> Tensor:
+        """Undo the normalization: images in [0, 1], up to rounding."""
+        return images * self.std + self.mean
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The patches of an image of the backbone's pre-training size."""
+        return tuple(self.backbone.grid)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a patch."""
+        return self.backbone.patch_size
+
+    @property
+    def samplers(self) -> dict[str, Any]:
+        """The sampler of the objective: diffusion, mean squared error or tokens."""
+        self.check_generates()
+        if self.target == 'tokens':
+            return {'tokens': TokenSampler()}
+        return {'diffusion': PatchSampler()} if self.noise else {'mean': MeanSampler()}
+
+    def check_generates(self) -> None:
+        """Refuse a model whose predictions are not what it reads.
+
+        Raises:
+            UserError: Names the options.
+        """
+        if self.target != self.inputs:
+            raise UserError(
+                f"target='{self.target}' with inputs='{self.inputs}': predictions cannot be read "
+                'as inputs of the next position; take a model whose target and inputs agree'
+            )
+
+    def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Placed]:
+        """A step for as many positions as a row has, and the last."""
+        columns, count = self.grid[1], int(start.masked[0].sum())
+        for number, step in enumerate(sampler(self, *start, noise), start=1):
+            if number % columns == 0 or number >= count:
+                yield step
+
+    def step_images(self, step: Placed) -> Tensor:
+        """The image so far; missing positions are undefined."""
+        return self.values_to_images(step.values, self.grid)
+
+    def step_views(self, step: Placed) -> Tensor:
+        """The image with missing positions in gray."""
+        return gray_out(self.step_images(step), step.masked)[:, None]
+
+    def values_to_images(self, values: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Images (B, 3, H, W), about [0, 1], of patches or token ids."""
+        if self.inputs == 'tokens':
+            return self.tokenizer.decode(self.tokenizer.embed(values), grid)
+        return self.to_unit_range(self.unpatchify(values, grid))
+
+    def blank(self) -> Start:
+        """All positions masked; patches are gray, tokens the first code."""
+        masked = torch.ones(1, self.num_patches, dtype=torch.bool)
+        if self.inputs == 'tokens':
+            return Start(torch.zeros_like(masked, dtype=torch.long), masked)
+        return Start(torch.zeros(1, self.num_patches, 3 * self.stride**2), masked)
+
+    def known_values(self, images: Tensor) -> Tensor:
+        """Normalized patches (B, N, P) or token ids (B, N)."""
+        images = self.from_unit_range(images)
+        return self.tokenize(images) if self.inputs == 'tokens' else self.patchify(images)
+
+    def check_start(self, sampler: Any, masked: Tensor) -> None:
+        """Refuse masks that do not fit the model's order."""
+        known_first(self, masked)
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """The prediction of each patch from the true ones before it."""
+        self.check_level(level)
+        self.check_generates()
+        grid, values = self.grid_of(images), self.known_values(images)
+        z = self.backbone.predict_next(self.embed_values(values), grid)
+        return self.values_to_images(self.predict_values(z, values, noise), grid)
+
+    def predict_values(self, z: Tensor, values: Tensor, noise: ImageNoise) -> Tensor:
+        """The best prediction of each position from a single pass.
+
+        Args:
+            z: (B, N, C), of the true positions before each.
+            values: (B, N, P) or (B, N), of the wanted shape.
+            noise: The noise of these images.
+
+        Raises:
+            UserError: The model predicts the noise, and pure noise tells nothing of a patch.
+        """
+        if self.target == 'tokens':
+            return self.decode(z).argmax(-1)
+        if not self.noise:
+            return self.denoise(z)
+        if self.prediction == 'epsilon':
+            raise UserError(
+                "prediction='epsilon': the noise of pure noise tells nothing of a patch; "
+                'generate or complete images instead'
+            )
+        return self.denoise(z, noise.normal(values), z.new_zeros(*z.shape[:2], 1))
+
+    @torch.no_grad()
+    def visualize(
+        self, inputs: Tensor, seed: int = 0, gamma: float = 0.1
+    ) -> Iterator[tuple[str, Tensor, int]]:
+        """All patches as predicted from the true ones before them.
+
+        'predictions', from the left: the image; with the diffusion objective the corrupted
+        patches, or with VQ tokens as target their reconstruction; and the predicted patches.
+
+        Args:
+            inputs: (B, 3, H, W), normalized.
+            seed: Seed of the noise.
+            gamma: Noise level of the corrupted patches, in (0, 1]; 1 is clean.
+
+        Raises:
+            UserError: ``gamma`` is out of range.
+        """
+        if not 0 < gamma <= 1:
+            raise UserError(f'gamma={gamma} of the visualization: must be in (0, 1]')
+        z = self.represent(inputs)
+        if self.target == 'tokens':
+            ids = self.tokenize(inputs), self.decode(z).argmax(-1)
+            views = [self.tokenizer.decode(self.tokenizer.embed(one)) for one in ids]
+        elif self.noise is None:
+            views = [self.to_images(self.denoise(z), inputs)]
+        else:
+            x_s, level = self.fixed_corruption(self.clean_patches(inputs), gamma, seed)
+            views = [self.to_images(one, inputs) for one in (x_s, self.denoise(z, x_s, level))]
+        yield 'predictions', *rows_of([self.to_unit_range(inputs), *views])
+
+    def fixed_corruption(self, x_0: Tensor, gamma: float, seed: int) -> tuple[Tensor, Tensor]:
+        """x_t^s (B, N, P) and gamma (B, N, 1) of one noise level for all patches and a seed."""
+        generator = torch.Generator().manual_seed(seed)
+        epsilon = torch.randn(x_0.shape, generator=generator).to(x_0)
+        level = torch.full_like(x_0[..., :1], gamma)
+        return perturb(x_0, level, epsilon), level

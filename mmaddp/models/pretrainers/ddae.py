@@ -1,51 +1,55 @@
-"""DDAE's pre-training: a diffusion model of images, whose features are to be probed."""
+"""DDAE: a diffusion model of images, its features at noise levels, its pictures and samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmaddp.checkpoints import convert_checkpoint
 from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation, samplers_of
 from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError
 
+from ..backbones import Encoder
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
-from .ddae_checks import AUTOENCODER, check_network, check_options, check_process
-from .frozen import FrozenParts
+from .base import Pretrainer, Start, rows_of
+
+MAX_VIEWS = 16
 
 
 @MODELS.register_module()
-class DDAE(FrozenParts, BaseModel):
+class DDAE(Pretrainer):
     """Denoising diffusion autoencoder: one network that generates and represents (section 3).
 
     The network predicts what its process asks for, unconditionally. Its features are those of
-    :meth:`block_features`, of images noised to a level (section 3.2). With an autoencoder all of
-    this happens to latents (section 4.2), and images are what goes in and comes out.
+    noised images (section 3.2). With an autoencoder all of this happens to latents (section 4.2),
+    and images are what goes in and comes out.
 
     Args:
         network: :class:`mmaddp.models.DDAEUNet`, :class:`mmaddp.models.DDAEDiT` or
-            :class:`mmaddp.models.DiffusersUNet`. It has ``predict(x, time)`` and
-            ``block_features(x, time, names=names)``. What it predicts beyond the channels of its
-            input, such as DiT's variance, is not looked at.
+            :class:`mmaddp.models.DiffusersUNet`, or another :class:`Encoder` with
+            ``predict(x, time)``. Predicted channels beyond those of its input, such as DiT's
+            variance, are ignored.
         process: :class:`mmaddp.diffusion.DDPM` or :class:`mmaddp.diffusion.EDM`.
         augment: Probability of :class:`mmaddp.diffusion.NonLeakingAugmentation`, 0.12 in the
             paper's EDM on CIFAR-10; needs ``augment_dim=9`` of the network. None for none.
-        img_size: Side of the images that are generated, in pixels.
+        img_size: Side of the generated images in pixels.
         autoencoder: :class:`mmaddp.models.KLAutoencoder`, frozen, for a network of latents.
         data_preprocessor: Must give RGB images in [-1, 1].
         init_cfg: As for any module of MMEngine.
 
     Raises:
-        ValueError: Options or parts do not fit each other.
+        UserError: Options or parts do not fit each other.
     """
 
     timed_steps = ('encode', 'augment', 'predict')
+    checkpoint_prefixes = ('network.',)
+    grid = (1, 1)  # an image is generated as a whole
 
     def __init__(
         self,
@@ -61,59 +65,61 @@ class DDAE(FrozenParts, BaseModel):
         self.img_size = img_size
         self.augmentation = None if augment is None else NonLeakingAugmentation(augment)
         self.process = TASK_UTILS.build(process)
-        check_process(self.process)
-        check_options(network, self.augmentation, autoencoder)
         self.network = MODELS.build(network)
         self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
-        check_network(self.network, self.process, self.autoencoder)
+        self.check_augmentation(network.get('augment_dim', 0))
+        self.check_network()
 
-    def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
-    ) -> dict[str, Tensor] | Tensor:
-        """Loss of a batch ('loss'), or the predicted clean images ('tensor').
+    def check_augmentation(self, dims: int) -> None:
+        """Refuse a network that is told of other augmentations than there are.
 
-        Args:
-            inputs: (B, 3, H, W) in [-1, 1].
-            data_samples: Not looked at.
-            mode: 'loss', or 'tensor', where the images are taken as they are for ones of the least
-                noise: (B, 3, H, W).
+        Raises:
+            UserError: Names the key and the remedy.
         """
-        if mode == 'loss':
-            return self.loss(inputs)
-        if mode == 'tensor':
-            return self.decode(self.denoise(self.encode(inputs), self.process.level(1)))
-        raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
+        if self.augmentation is not None and self.autoencoder is not None:
+            raise UserError('augment: transforms images, but the network sees latents: remove it')
+        wanted = 0 if self.augmentation is None else self.augmentation.label_dims
+        if dims != wanted:
+            raise UserError(
+                f'network.augment_dim={dims}: must be {wanted} with augment='
+                f'{self.augmentation and self.augmentation.probability}'
+            )
+
+    def check_network(self) -> None:
+        """Refuse a network of other inputs than it would be given.
+
+        Raises:
+            UserError: Names the key and the remedy.
+        """
+        if self.autoencoder is None and self.network.in_channels != 3:
+            raise UserError(
+                f'network.in_channels={self.network.in_channels}: a latent model sees images '
+                "through an autoencoder: set autoencoder=dict(type='mmaddp.KLAutoencoder', …)"
+            )
+        fraction = getattr(self.process, 'time_input', None) == 'fraction'
+        if fraction and getattr(self.network, 'counts_timesteps', False):
+            raise UserError(
+                f"process.time_input='fraction': {type(self.network).__name__} counts timesteps "
+                "from 0: set it to 'index'"
+            )
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
-        """The process's objective, with a level and noise for each image; as :meth:`forward`."""
+        """The process's objective for images in [-1, 1], each with its own level and noise."""
         x_0, labels = self.augment(self.encode(images.float()))
         level = self.process.sample_levels(len(x_0), x_0.device)
         network = partial(self.predict, augment=labels)
         return dict(loss=self.process.loss(network, x_0, level, torch.randn_like(x_0)))
 
     def encode(self, images: Tensor) -> Tensor:
-        """What the network denoises, x_0: images (B, 3, H, W) as they are, or their latents.
-
-        Returns:
-            (B, C, h, w), C the ``in_channels`` of the network.
-
-        Raises:
-            UserError: There is an autoencoder, and its latents have other channels.
-        """
-        x_0 = images if self.autoencoder is None else self.autoencoder.encode(images)
-        if x_0.shape[1] != self.network.in_channels:
-            raise UserError(
-                f'network.in_channels={self.network.in_channels}: x_0 has {x_0.shape[1]} channels; '
-                f'set network.in_channels={x_0.shape[1]}, or another autoencoder={AUTOENCODER}'
-            )
-        return x_0
+        """x_0, what the network denoises: images (B, 3, H, W), or their latents (B, C, h, w)."""
+        return images if self.autoencoder is None else self.autoencoder.encode(images)
 
     def decode(self, x_0: Tensor) -> Tensor:
         """Images (B, 3, H, W), about [-1, 1], of what :meth:`encode` gives."""
         return x_0 if self.autoencoder is None else self.autoencoder.decode(x_0)
 
     def augment(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images (B, 3, H, W) moved, and labels (B, 9) of it; as they are and None without."""
+        """Augmented images (B, 3, H, W) and their labels (B, 9), or the images and None."""
         return (images, None) if self.augmentation is None else self.augmentation(images)
 
     def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
@@ -139,85 +145,87 @@ class DDAE(FrozenParts, BaseModel):
         """
         return self.process.denoise(self.predict, x_t, level)
 
-    def block_features(
+    @property
+    def encoder_module(self) -> Encoder:
+        """The network."""
+        return self.network
+
+    @property
+    def num_levels(self) -> int:
+        """The levels of the process, as the authors count them in probing."""
+        return self.process.num_levels
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The predicted clean images of images (B, 3, H, W) that have the least noise."""
+        return self.decode(self.denoise(self.encode(images), self.process.level(1)))
+
+    def time(self, level: int | None) -> float | None:
+        """Time input of the network at a level."""
+        return float(self.process.time(self.process.level(level)))
+
+    def encoder_inputs(self, images: Tensor) -> Tensor:
+        """Images, or their latents with an autoencoder."""
+        return self.encode(images)
+
+    def forward_intermediates(
         self,
-        images: Tensor,
-        number: int,
+        x: Tensor,
+        layers: Sequence[str] | None = None,
+        level: int | None = None,
         noise: Tensor | None = None,
-        names: Sequence[str] | None = None,
     ) -> dict[str, Tensor]:
-        """Features of images at a noise level (section 3.2).
+        """Maps of images or latents noised to a level (section 3.2).
 
-        Args:
-            images: (B, 3, H, W) in [-1, 1], clean.
-            number: The level as the authors count: t = 1 .. T of DDPM, 1 .. 18 of EDM. What they
-                probe DiT with counts from 0 and is one less.
-            noise: As :meth:`encode` gives the images; drawn when None.
-            names: The blocks, behind the last of which the pass ends; all of them when None.
-
-        Returns:
-            The network's features by name: (B, C, h, w) each, or tokens (B, N, C) of DiT.
-
-        Raises:
-            UserError: The process has no such level.
-            ValueError: There is no such block.
+        The levels are t = 1 .. T of DDPM and 1 .. 18 of EDM. The authors count those of DiT from 0.
         """
-        return self.noised_features(self.encode(images), number, noise, names)
+        level = self.process.level(level)
+        noise = torch.randn_like(x) if noise is None else noise
+        x, time = self.process.network_input(self.process.perturb(x, level, noise), level)
+        return self.network.forward_intermediates(x, layers, time)
 
-    def noised_features(
-        self,
-        x_0: Tensor,
-        number: int,
-        noise: Tensor | None = None,
-        names: Sequence[str] | None = None,
-    ) -> dict[str, Tensor]:
-        """:meth:`block_features` of images that :meth:`encode` has seen."""
-        level = self.process.level(number)
-        noise = torch.randn_like(x_0) if noise is None else noise
-        x_t = self.process.perturb(x_0, level, noise)
-        return self.network.block_features(*self.process.network_input(x_t, level), names=names)
+    def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Any file or folder of a whole network that converts to the target 'backbone'."""
+        network = convert_checkpoint(checkpoint, target='backbone')
+        return {f'network.{name}': tensor for name, tensor in network.items()}
 
-    def sample(self, noise: ImageNoise, sampler: Any = None) -> Tensor:
-        """Generate images; the model is to be in evaluation mode.
+    @property
+    def stride(self) -> int:
+        """Pixels of the image."""
+        return self.img_size
 
-        Args:
-            noise: That of the B images that are wanted.
-            sampler: One of the process's; the default one when None.
-
-        Returns:
-            (B, 3, H, W), about [-1, 1].
-
-        Raises:
-            UserError: The sampler does not fit the model.
-        """
-        sampler = self.default_sampler() if sampler is None else sampler
-        self.check_sampler(sampler)
-        like = self.like(len(noise.generators))
-        return self.decode(sampler.sample(self.process, self.predict, like, noise))
-
-    @torch.no_grad()
-    def sampling_steps(self, noise: ImageNoise, sampler: Any) -> Iterator[Denoised]:
-        """As :meth:`sample`: what each step ends with, which :meth:`decode` makes images of."""
-        self.check_sampler(sampler)
-        yield from sampler(self.process, self.denoise, self.like(len(noise.generators)), noise)
-
-    def default_sampler(self) -> Any:
-        """The process's usual sampler; latents are not clipped to the range of pixels."""
-        default = next(iter(samplers_of(self.process).values()))
-        return replace(default, clip=self.autoencoder is None)
+    @property
+    def samplers(self) -> dict[str, Any]:
+        """The samplers of the process; latents have no bounds to clip to."""
+        clip = self.autoencoder is None
+        return {name: replace(one, clip=clip) for name, one in samplers_of(self.process).items()}
 
     def check_sampler(self, sampler: Any) -> None:
-        """Refuse a sampler of another process, and one that would cut latents off.
+        """Refuse a sampler of another process, and one that would clip latents.
 
         Raises:
             UserError: Names the setting and the remedy.
         """
         sampler.check_process(self.process)
         if sampler.clip and self.autoencoder is not None:
-            raise UserError('clip=True: latents are no pixels in [-1, 1]; set clip=False')
+            raise UserError('clip=True: latents are not bounded to [-1, 1]; set clip=False')
+        if hasattr(sampler, 'timesteps'):
+            sampler.timesteps(self.process.num_levels)
 
-    def like(self, count: int) -> Tensor:
-        """Zeros of the shape and device of what is generated for ``count`` images.
+    @torch.no_grad()
+    def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Denoised]:
+        """At most :data:`MAX_VIEWS` of the steps, evenly spaced, and the last."""
+        return self.some(sampler(self.process, self.denoise, self.like(noise), noise), sampler)
+
+    def some(self, steps: Iterator[Denoised], sampler: Any) -> Iterator[Denoised]:
+        """The steps of a sampler that are worth showing."""
+        count = getattr(sampler, 'steps', self.num_levels)
+        every = -(-count // MAX_VIEWS)
+        for number, step in enumerate(steps, start=1):
+            if number % every == 0 or number == count:
+                yield step
+
+    def like(self, noise: ImageNoise) -> Tensor:
+        """Zeros (B, C, h, w) of the shape and device of what is generated.
 
         Raises:
             UserError: The autoencoder has no latents for images of this size.
@@ -227,8 +235,76 @@ class DDAE(FrozenParts, BaseModel):
         if rest:
             raise UserError(f'img_size={self.img_size}: set a multiple of {stride} pixels')
         device = next(self.network.parameters()).device
-        return torch.zeros(count, self.network.in_channels, side, side, device=device)
+        shape = len(noise.generators), self.network.in_channels, side, side
+        return torch.zeros(shape, device=device)
 
-    def to_unit_range(self, images: Tensor) -> Tensor:
-        """Undo the data preprocessor's normalization: [-1, 1] to [0, 1], not clamped."""
-        return (images + 1) / 2
+    def step_images(self, step: Denoised) -> Tensor:
+        """x_t."""
+        return self.to_images(step.x_t)
+
+    def step_views(self, step: Denoised) -> Tensor:
+        """x_t, and the prediction of x_0 it came from."""
+        return torch.stack([self.to_images(step.x_t), self.to_images(step.x_0)], dim=1)
+
+    def to_images(self, x: Tensor) -> Tensor:
+        """Images (B, 3, H, W), about [0, 1], of what the network denoises."""
+        return self.to_unit_range(self.decode(x.float()))
+
+    def blank(self) -> Start:
+        """A single position, whose known value is ignored."""
+        return Start(torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.bool))
+
+    def check_start(self, sampler: Any, masked: Tensor) -> None:
+        """Refuse a sampler that does not fit the model."""
+        self.check_sampler(sampler)
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """D(x_t, t) of the images noised to a level: one pass of the network."""
+        x_0 = self.encode(self.from_unit_range(images))
+        level = self.process.level(self.default_level if level is None else level)
+        x_t = self.process.perturb(x_0, level, noise.normal(x_0))
+        return self.to_images(self.denoise(x_t, level))
+
+    @torch.no_grad()
+    def visualize(
+        self,
+        inputs: Tensor,
+        seed: int = 0,
+        levels: Sequence[float] = (0.25, 0.5, 0.75),
+        num_samples: int = 8,
+        sample_steps: int = 20,
+    ) -> Iterator[tuple[str, Tensor, int]]:
+        """Predictions and samples.
+
+        'predictions', from the left: the image, with latents also what the autoencoder keeps of
+        it; then for each level x_t and D(x_t, t), the prediction of one pass.
+        'samples': images generated by the default sampler.
+
+        Args:
+            inputs: (B, 3, H, W) in [-1, 1].
+            seed: Seed of noise and samples.
+            levels: Noise levels as shares of those of the process, in (0, 1].
+            num_samples: Images to generate.
+            sample_steps: Steps of the sampler, at most its default.
+        """
+        views = self.prediction_views(inputs, seed, levels)
+        yield 'predictions', *rows_of([self.to_unit_range(view) for view in views])
+        if num_samples:
+            steps = min(sample_steps, self.sampler().steps)
+            samples = self.sample(ImageNoise(seed, range(num_samples)), self.sampler(steps=steps))
+            yield 'samples', samples, 4
+
+    def prediction_views(
+        self, images: Tensor, seed: int, levels: Sequence[float]
+    ) -> Iterator[Tensor]:
+        """The columns, (B, 3, H, W) in about [-1, 1] each; the noise is the same at all levels."""
+        yield images
+        x_0 = self.encode(images)
+        if self.autoencoder is not None:
+            yield self.decode(x_0)
+        noise = ImageNoise(seed, range(len(x_0))).normal(x_0)
+        for share in levels:
+            level = self.process.level(max(1, round(share * self.num_levels)))
+            x_t = self.process.perturb(x_0, level, noise)
+            yield self.decode(x_t)
+            yield self.decode(self.denoise(x_t, level))

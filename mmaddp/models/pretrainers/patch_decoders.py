@@ -1,8 +1,8 @@
 """DARL's patch decoders: from what the backbone makes of earlier patches to the next one.
 
 All take z_t = f(x_<t), the output of the backbone, and those for the diffusion objective also the
-corrupted patch x_t^s of the same place (sections 3.1 and 4.1). Where they are conditioned on gamma
-it is one more channel of the corrupted patch, behind the pixels.
+corrupted patch x_t^s of the same position (sections 3.1 and 4.1). Decoders conditioned on gamma
+take it as one more channel of the corrupted patch, behind the pixels.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from timm.layers import Mlp
 from torch import Tensor, nn
 
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
 
 from ..layers import Block, init_parameters
 
@@ -31,7 +32,7 @@ class PatchDecoder(BaseModule):
         condition_on_gamma: Whether gamma is one more channel of it.
 
     Raises:
-        ValueError: There is no corrupted patch that gamma could be a channel of.
+        UserError: There is no corrupted patch that gamma could be a channel of.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class PatchDecoder(BaseModule):
     ) -> None:
         super().__init__()
         if condition_on_gamma and not noisy:
-            raise ValueError(
+            raise UserError(
                 'condition_on_gamma=True: gamma is a channel of the corrupted patch, '
                 'which only a decoder with noisy=True takes'
             )
@@ -48,12 +49,28 @@ class PatchDecoder(BaseModule):
         if noisy:
             self.patch_embed = nn.Linear(patch_dims + condition_on_gamma, embed_dims)
 
+    def check_noise(self, noise: object | None) -> None:
+        """Refuse an objective whose corrupted patches the decoder does not take, or lacks.
+
+        Args:
+            noise: The noise of the pre-training; None without.
+
+        Raises:
+            UserError: Names the options.
+        """
+        if self.noisy != (noise is not None):
+            takes = 'takes corrupted patches' if self.noisy else 'takes no corrupted patches'
+            raise UserError(
+                f'this {type(self).__name__} {takes}: set both noise and patch_decoder.noisy=True '
+                '(a TransformerPatchDecoder always has it), or neither'
+            )
+
     def embed(self, x_s: Tensor, gamma: Tensor) -> Tensor:
         """The embedded corrupted patch: (..., P), (..., 1) -> (..., C)."""
         return self.patch_embed(torch.cat([x_s, gamma], -1) if self.condition_on_gamma else x_s)
 
     def init_weights(self) -> None:
-        """Draw the weights as the backbone's: Xavier-uniform, biases zero (table 8)."""
+        """Initialize the weights as the backbone's: Xavier-uniform, biases zero (table 8)."""
         if not self.is_init:
             init_parameters(self)
         super().init_weights()
@@ -75,7 +92,7 @@ class MLPPatchDecoder(PatchDecoder):
         mlp_ratio: Width of the MLPs over C.
 
     Raises:
-        ValueError: ``condition_on_gamma`` without ``noisy``.
+        UserError: ``condition_on_gamma`` without ``noisy``.
     """
 
     def __init__(
@@ -101,8 +118,8 @@ class MLPPatchDecoder(PatchDecoder):
 
         Args:
             z: (..., C), the backbone's output.
-            x_s: (..., P), the corrupted patch; not looked at unless ``noisy``.
-            gamma: (..., 1) in [0, 1]; not looked at unless conditioned on.
+            x_s: (..., P), the corrupted patch; ignored unless ``noisy``.
+            gamma: (..., 1) in [0, 1]; ignored unless conditioned on.
 
         Returns:
             (..., P).
@@ -129,8 +146,6 @@ class TransformerPatchDecoder(PatchDecoder):
         condition_on_gamma: Whether gamma is one more channel of the corrupted patch.
         mlp_ratio: Width of the MLPs over C.
 
-    Raises:
-        ValueError: ``num_heads`` does not divide ``embed_dims``.
     """
 
     def __init__(
@@ -156,7 +171,7 @@ class TransformerPatchDecoder(PatchDecoder):
         Args:
             z: (..., C), the backbone's output.
             x_s: (..., P), the corrupted patch.
-            gamma: (..., 1) in [0, 1]; not looked at unless conditioned on.
+            gamma: (..., 1) in [0, 1]; ignored unless conditioned on.
 
         Returns:
             (..., P).

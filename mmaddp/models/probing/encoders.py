@@ -235,7 +235,7 @@ class DDAEEncoder(ProbedEncoder):
         self, inputs: Tensor, level: int | None, noise: Tensor | None, layers: Sequence[str]
     ) -> dict[str, Tensor]:
         """See the base class."""
-        return self.model.noised_features(inputs, level, noise, layers)
+        return self.model.forward_intermediates(inputs, layers, level, noise)
 
     def inputs(self, images: Tensor) -> Tensor:
         """Images as they are, or their latents where there is an autoencoder."""

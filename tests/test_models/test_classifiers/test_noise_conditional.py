@@ -11,7 +11,7 @@ from torch import nn
 
 from mmaddp.diffusion import DDIMSampler, HeunSampler, ImageNoise
 from mmaddp.engine.explain import explain
-from mmaddp.models.classifiers import NoiseConditionalHead
+from mmaddp.models.classifiers import GuidedSampler, NoiseConditionalHead
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
@@ -170,7 +170,7 @@ def test_samples_of_classes(pretrainer):
     model.network.conv_in.register_forward_hook(lambda *_: passes.append(1))
 
     def draw(labels, scale):
-        return model.sample(ImageNoise(0, [0, 1]), labels, scale, sampler)
+        return model.sample(ImageNoise(0, [0, 1]), GuidedSampler(sampler, labels, scale))
 
     plain = model.pretrainer.sample(ImageNoise(0, [0, 1]), sampler)
     assert torch.equal(draw(3, 0.0), plain)
@@ -188,7 +188,8 @@ def test_a_checkpoint_is_whole():
     model = classifier(seed=1)
     other = classifier(seed=2)
     other.load_state_dict(model.state_dict())
-    images = [one.sample(ImageNoise(0, [0]), 1, 5.0, DDIMSampler(2)) for one in (model, other)]
+    sampler = GuidedSampler(DDIMSampler(2), 1, 5.0)
+    images = [one.sample(ImageNoise(0, [0]), sampler) for one in (model, other)]
     assert torch.equal(*images)
 
 
@@ -200,13 +201,13 @@ def test_the_control_is_cut_and_trained_whole():
     model(random_images(), labeled([0, 1]), mode='loss')['loss'].backward()
     assert all(one.grad is not None for one in model.parameters())
     with pytest.raises(UserError, match='frozen=False has cut the network behind out_2'):
-        model.sample(ImageNoise(0, [0]), 1)
+        model.sample(ImageNoise(0, [0]), model.sampler(label=1))
 
 
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(layer='out_9'), "layer='out_9': the network has out_1, out_2"),
+        (dict(layer='out_9'), 'layers out_9: the network has out_1, out_2'),
         (dict(eval_levels=[0]), 'noise level 0: DDPM has the levels 1 to 1000'),
     ],
 )
@@ -239,8 +240,9 @@ def test_a_dit_over_latents():
         assert torch.equal(logits, model.classify(x_t, 5))
     sampler = DDIMSampler(3, clip=False)
     plain = model.pretrainer.sample(ImageNoise(0, [0]), sampler)
-    assert torch.equal(model.sample(ImageNoise(0, [0]), 1, 0.0, sampler), plain)
-    assert not torch.allclose(model.sample(ImageNoise(0, [0]), 1, 20.0, sampler), plain)
+    assert torch.equal(model.sample(ImageNoise(0, [0]), GuidedSampler(sampler, 1, 0.0)), plain)
+    guided = model.sample(ImageNoise(0, [0]), GuidedSampler(sampler, 1, 20.0))
+    assert not torch.allclose(guided, plain)
     control = classifier(pretrainer, layer='layer-0', frozen=False)
     assert len(control.network.blocks) == 1
     assert control(images, labeled([0, 1]), mode='loss')['loss'].isfinite()

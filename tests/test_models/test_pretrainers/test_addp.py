@@ -276,7 +276,7 @@ def test_images_of_another_size_are_refused(size):
 def test_rows_of_different_counts_are_refused():
     mask = random_mask(6)
     mask[0] = True
-    with pytest.raises(ValueError, match='equally many places'):
+    with pytest.raises(UserError, match='equally many positions'):
         tiny_addp().decode(None, random_ids(), mask)
 
 

@@ -5,8 +5,6 @@ import torch
 from tiny_addp import ARCH, SIZES, random_ids, random_mask, tiny_addp
 from torch._dynamo.utils import counters
 
-from mmaddp.utils import UserError
-
 
 def fix_masks(model, masked, masked_next):
     masks = random_mask(masked), random_mask(masked_next)
@@ -31,8 +29,3 @@ def test_compiled_it_gives_the_same_loss_at_every_mask_ratio():
     assert counters['stats']['unique_graphs'] >= 4  # the blocks of three parts, and the VQ-Decoder
     assert losses[2:] == pytest.approx(losses[:2], abs=1e-5)
     assert losses[0] != pytest.approx(losses[1], abs=1e-5)
-
-
-def test_options_of_the_compiler_that_are_no_dict_are_refused():
-    with pytest.raises(UserError, match=r"compile=True: must be a dict .*compile.mode='default'"):
-        tiny_addp(compile=True)

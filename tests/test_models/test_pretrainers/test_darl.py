@@ -291,7 +291,7 @@ class TestPatches:
     def test_pictures_of_the_truth_are_the_images(self, name):
         model = tiny_darl(**OPTIONS[name])
         images = random_images(model)
-        pictures = model.pictures(model.clean_patches(images), images)
+        pictures = model.to_images(model.clean_patches(images), images)
         torch.testing.assert_close(pictures, images * model.std + model.mean)
 
     def test_other_sizes_than_the_models(self):

@@ -11,11 +11,10 @@ from tiny_addp import pretraining, tiny_addp
 from tiny_runs import last_checkpoint, run_training, seen, write_pictures
 
 from mmaddp.diffusion import MaskSchedule, masks_from_noise
-from mmaddp.engine.hooks.pretrain_visualization_hook import views_of_prediction
 from mmaddp.engine.resumption import keep_random_state
 
 HOOK = dict(
-    type='mmaddp.PretrainVisualizationHook', interval=5, num_images=2, num_samples=2, sample_steps=2
+    type='mmaddp.VisualizationHook', interval=5, num_images=2, num_samples=2, sample_steps=2
 )
 
 
@@ -93,10 +92,9 @@ class TestViews:
         self.images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
             other = masks_from_noise(noise, 9)
-            self.views = views_of_prediction(self.model, self.images, self.mask, other)
-            self.of_tokens = views_of_prediction(
-                self.model, self.model.tokenize(self.images), self.mask, other
-            )
+            self.views = self.model.prediction_views(self.images, self.mask, other)
+            ids = self.model.tokenize(self.images)
+            self.of_tokens = self.model.prediction_views(ids, self.mask, other)
 
     def test_each(self):
         images, reconstruction, masked, x_t, predicted = self.views
@@ -138,9 +136,7 @@ def test_random_state_is_kept():
 
 def test_schedule_of_one_ratio():
     """Table 6's fixed 50% has no later step to take."""
-    from mmaddp.engine import PretrainVisualizationHook
-
     model = tiny_addp()
     model.mask_schedule = MaskSchedule(fixed_ratio=0.5)
-    masks = PretrainVisualizationHook()._masks(model, torch.zeros(3, 16))
+    masks = model.fixed_masks(3, 0.75, 0, 'cpu')
     assert [mask.sum(1).tolist() for mask in masks] == [[8] * 3] * 2

@@ -7,14 +7,13 @@ from PIL import Image
 from tiny_darl import NOISE, TOKENIZER, darl_pretraining, random_images, tiny_darl
 from tiny_runs import last_checkpoint, run_training, write_pictures
 
-from mmaddp.engine import PatchVisualizationHook
 from mmaddp.utils import UserError
 
 
 def views_of(model, images, **settings):
     """The columns of the grid, (B, 3, H, W) each."""
     with torch.no_grad():
-        ((name, rows, columns),) = PatchVisualizationHook(**settings).pictures(model, images)
+        ((name, rows, columns),) = model.visualize(images, **settings)
     assert name == 'predictions'
     assert len(rows) == columns * len(images)
     return rows.unflatten(0, (-1, columns)).unbind(1)
@@ -67,15 +66,16 @@ def test_tokens(monkeypatch):
 
 
 def test_level_out_of_range():
+    model = tiny_darl(noise=NOISE)
     with pytest.raises(UserError, match=r'gamma=0.*\(0, 1\]'):
-        PatchVisualizationHook(gamma=0)
+        views_of(model, random_images(model), gamma=0)
 
 
 def test_drawn_in_a_training_that_goes_on_as_without(tmp_path):
     pictures = write_pictures(tmp_path / 'pictures')
     run_training(darl_pretraining(pictures, tmp_path / 'plain', noise=NOISE))
     config = darl_pretraining(pictures, tmp_path / 'drawn', noise=NOISE)
-    hook = dict(type='mmaddp.PatchVisualizationHook', interval=5, num_images=2)
+    hook = dict(type='mmaddp.VisualizationHook', interval=5, num_images=2)
     config.custom_hooks.append(hook)
     run_training(config)
     folder = tmp_path / 'drawn' / 'visualizations'

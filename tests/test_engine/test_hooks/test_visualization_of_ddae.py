@@ -16,11 +16,11 @@ from tiny_latents import build_latent, latent_ddae, random_pictures
 from tiny_runs import assert_same_training, last_checkpoint, run_training, write_pictures
 
 from mmaddp.diffusion import DDIMSampler, HeunSampler, ImageNoise
-from mmaddp.engine import DenoisingVisualizationHook
+from mmaddp.engine import VisualizationHook
 from mmaddp.utils import UserError
 
 HOOK = dict(
-    type='mmaddp.DenoisingVisualizationHook',
+    type='mmaddp.VisualizationHook',
     interval=5,
     num_images=2,
     num_samples=2,
@@ -33,7 +33,7 @@ DROPOUT = ddae(dict(dropout=0.5))
 @torch.no_grad()
 def grids_of(model, images, **settings):
     """The columns of 'predictions' (B, 3, H, W), and the samples, all in [-1, 1]."""
-    grids = DenoisingVisualizationHook(**settings).pictures(model, images)
+    grids = model.visualize(images, **settings)
     (first, rows, columns), *samples = grids
     assert (first, len(rows)) == ('predictions', columns * len(images))
     views = [2 * view - 1 for view in rows.unflatten(0, (-1, columns)).unbind(1)]
@@ -95,7 +95,7 @@ def test_samples_are_the_usual_samplers(process, steps, sampler):
     _, (samples,) = grids_of(
         model, random_images(1), levels=(), num_samples=3, sample_steps=steps, seed=2
     )
-    torch.testing.assert_close(samples, model.sample(ImageNoise(2, range(3)), sampler))
+    torch.testing.assert_close(samples, 2 * model.sample(ImageNoise(2, range(3)), sampler) - 1)
     assert not torch.equal(samples[0], samples[1])
 
 
@@ -113,20 +113,14 @@ def test_latents_are_decoded():
     noise = (x_t - share**0.5 * means) / (1 - share) ** 0.5
     assert noise.std().item() == pytest.approx(1 / 3, abs=0.05)
     assert predicted.shape == images.shape
-    expected = model.sample(ImageNoise(0, [0, 1]), DDIMSampler(8, clip=False))
+    expected = 2 * model.sample(ImageNoise(0, [0, 1]), DDIMSampler(8, clip=False)) - 1
     torch.testing.assert_close(samples, expected)
 
 
-@pytest.mark.parametrize(
-    ('settings', 'message'),
-    [
-        (dict(levels=(0.5, 0)), r'levels=\(0.5, 0\) .* must be in \(0, 1\]'),
-        (dict(sample_steps=1), 'sample_steps=1 .* must be 2 or more'),
-    ],
-)
-def test_settings_out_of_range(settings, message):
-    with pytest.raises(UserError, match=message):
-        DenoisingVisualizationHook(**settings)
+def test_settings_of_another_method(tmp_path):
+    """The first picture comes late in a training; its settings are checked before."""
+    with pytest.raises(UserError, match="DDAE: got an unexpected keyword argument 'gamma'"):
+        VisualizationHook(gamma=0.1).before_train(runner_of(tiny_ddae(DROPOUT), tmp_path))
 
 
 class RandomDataset(list):
@@ -163,7 +157,7 @@ def test_generators_weights_and_mode_stay(tmp_path):
         for weights in average.ema_model.module.parameters():
             weights.add_(0.1)
     before = [states_of(one) for one in (model, average.ema_model)]
-    DenoisingVisualizationHook(sample_steps=2).draw(runner_of(model, tmp_path, average))
+    VisualizationHook(sample_steps=2).draw(runner_of(model, tmp_path, average))
     assert len(list((tmp_path / 'visualizations').iterdir())) == 2
     after = [states_of(one) for one in (model, average.ema_model)]
     for (generators, weights), (generators_after, weights_after) in zip(before, after):
@@ -174,7 +168,7 @@ def test_generators_weights_and_mode_stay(tmp_path):
 
 def test_one_process_draws(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, 'get_rank', lambda group=None: 1)
-    DenoisingVisualizationHook().draw(runner_of(tiny_ddae(DROPOUT), tmp_path))
+    VisualizationHook().draw(runner_of(tiny_ddae(DROPOUT), tmp_path))
     assert not list(tmp_path.iterdir())
 
 
@@ -230,7 +224,7 @@ def samples_of(state):
     """Two images in a row with borders of 2, by the weights."""
     model = tiny_ddae(DROPOUT)
     model.load_state_dict(state)
-    images = model.to_unit_range(model.sample(ImageNoise(0, [0, 1]), DDIMSampler(3)))
+    images = model.sample(ImageNoise(0, [0, 1]), DDIMSampler(3))
     row = np.full((SIDE + 4, 2 * (SIDE + 2) + 2, 3), 255, np.uint8)
     for number, image in enumerate(images.clamp(0, 1).mul(255).round().byte()):
         left = 2 + number * (SIDE + 2)

@@ -1,0 +1,322 @@
+"""The interface of a method: what it trains, represents, draws and generates."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mmaddp.checkpoints import read_checkpoint
+from mmaddp.checkpoints.convert import unwrap
+from mmaddp.diffusion import ImageNoise
+from mmaddp.utils import UserError, check_choice
+
+from ..backbones import Encoder
+from .frozen import FrozenParts
+
+
+class Start(NamedTuple):
+    """What generation starts from, for M images of N positions.
+
+    ``known`` (M, N, ...) holds the values of the positions. ``masked`` (M, N) bool is True where
+    values are generated; ``known`` is ignored there.
+    """
+
+    known: Tensor
+    masked: Tensor
+
+    def repeat(self, count: int) -> Start:
+        """One image's start for several."""
+        return Start(*(each.expand(count, *each.shape[1:]) for each in self))
+
+    def select(self, images: Tensor, device: torch.device) -> Start:
+        """The start of some of the images, on a device."""
+        return Start(*(each[images].to(device) for each in self))
+
+
+class ImageGenerator(FrozenParts, BaseModel):
+    """A model that generates images with samplers.
+
+    An image is a grid of positions, such as patches, VQ tokens or a single one. A sampler is a
+    dataclass whose fields are its settings; :attr:`samplers` lists those of the model.
+
+    Attributes:
+        checkpoint_prefixes: A checkpoint of this model has keys with each of these prefixes.
+        training_parts: Children that generation does not use.
+    """
+
+    checkpoint_prefixes: tuple[str, ...] = ()
+    training_parts: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def grid(self) -> tuple[int, int]:
+        """(h, w), the positions of an image."""
+
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """Side of a position in pixels."""
+
+    @property
+    @abstractmethod
+    def samplers(self) -> dict[str, Any]:
+        """Samplers with their default settings, by name; the first is the default.
+
+        Raises:
+            UserError: The model cannot generate.
+        """
+
+    @abstractmethod
+    def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Any]:
+        """Run the sampler. Yields the steps that are worth showing, and the last."""
+
+    @abstractmethod
+    def step_images(self, step: Any) -> Tensor:
+        """The images (B, 3, H, W), about [0, 1], of a step."""
+
+    @abstractmethod
+    def blank(self) -> Start:
+        """The start of one image of which nothing is known."""
+
+    def step_views(self, step: Any) -> Tensor:
+        """V views of a step, (B, V, 3, H, W), about [0, 1]."""
+        return self.step_images(step)[:, None]
+
+    def known_values(self, images: Tensor) -> Tensor:
+        """What completion keeps of images (B, 3, H, W) in [0, 1]: (B, N, ...).
+
+        Raises:
+            UserError: The model completes no images.
+        """
+        raise UserError(f'{type(self).__name__} generates whole images, it completes none')
+
+    def check_start(self, sampler: Any, masked: Tensor) -> None:
+        """Refuse masks (M, N) bool that the sampler cannot generate."""
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """What the model makes of whole images; see :func:`mmaddp.apis.reconstruct`.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            noise: The noise of these images.
+            level: Noise level; a default one when None.
+
+        Returns:
+            (B, 3, H, W), about [0, 1].
+        """
+        raise UserError(f'{type(self).__name__} does not reconstruct images')
+
+    @property
+    def side(self) -> int:
+        """Height and width of generated images in pixels."""
+        return self.grid[0] * self.stride
+
+    @property
+    def setting_types(self) -> dict[str, type]:
+        """Types of the settings that :meth:`sampler` takes, by name."""
+        types = {} if len(self.samplers) == 1 else {'sampler': str}
+        for sampler in self.samplers.values():
+            types.update({name: type(value) for name, value in vars(sampler).items()})
+        return types
+
+    def sampler(self, **settings: Any) -> Any:
+        """A sampler with some settings; ``sampler`` is its name.
+
+        Raises:
+            UserError: The sampler has no such setting, or a value is out of range.
+        """
+        name = settings.pop('sampler', next(iter(self.samplers)))
+        check_choice('sampler', name, self.samplers)
+        default = self.samplers[name]
+        known = [field.name for field in fields(default)]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise UserError(
+                f'{", ".join(unknown)}: {type(default).__name__} has the settings '
+                f'{", ".join(known) or "none at all"}'
+            )
+        return replace(default, **settings)
+
+    @torch.no_grad()
+    def sample(self, noise: ImageNoise, sampler: Any = None) -> Tensor:
+        """Generate images (B, 3, H, W), about [0, 1], one for each generator of the noise."""
+        sampler = self.sampler() if sampler is None else sampler
+        images = torch.arange(len(noise.generators))
+        start = self.blank().repeat(len(images)).select(images, next(self.parameters()).device)
+        self.check_start(sampler, start.masked)
+        return self.step_images(deque(self.sample_steps(sampler, start, noise), maxlen=1).pop())
+
+    def masked_positions(self, pixels: np.ndarray) -> Tensor:
+        """Positions with a pixel to generate: (M, H, W) bool -> (M, N) bool."""
+        cells = torch.from_numpy(pixels).unflatten(2, (-1, self.stride))
+        return cells.unflatten(1, (-1, self.stride)).any(4).any(2).flatten(1)
+
+    def grid_of(self, images: Tensor) -> tuple[int, int]:
+        """The positions (h, w) of images whose sides are multiples of the stride.
+
+        Raises:
+            UserError: They are not.
+        """
+        height, width = images.shape[-2:]
+        if height % self.stride or width % self.stride:
+            raise UserError(
+                f'images of {height} x {width} pixels: the model wants multiples of {self.stride}; '
+                'resize or crop them'
+            )
+        return height // self.stride, width // self.stride
+
+    def read_weights(self, path: str | Path) -> dict[str, Tensor]:
+        """The tensors of a checkpoint of this training or of a published file, in our names.
+
+        A training that keeps a moving average stores that under ``state_dict``.
+
+        Raises:
+            UserError: The file cannot be read or converted.
+        """
+        checkpoint = read_checkpoint(path)
+        try:
+            tensors = unwrap(checkpoint)
+            if all(any(key.startswith(one) for key in tensors) for one in self.checkpoint_prefixes):
+                return tensors
+            return self.convert_weights(checkpoint)
+        except UserError as error:
+            raise UserError(f'{path}: {error}') from None
+
+    def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The tensors of a published checkpoint in our names.
+
+        Raises:
+            UserError: The checkpoint cannot be converted.
+        """
+        wanted = ' and '.join(f'{prefix}*' for prefix in self.checkpoint_prefixes)
+        raise UserError(f'has no {wanted}: give a checkpoint of this {type(self).__name__}')
+
+
+class Pretrainer(ImageGenerator):
+    """A pre-training method: its loss, the features of its encoder, its pictures and samples.
+
+    Images are (B, 3, H, W) as the data preprocessor gives them, unless stated otherwise.
+
+    Attributes:
+        num_levels: Noise levels, numbered from 1; 0 if the encoder sees clean images.
+        timed_steps: Methods that a benchmark times as the steps of :meth:`loss`.
+    """
+
+    num_levels: int = 0
+    timed_steps: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def encoder_module(self) -> Encoder:
+        """The network that transfers."""
+
+    @abstractmethod
+    def loss(self, inputs: Tensor) -> dict[str, Tensor]:
+        """The training objective of a batch, step by step as in the paper."""
+
+    @abstractmethod
+    def visualize(self, inputs: Tensor, seed: int = 0) -> Iterator[tuple[str, Tensor, int]]:
+        """Pictures of the training; further arguments are settings of the method.
+
+        Args:
+            inputs: A training batch.
+            seed: Seed of all noise and masks.
+
+        Yields:
+            The name of a picture, its images (M, 3, H, W) in [0, 1], and its number of columns.
+        """
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ) -> dict[str, Tensor] | Tensor:
+        """Losses of a batch (mode 'loss'), or what :meth:`represent` gives (mode 'tensor')."""
+        if mode == 'loss':
+            return self.loss(inputs)
+        if mode == 'tensor':
+            return self.represent(inputs)
+        raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
+
+    def represent(self, images: Tensor) -> Tensor:
+        """The map of the last layer, (B, C, h, w)."""
+        layer = self.layers[-1]
+        return self.forward_intermediates(self.encoder_inputs(images), [layer])[layer]
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the encoder's layers, in order of computation."""
+        return self.encoder_module.layers
+
+    def channels(self, layer: str) -> int:
+        """Channels of a layer's map."""
+        return self.encoder_module.channels(layer)
+
+    def time(self, level: int | None) -> float | None:
+        """Time input of the network at a noise level; None if the encoder sees clean images."""
+        return None
+
+    @property
+    def default_level(self) -> int | None:
+        """The noise level of features and reconstructions unless stated otherwise."""
+        return self.num_levels // 2 or None
+
+    def check_level(self, level: int | None) -> None:
+        """Refuse a noise level that does not exist.
+
+        Raises:
+            UserError: Names the levels.
+        """
+        if level not in (range(1, self.num_levels + 1) if self.num_levels else [None]):
+            levels = f'the levels 1 to {self.num_levels}' if self.num_levels else 'no noise levels'
+            raise UserError(f'noise level {level}: {type(self).__name__} has {levels}')
+
+    def encoder_inputs(self, images: Tensor) -> Tensor:
+        """What noise is added to and the encoder is fed with, the same at all noise levels."""
+        return images
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        layers: Sequence[str] | None = None,
+        level: int | None = None,
+        noise: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Feature maps by layer, from one pass that ends behind the last of them.
+
+        Args:
+            x: Output of :meth:`encoder_inputs`.
+            layers: Names of layers; all when None.
+            level: Number of the noise level; None for clean images.
+            noise: Standard normal, of the shape of ``x``; sampled when None.
+
+        Returns:
+            (B, C, h, w) by name.
+
+        Raises:
+            UserError: A layer or the level does not exist.
+        """
+        self.check_level(level)
+        return self.encoder_module.forward_intermediates(x, layers)
+
+    def from_unit_range(self, images: Tensor) -> Tensor:
+        """Images in [0, 1] as the data preprocessor gives them."""
+        mean, std = self.data_preprocessor.mean / 255, self.data_preprocessor.std / 255
+        return (images - mean) / std
+
+    def to_unit_range(self, images: Tensor) -> Tensor:
+        """Undo the normalization of the data preprocessor: images in [0, 1], not clamped."""
+        mean, std = self.data_preprocessor.mean / 255, self.data_preprocessor.std / 255
+        return images * std + mean
+
+
+def rows_of(views: Sequence[Tensor]) -> tuple[Tensor, int]:
+    """Columns (B, 3, H, W) as the images of a grid, row by row, and their number."""
+    return torch.stack(tuple(views), dim=1).flatten(0, 1), len(views)
