@@ -1,8 +1,8 @@
 """Published checkpoints in this package's names: a table of names for each layout, one judge."""
 
 from .convert import (
+    Loadable,
     convert_checkpoint,
-    load_weights,
     read_model_checkpoint,
     read_part,
     recognize_source,
@@ -19,6 +19,7 @@ __all__ = [
     'SOURCES',
     'TARGETS',
     'ConversionReport',
+    'Loadable',
     'Source',
     'WeightRules',
     'convert_checkpoint',
@@ -26,7 +27,6 @@ __all__ = [
     'drop',
     'fit',
     'keep',
-    'load_weights',
     'map_checkpoint',
     'read_checkpoint',
     'read_model_checkpoint',

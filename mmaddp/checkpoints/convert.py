@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmaddp.utils import UserError
 
-from .judge import Fit, build_heads, complain, default_module, fit, module_of, nested
-from .reader import read_checkpoint
+from .judge import Fit, WeightRules, build_heads, complain, default_module, fit, module_of, nested
+from .reader import naming, read_checkpoint
 from .rules import (
     PARTS,
     TARGETS,
@@ -111,31 +112,6 @@ def convert(
         ) from None
 
 
-def load_weights(module: nn.Module, path: str | Path, target: str) -> None:
-    """Load a published or converted file, or a checkpoint of ours, into a module.
-
-    What the module's ``weight_rules`` allow is adapted and said in the log; the rest is loaded
-    strictly, and nothing is loaded if anything does not fit.
-
-    Args:
-        module: The module.
-        path: Any file that :func:`read_checkpoint` reads.
-        target: What of the file to load: 'backbone' or one of the parts of a pre-training.
-
-    Raises:
-        UserError: The file cannot be read or converted, or does not fit the module; the message
-            names file, keys and remedy.
-    """
-    checkpoint = read_checkpoint(path)
-    try:
-        conversion = convert(checkpoint, target=target, module=module)
-    except UserError as error:
-        raise UserError(f'{path}: {error}') from None
-    module.load_state_dict(conversion.state_dict, strict=True)
-    fates = (f'{part.name} ({part.tensors}) {part.fate}' for part in conversion.parts)
-    print_log(f"{path} ('{conversion.source}') loaded: {'; '.join(fates)}", 'current')
-
-
 def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
     """Read one part of a pre-training from any file that holds it.
 
@@ -150,10 +126,8 @@ def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
         UserError: The file cannot be read, or holds no such part; the message names both.
     """
     checkpoint = read_checkpoint(path)
-    try:
+    with naming(path):
         return convert_checkpoint(checkpoint, target=part)
-    except UserError as error:
-        raise UserError(f'{path}: {error}') from None
 
 
 def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -> dict[str, Any]:
@@ -173,10 +147,8 @@ def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -
         UserError: The file cannot be read or converted, or holds no whole model.
     """
     checkpoint = read_checkpoint(path)
-    try:
+    with naming(path):
         tensors = whole_model(checkpoint, unwrap(checkpoint), model_names)
-    except UserError as error:
-        raise UserError(f'{path}: {error}') from None
     meta = checkpoint.get('meta')
     return {'state_dict': tensors, 'meta': dict(meta) if isinstance(meta, Mapping) else {}}
 
@@ -364,3 +336,59 @@ def find_source(checkpoint: Mapping[str, Any], tensors: Tensors, name: str) -> S
             'with --source if it should fit one of them'
         )
     return source
+
+
+class Loadable(BaseModule):
+    """A module that ``init_cfg=dict(type='Pretrained', checkpoint=PATH)`` fills from any file.
+
+    Attributes:
+        part: What of a file it takes: 'backbone', 'tokenizer', 'token_predictor' or 'decoder'.
+        transfer_settings: Constructor arguments that leave out what only pre-training uses.
+        weight_rules: What it makes of weights that are not quite its own.
+    """
+
+    part = ''
+    transfer_settings: dict = {}
+    weight_rules: WeightRules | None = None
+
+    @classmethod
+    def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
+        """Constructor arguments that fit weights in this class's names; None for other names.
+
+        Sizes are taken from the majority of the tensors that tell them, so that weights with
+        missing or misshapen tensors are told too.
+        """
+        return None
+
+    def load(self, path: str | Path) -> None:
+        """Load a published file, a converted one or a checkpoint of ours.
+
+        The log says what was adapted by the module's ``weight_rules``.
+
+        Args:
+            path: Any file that :func:`read_checkpoint` reads.
+
+        Raises:
+            UserError: The file cannot be read or does not fit; the message names file, keys and
+                remedy. Nothing is loaded then.
+        """
+        checkpoint = read_checkpoint(path)
+        with naming(path):
+            conversion = convert(checkpoint, target=self.part, module=self)
+        self.load_state_dict(conversion.state_dict, strict=True)
+        fates = (f'{part.name} ({part.tensors}) {part.fate}' for part in conversion.parts)
+        print_log(f"{path} ('{conversion.source}') loaded: {'; '.join(fates)}", 'current')
+
+    def init_parameters(self) -> None:
+        """Initialize the weights before those of ``init_cfg``; as PyTorch does by default."""
+
+    def init_weights(self) -> None:
+        """Initialize the weights, then load those of ``init_cfg``, if any."""
+        if self.is_init:
+            return
+        self.init_parameters()
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            self.load(self.init_cfg['checkpoint'])
+            self._is_init = True
+        else:
+            super().init_weights()

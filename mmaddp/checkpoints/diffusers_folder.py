@@ -57,15 +57,8 @@ def network_folder(path: Path) -> Path | None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A folder's ``config.json``.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    try:
-        return dict(json.loads((folder / CONFIG).read_text()))
-    except (OSError, ValueError, TypeError):
-        raise UserError(f'{folder / CONFIG}: cannot be read; download it again') from None
+    """A folder's ``config.json``."""
+    return json.loads((folder / CONFIG).read_text())
 
 
 def with_positions(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
@@ -80,10 +73,6 @@ def with_positions(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor
     differing = [f'{k}={config[k]!r}' for k, v in DIT_SETTINGS.items() if config.get(k, v) != v]
     if differing:
         raise UserError(f'{folder / CONFIG}: {", ".join(differing)}: the network is no DiT')
-    try:
-        grid = config['sample_size'] // config['patch_size']
-        channels = config['num_attention_heads'] * config['attention_head_dim']
-    except (KeyError, TypeError):
-        raise UserError(f'{folder / CONFIG}: lacks sizes of a DiT; download it again') from None
-    positions = fixed_positions(grid, channels)[:, 1:]
-    return {'pos_embed.pos_embed': positions, **tensors}
+    grid = config['sample_size'] // config['patch_size']
+    channels = config['num_attention_heads'] * config['attention_head_dim']
+    return {'pos_embed.pos_embed': fixed_positions(grid, channels)[:, 1:], **tensors}

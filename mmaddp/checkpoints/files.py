@@ -18,7 +18,7 @@ from mmaddp.version import __version__
 
 from .convert import convert, read_part, unwrap
 from .diffusers_folder import weights_file
-from .reader import read_checkpoint
+from .reader import naming, read_checkpoint
 from .rules import RULES_VERSION, Part
 
 EXTENSIONS = ('.pth', '.pt', '.safetensors')
@@ -74,11 +74,9 @@ def convert_file(
     if dst.exists() and not force:
         raise UserError(f'{dst}: exists; name another file or add --force to overwrite it')
     checkpoint = read_checkpoint(src)
-    try:
+    with naming(src):
         checkpoint = with_parts(checkpoint, frozen_parts or {})
         conversion = convert(checkpoint, source, target)
-    except UserError as error:
-        raise UserError(f'{src}: {error}') from None
     meta = {
         'source_file': src.name,
         'source_sha256': sha256(weights_file(src)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
 
@@ -20,6 +21,17 @@ from .unpickler import TORCH_LEGACY
 
 HEAD_BYTES = 512
 ZIP = b'PK\x03\x04'
+
+
+NO_CHECKPOINTS: dict[str, Callable[[bytes], bool]] = {
+    'is empty; download or copy it again': lambda head: not head,
+    'is a Git LFS pointer, not the file itself; run `git lfs pull`': lambda head: head.startswith(
+        b'version https://git-lfs'
+    ),
+    'is a web page; the download failed, fetch the file itself': lambda head: (
+        head.lstrip().startswith(b'<')
+    ),
+}
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -63,41 +75,46 @@ def map_checkpoint(path: str | Path) -> dict[str, Any]:
     return _read(Path(path), lambda path, head: map_torch_zip)
 
 
-def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) -> dict[str, Any]:
-    head = read_head(path)
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Have every :class:`UserError` inside name the file."""
     try:
-        checkpoint = choose(path, head)(path)
+        yield
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
-    except Exception as error:  # what a damaged file raises has no common type
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise UserError(
-            f'{path}: truncated, damaged or no checkpoint ({reason}); download or copy it again'
-        ) from None
-    if not isinstance(checkpoint, Mapping):
-        raise UserError(f'{path}: holds a {type(checkpoint).__name__}, not a state dict')
-    return dict(checkpoint)
+
+
+def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) -> dict[str, Any]:
+    with naming(path):
+        reader = choose(path, read_head(path))
+        try:
+            checkpoint = reader(path)
+        except UserError:
+            raise
+        except Exception as error:  # what a damaged file raises has no common type
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+            raise UserError(
+                f'truncated, damaged or no checkpoint ({reason}); download or copy it again'
+            ) from None
+        if not isinstance(checkpoint, Mapping):
+            raise UserError(f'holds a {type(checkpoint).__name__}, not a state dict')
+        return dict(checkpoint)
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of a file that looks like a checkpoint at all."""
-    if path.is_dir():
-        raise UserError(
-            f'{path}: is a folder, and none of diffusers; name the checkpoint file inside it'
-        )
+    """The first bytes of a file.
+
+    Raises:
+        UserError: It cannot be read, or is something else that downloads leave behind.
+    """
     try:
         with open(path, 'rb') as file:
             head = file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such file; download it or mend the path') from None
     except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror})') from None
-    if not head:
-        raise UserError(f'{path}: is empty; download or copy it again')
-    if head.startswith(b'version https://git-lfs'):
-        raise UserError(f'{path}: is a Git LFS pointer, not the file itself; run `git lfs pull`')
-    if head.lstrip().startswith(b'<'):
-        raise UserError(f'{path}: is a web page; the download failed, fetch the file itself')
+        raise UserError(f'{error.strerror}; give the path of a checkpoint file') from None
+    found = [what for what, is_it in NO_CHECKPOINTS.items() if is_it(head)]
+    if found:
+        raise UserError(found[0])
     return head
 
 

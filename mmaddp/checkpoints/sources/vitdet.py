@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 
 from torch import Tensor
 
 from ..judge import size_of
-from ..rules import Rule, Source, Tensors, drop, keep
+from ..rules import Rule, Source, Tensors, drop, keep, under
 
 CASCADE_STAGES = 3
 COPIED = 'copied to every stage: one mask head serves them all'
 NOT_BACKBONE = 'not part of the backbone'
+NORM = dict(type='mmaddp.LN2d', eps=1e-6)
 
 RESIZES = {
     '2.0': 'levels.0.resize.0',
@@ -140,76 +141,59 @@ def detector(tensors: Tensors) -> list[Rule]:
 
 def heads(state: Tensors) -> dict[str, dict]:
     """Configs of pyramid and heads by their place, as large as the tensors of a detector."""
-    norm = dict(type='mmaddp.LN2d', eps=1e-6)
     width = size_of(state, (r'neck\.levels\.\d\.output\.(weight|norm\.weight|norm\.bias)', 0))
     channels = size_of(state, (r'backbone\.blocks\.\d+\.norm\d\.(weight|bias)', 0))
     found = {
         'neck': dict(type='mmaddp.SimpleFeaturePyramid', in_channels=channels, out_channels=width)
     }
-    places = {key.partition('.')[0] for key in state}
-    if 'rpn_head' in places:
-        found['rpn_head'] = rpn_config(state, width)
-    found.update(box_configs(state, width, norm))
-    found.update(mask_configs(state, width, norm))
+    kinds = {'rpn_head': rpn_config, 'roi_head.bbox_head': box_config}
+    kinds['roi_head.mask_head'] = mask_config
+    for name in state:
+        place = re.match(r'(rpn_head|roi_head\.(bbox|mask)_head(\.\d)?)(?=\.)', name)
+        if place and place[0] not in found:
+            kind = kinds[re.sub(r'\.\d$', '', place[0])]
+            found[place[0]] = kind(under(state, f'{place[0]}.'), width)
     return found
 
 
 def rpn_config(state: Tensors, width: int) -> dict:
     """MMDetection's RPN, with as many anchors at a position as the file has."""
-    anchors = size_of(state, (r'rpn_head\.rpn_cls\.(weight|bias)', 0))
+    anchors = size_of(state, (r'rpn_cls\.(weight|bias)', 0))
     return dict(
         type='mmdet.RPNHead',
         in_channels=width,
         feat_channels=width,
-        num_convs=1 if 'rpn_head.rpn_conv.weight' in state else 2,
+        num_convs=1 if 'rpn_conv.weight' in state else 2,
         anchor_generator=dict(
             type='mmdet.AnchorGenerator', scales=[8], ratios=[1.0] * anchors, strides=[16]
         ),
     )
 
 
-def box_configs(state: Tensors, width: int, norm: dict) -> Iterator[tuple[str, dict]]:
-    """The box heads that are there, each with its place."""
-    cascade = any(key.startswith('roi_head.bbox_head.0.') for key in state)
-    for stage in [f'.{i}' for i in range(CASCADE_STAGES)] if cascade else ['']:
-        place = f'roi_head.bbox_head{stage}'
-        name = place.replace('.', r'\.')
-        if not any(key.startswith(f'{place}.') for key in state):
-            continue
-        inputs = size_of(state, (rf'{name}\.shared_fcs\.0\.weight', 1))
-        yield (
-            place,
-            dict(
-                type='mmdet.Shared4Conv1FCBBoxHead',
-                in_channels=width,
-                conv_out_channels=width,
-                fc_out_channels=size_of(state, (rf'{name}\.(fc_cls|fc_reg)\.weight', 1)),
-                roi_feat_size=round((inputs / max(width, 1)) ** 0.5) or 7,
-                num_classes=size_of(state, (rf'{name}\.fc_cls\.(weight|bias)', 0)) - 1,
-                reg_class_agnostic=cascade,
-                norm_cfg=norm,
-            ),
-        )
+def box_config(state: Tensors, width: int) -> dict:
+    """MMDetection's box head; in a cascade the boxes know no class."""
+    inputs = size_of(state, (r'shared_fcs\.0\.weight', 1))
+    return dict(
+        type='mmdet.Shared4Conv1FCBBoxHead',
+        in_channels=width,
+        conv_out_channels=width,
+        fc_out_channels=size_of(state, (r'(fc_cls|fc_reg)\.weight', 1)),
+        roi_feat_size=round((inputs / max(width, 1)) ** 0.5) or 7,
+        num_classes=size_of(state, (r'fc_cls\.(weight|bias)', 0)) - 1,
+        reg_class_agnostic=size_of(state, (r'fc_reg\.(weight|bias)', 0)) == 4,
+        norm_cfg=NORM,
+    )
 
 
-def mask_configs(state: Tensors, width: int, norm: dict) -> Iterator[tuple[str, dict]]:
-    """The mask heads that are there, each with its place."""
-    cascade = any(key.startswith('roi_head.mask_head.0.') for key in state)
-    for stage in [f'.{i}' for i in range(CASCADE_STAGES)] if cascade else ['']:
-        place = f'roi_head.mask_head{stage}'
-        if any(key.startswith(f'{place}.') for key in state):
-            name = place.replace('.', r'\.')
-            classes = size_of(state, (rf'{name}\.conv_logits\.(weight|bias)', 0))
-            yield (
-                place,
-                dict(
-                    type='mmdet.FCNMaskHead',
-                    in_channels=width,
-                    conv_out_channels=width,
-                    num_classes=classes or 1,
-                    norm_cfg=norm,
-                ),
-            )
+def mask_config(state: Tensors, width: int) -> dict:
+    """MMDetection's mask head."""
+    return dict(
+        type='mmdet.FCNMaskHead',
+        in_channels=width,
+        conv_out_channels=width,
+        num_classes=size_of(state, (r'conv_logits\.(weight|bias)', 0)) or 1,
+        norm_cfg=NORM,
+    )
 
 
 VITDET = Source(

@@ -9,6 +9,7 @@ from mmengine.model import BaseTTAModel
 from torch import nn
 
 from mmaddp.checkpoints import WeightRules, fit
+from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import shortened
 from mmaddp.utils import UserError
 
@@ -46,7 +47,7 @@ def check_weights(
     wanted = {**(model.state_dict() if tensors is None else tensors), **frozen}
     shared = {name: tensor for name, tensor in weights.items() if name in wanted}
     differing = [name for name, tensor in shared.items() if tensor.shape != wanted[name].shape]
-    try:
+    with naming(path):
         if not shared:
             raise UserError(
                 f'none of its {len(weights)} tensors ({shortened(list(weights), 3)}) is one of '
@@ -58,8 +59,6 @@ def check_weights(
         fit(held, model, adapt=False, wanted=frozen)
         if 2 * len(differing) > len(shared):
             fit(shared, model, adapt=False, wanted={name: wanted[name] for name in shared})
-    except UserError as error:
-        raise UserError(f'{path}: {error}') from None
 
 
 def _frozen_tensors(model: nn.Module, weights: Mapping) -> dict[str, torch.Tensor]:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmaddp.checkpoints import Loadable
 from mmaddp.utils import UserError
 
-from ..loadable import Loadable
 from ..pixel_values import NORMALIZED_IMAGES
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmaddp.checkpoints import Loadable
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
@@ -15,7 +16,6 @@ from mmaddp.utils import UserError
 
 from ..backbones.plain_vit import arch_from
 from ..layers import Block, TokenHead, Vocabulary, init_parameters
-from ..loadable import Loadable
 
 
 @MODELS.register_module()

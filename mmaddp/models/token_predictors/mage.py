@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints import Loadable
 from mmaddp.checkpoints.judge import Untold, size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 
 from ..backbones.plain_vit import arch_from, resolve_arch
 from ..layers import Block, TokenHead, Vocabulary, init_parameters
-from ..loadable import Loadable
 
 
 @MODELS.register_module()

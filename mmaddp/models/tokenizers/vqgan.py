@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints import Loadable
 from mmaddp.checkpoints.judge import Untold, size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-from ..loadable import Loadable
 from .vqgan_layers import Decoder, Encoder, init_convolutions
 
 
