@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
@@ -181,6 +182,17 @@ def guard_evaluation(dataloader: Any, name: str) -> Any:
     guarded = {'type': 'mmaddp.GuardedDataset', 'dataset': dataloader['dataset']}
     guarded['source'] = f'{name}.dataset'
     return {**_without_idle_workers(dataloader), 'dataset': guarded}
+
+
+def limit_workers(dataloader: DataLoader) -> DataLoader:
+    """Give the dataloader no more workers than it has batches.
+
+    A worker without a batch closes a foreign file: where its iterator is collected as part of a
+    reference cycle, torch starts the thread of the worker's queue during the collection, and that
+    thread closes a pipe that Python has closed already. By then its number may be another file's.
+    """
+    dataloader.num_workers = min(dataloader.num_workers, max(1, len(dataloader)))
+    return dataloader
 
 
 def leaves(dataset: Any) -> Iterator[Any]:

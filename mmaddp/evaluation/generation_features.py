@@ -20,6 +20,7 @@ from torchvision.transforms import functional as tf
 
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.files import sha256
+from mmaddp.engine.data import limit_workers
 from mmaddp.utils import UserError
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp')
@@ -239,6 +240,6 @@ def extract_features(
         num_workers: Processes that load images.
         label: What the progress bar says.
     """
-    loader = DataLoader(images, batch_size, num_workers=num_workers)
+    loader = limit_workers(DataLoader(images, batch_size, num_workers=num_workers))
     bar = track(loader, description=label, console=Console(stderr=True))
     return Features(*(torch.cat(parts) for parts in zip(*(networks(batch) for batch in bar))))

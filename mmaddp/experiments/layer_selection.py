@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 
 from mmaddp.checkpoints import map_checkpoint
 from mmaddp.diffusion import ImageNoise
-from mmaddp.engine.data import GuardedDataset
+from mmaddp.engine.data import GuardedDataset, limit_workers
 from mmaddp.engine.explain import clear_errors
 from mmaddp.evaluation.alignment import alignment, uniformity
 from mmaddp.models.probing import ProbedEncoder, probed_encoder
@@ -93,7 +93,7 @@ def select_layers(
                 continue
             encoder.load(path)
             loader = DataLoader(images, batch_size, num_workers=num_workers, collate_fn=list)
-            batches = batches_of(model, track(loader, description=path.name))
+            batches = batches_of(model, track(limit_workers(loader), description=path.name))
             metrics = measure(encoder, batches, layers, selection)
             folder.add(key, {'step': training_step(path), 'layers': {**known, **metrics}})
             write_report(folder, encoder.layers)

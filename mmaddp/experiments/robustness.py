@@ -19,6 +19,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets import RobustnessPart, find_parts
+from mmaddp.engine.data import limit_workers
 from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.evaluation import summarize
@@ -161,7 +162,7 @@ def _evaluate_part(
 ) -> float:
     images = {**loader.dataset, 'variant': part.dataset, 'data_root': str(part.folder)}
     guarded = {'type': 'mmaddp.GuardedDataset', 'dataset': images, 'source': part.key}
-    batches = Runner.build_dataloader({**loader, 'dataset': guarded})
+    batches = limit_workers(Runner.build_dataloader({**loader, 'dataset': guarded}))
     evaluator = Evaluator({'type': 'mmaddp.SubsetAccuracy'})
     evaluator.dataset_meta = batches.dataset.metainfo
     for batch in batches:

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from torch.utils.data import DataLoader
 
 from mmaddp.datasets.vq_tokens import describe_tokenizer, shard_paths
-from mmaddp.engine.data import SeededDataset
+from mmaddp.engine.data import SeededDataset, limit_workers
 from mmaddp.engine.resumption import PositionedIndex
 from mmaddp.models.pixel_values import IMAGES_TO_UNIT_RANGE
 from mmaddp.registry import MODELS
@@ -80,6 +80,7 @@ def tokenize_dataset(
         loader = DataLoader(
             dataset, batch_size, sampler=positions, num_workers=num_workers, collate_fn=list
         )
+        limit_workers(loader)
         _write_shard(paths[number], _encoded(loader, encode, progress), crops_per_image)
 
 

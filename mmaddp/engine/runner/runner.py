@@ -19,9 +19,10 @@ from mmengine.runner import FlexibleRunner
 from mmengine.runner import Runner as MMEngineRunner
 from mmengine.runner import load_state_dict as load_into_model
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmaddp.checkpoints import read_model_checkpoint
-from mmaddp.engine.data import guard_evaluation, make_resumable
+from mmaddp.engine.data import guard_evaluation, limit_workers, make_resumable
 from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded, wrap_dataloader
 from mmaddp.engine.resumption import check_agreement, read_meta, remove_leftovers, resolve_resume
 from mmaddp.registry import RUNNERS
@@ -53,6 +54,11 @@ class ReproducibleRunner:
     @property
     def _skips_corrupt_images(self) -> bool:
         return bool(self.cfg.get('skip_corrupt_images'))
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
+        """Build a dataloader, with no more workers than batches."""
+        return limit_workers(MMEngineRunner.build_dataloader(dataloader, *args, **kwargs))
 
     def read_fitting(
         self, filename: str, model: nn.Module, tensors: Mapping[str, torch.Tensor]
