@@ -49,7 +49,7 @@ class Training:
 PRETRAINING = (
     Training(
         'tokenizer',
-        'configs/pretrain/vqgan/vqgan-tiny_1xb8-1000i_image-folder-128px.py',
+        'configs/pretrain/vqgan/vqgan-toy_1xb8-1000i_image-folder-128px.py',
         12,
         200,
         'TOKENIZER',
@@ -58,14 +58,14 @@ PRETRAINING = (
     ),
     Training(
         'token_predictor',
-        'configs/pretrain/mage/mage-tiny_1xb32-1000i_image-folder-128px.py',
+        'configs/pretrain/mage/mage-toy_1xb32-1000i_image-folder-128px.py',
         16,
         60,
         'TOKEN_PREDICTOR',
     ),
     Training(
         'addp',
-        'configs/pretrain/addp/addp_vit-tiny_1xb32-1000i_image-folder-128px.py',
+        'configs/pretrain/addp/addp_vit-toy_1xb32-1000i_image-folder-128px.py',
         16,
         60,
     ),

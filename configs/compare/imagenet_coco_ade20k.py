@@ -29,8 +29,8 @@ ddae = dict(checkpoint='{{$DDAE:checkpoints/DiT-XL-2-256x256.pt}}')
 methods = dict(
     addp=dict(
         title='ADDP, ViT-B',
-        probe=dict(config='configs/cls/addp/addp-vit-b_probe_8xb128-15e_in1k-256px.py', **addp),
-        cls=dict(config='configs/cls/addp/addp-vit-b_8xb128-amp-coslr-100e_in1k-256px.py', **addp),
+        probe=dict(config='configs/cls/addp/addp_vit-b_probe_8xb128-15e_in1k-256px.py', **addp),
+        cls=dict(config='configs/cls/addp/addp_vit-b_8xb128-amp-coslr-100e_in1k-256px.py', **addp),
         det=dict(
             config='configs/det/addp/mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco.py',
             # The variant 25e of ../grids/vitdet_schedules.py.
@@ -49,12 +49,12 @@ methods = dict(
     darl=dict(
         title='DARL, ViT-B',
         probe=dict(
-            config='configs/cls/darl/darl-mse-vit-l_probe_8xb128-15e_in1k-224px.py',
+            config='configs/cls/darl/darl-mse_vit-l_probe_8xb128-15e_in1k-224px.py',
             options={'model.encoder.backbone.arch': 'base'},
             **darl,
         ),
         cls=dict(
-            config='configs/cls/darl/darl-mse-vit-b_32xb128-amp-coslr-90e_in1k-224px.py', **darl
+            config='configs/cls/darl/darl-mse_vit-b_32xb128-amp-coslr-90e_in1k-224px.py', **darl
         ),
         det=dict(config='configs/det/darl/mask-rcnn_darl-vit-b_sfp_16xb4-lsj-40e_coco.py', **darl),
         seg=dict(
@@ -63,8 +63,12 @@ methods = dict(
     ),
     ddae=dict(
         title='DDAE, DiT-XL/2',
-        probe=dict(config='configs/cls/ddae/ddae-dit-xl_probe_8xb128-15e_in1k-256px.py', **ddae),
-        cls=dict(config='configs/cls/ddae/ddae-dit-xl_8xb128-amp-coslr-100e_in1k-256px.py', **ddae),
+        probe=dict(
+            config='configs/cls/ddae/ddae-ddpm_dit-xl_probe_8xb128-15e_in1k-256px.py', **ddae
+        ),
+        cls=dict(
+            config='configs/cls/ddae/ddae-ddpm_dit-xl_8xb128-amp-coslr-100e_in1k-256px.py', **ddae
+        ),
         det=dict(config='configs/det/ddae/mask-rcnn_ddae-dit-xl_sfp_16xb4-lsj-25e_coco.py', **ddae),
         seg=dict(
             config='configs/seg/ddae/upernet_ddae-dit-xl_8xb2-amp-160k_ade20k-512x512.py', **ddae

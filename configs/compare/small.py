@@ -30,14 +30,14 @@ tasks = dict(
 
 encoders = '{{$ENCODERS:work_dirs}}'
 pretraining = dict(
-    addp='addp_vit-tiny_1xb64-3000i_cifar10-128px',
-    darl='darl-mse_vit-tiny_1xb64-3000i_cifar10-32px',
-    ddae='ddae-ddpm_unet-tiny_1xb64-3000i_cifar10-32px',
+    addp='addp_vit-toy_1xb64-3000i_cifar10-128px',
+    darl='darl-mse_vit-toy_1xb64-3000i_cifar10-32px',
+    ddae='ddae-ddpm_unet-toy_1xb64-3000i_cifar10-32px',
 )
 of_photos = dict(
-    addp='addp_vit-tiny_1xb64-3000i_image-folder-128px',
-    darl='darl-mse_vit-tiny_1xb64-3000i_image-folder-128px',
-    ddae='ddae-ddpm_unet-tiny-3-stages_1xb64-3000i_image-folder-64px',
+    addp='addp_vit-toy_1xb64-3000i_image-folder-128px',
+    darl='darl-mse_vit-toy_1xb64-3000i_image-folder-128px',
+    ddae='ddae-ddpm_unet-toy-3-stages_1xb64-3000i_image-folder-64px',
 )
 sources = {
     stage: {
@@ -51,20 +51,17 @@ sources = {
 }
 
 probes = dict(
-    addp='configs/cls/addp/addp-vit-tiny_probe_1xb32-4e_cifar10-128px.py',
-    darl='configs/cls/darl/darl-vit-tiny_probe_1xb32-4e_cifar10-32px.py',
-    ddae='configs/cls/ddae/ddae-ddpm-unet-tiny_probe_1xb32-4e_cifar10-32px.py',
+    addp='configs/cls/addp/addp_vit-toy_probe_1xb32-4e_cifar10-128px.py',
+    darl='configs/cls/darl/darl-mse_vit-toy_probe_1xb32-4e_cifar10-32px.py',
+    ddae='configs/cls/ddae/ddae-ddpm_unet-toy_probe_1xb32-4e_cifar10-32px.py',
 )
 classifiers = dict(
-    addp='configs/cls/addp/addp-vit-tiny_1xb64-20e_cifar10-128px.py',
-    darl='configs/cls/darl/darl-vit-tiny_1xb64-20e_cifar10-32px.py',
-    ddae='configs/cls/ddae/ddae-unet-tiny_1xb64-20e_cifar10-32px.py',
+    addp='configs/cls/addp/addp_vit-toy_1xb64-20e_cifar10-128px.py',
+    darl='configs/cls/darl/darl-mse_vit-toy_1xb64-20e_cifar10-32px.py',
+    ddae='configs/cls/ddae/ddae-ddpm_unet-toy_1xb64-20e_cifar10-32px.py',
 )
-untrained_classifiers = dict(
-    addp='configs/cls/addp/addp-vit-tiny_scratch_1xb64-20e_cifar10-128px.py',
-    darl='configs/cls/darl/darl-vit-tiny_scratch_1xb64-20e_cifar10-32px.py',
-    ddae='configs/cls/ddae/ddae-unet-tiny_scratch_1xb64-20e_cifar10-32px.py',
-)
+# From scratch all layers learn alike.
+scratch = {'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.0}
 detectors = dict(
     addp='configs/det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
     darl='configs/det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py',
@@ -89,7 +86,7 @@ for method, name in dict(addp='ADDP', darl='DARL', ddae='DDAE').items():
     methods[f'{method}_scratch'] = dict(
         title=f'{name}, random weights',
         probe=dict(config=probes[method]),
-        cls=dict(config=untrained_classifiers[method]),
+        cls=dict(config=classifiers[method], options=scratch),
         det=dict(config=detectors[method]),
         seg=dict(config=segmentors[method]),
     )

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-# Folders whose configs are composed; the others follow.
-COMPOSED = ('det', 'seg')
+COMPOSED = ('pretrain', 'cls', 'det', 'seg')
 LEAVES = [path for family in COMPOSED for path in sorted((CONFIGS / family).rglob('*.py'))]
 
 

@@ -17,12 +17,16 @@ from mmaddp.models.layers.patch_order import patch_order
 FOLDER = 'pretrain/darl/'
 # Table 8's recipe, whatever is trained.
 RECIPES = [
-    PRETRAINING.format(f'{objective}_vit-{size}', epochs, 224)
+    PRETRAINING.format(f'{objective}_vit-{size}', epochs)
     for objective in ('mse', 'diff')
-    for size, epochs in (('l', 100), ('l', 400), ('l', 800), ('b', 800), ('h', 800))
+    for size, epochs in (('l', 100), ('l', 800), ('b', 800), ('h', 800))
 ]
-MSE, DIFF = (PRETRAINING.format(f'{objective}_vit-l', 100, 224) for objective in ('mse', 'diff'))
-AT_256 = PRETRAINING.format('mse_vit-l', 100, 256)
+MSE, DIFF = (PRETRAINING.format(f'{objective}_vit-l', 100) for objective in ('mse', 'diff'))
+LONG = PRETRAINING.format('mse_vit-l', 800)
+AT_256 = {'model.backbone.img_size': 256, 'train_dataloader.dataset.pipeline': 256}
+LENGTH = {
+    epochs: {'param_scheduler': epochs, 'train_cfg.max_epochs': epochs} for epochs in (100, 400)
+}
 TOKENIZER = {
     'model.tokenizer.type': 'mmaddp.VQGAN',
     'model.tokenizer.init_cfg.type': 'Pretrained',
@@ -31,26 +35,23 @@ TOKENIZER = {
 DECODER = 'model.patch_decoder.'
 
 
-def ablation(base: str, suffix: str) -> str:
-    return base.replace('vit-l', f'vit-l{suffix}', 1)
-
-
-# Base, suffix and what it says otherwise.
+# Config, grid and variant, and what it says otherwise.
 ABLATIONS = [
     *(
-        (MSE.replace('100e', '400e'), f'_positions-{kind}', {'model.backbone.positions': kind})
-        for kind in ('none', 'sincos', 'learnable', 'rope-1d')
+        (LONG, 'darl-mse_table-1_pretrain', kind, {'model.backbone.positions': kind, **LENGTH[400]})
+        for kind in ('none', 'sincos', 'learnable', 'rope-1d', 'rope-2d')
     ),
-    *((MSE, f'_mlp-{n}', {f'{DECODER}num_layers': n}) for n in (1, 2, 4, 8)),
+    *((MSE, 'darl-mse_table-2', f'mlp-{n}', {f'{DECODER}num_layers': n}) for n in (1, 2, 4, 8)),
     *(
         (
             DIFF,
-            f'_mlp-{n}{"-gamma" if gamma else ""}',
+            'darl-diff_table-2',
+            f'mlp-{n}{"-gamma" if gamma else ""}',
             {
                 f'{DECODER}type': 'mmaddp.MLPPatchDecoder',
                 f'{DECODER}noisy': True,
+                f'{DECODER}condition_on_gamma': gamma,
                 **({f'{DECODER}num_layers': n} if n != 1 else {}),
-                **({f'{DECODER}condition_on_gamma': True} if gamma else {}),
             },
         )
         for n in (1, 2, 4, 8)
@@ -59,44 +60,53 @@ ABLATIONS = [
     *(
         (
             DIFF,
-            f'_transformer-{n}{"-gamma" if gamma else ""}',
+            'darl-diff_table-2',
+            f'transformer-{n}{"-gamma" if gamma else ""}',
             {
+                f'{DECODER}condition_on_gamma': gamma,
                 **({f'{DECODER}num_layers': n} if n != 1 else {}),
-                **({f'{DECODER}condition_on_gamma': True} if gamma else {}),
             },
         )
         for n in (0, 1, 2, 4, 8)
         for gamma in (False, True)
-        if gamma or n != 1
     ),
-    (DIFF, '_prediction-epsilon', {'model.prediction': 'epsilon'}),
+    (DIFF, 'darl-diff_table-2', 'prediction-epsilon', {'model.prediction': 'epsilon'}),
     *(
-        (base, f'-p{size}', {'model.backbone.patch_size': size})
-        for base in (MSE, DIFF)
+        (base, f'darl-{kind}_figure-5', f'p{size}', {'model.backbone.patch_size': size})
+        for kind, base in (('mse', MSE), ('diff', DIFF))
         for size in (28, 32, 56)
     ),
+    (MSE, 'darl-mse_table-7', 'raster', AT_256),
     *(
         (
-            AT_256,
-            f'_{order}-{size}',
-            {'model.backbone.order': order, 'model.backbone.block_size': size},
+            MSE,
+            'darl-mse_table-7',
+            f'{order}-{size}',
+            {'model.backbone.order': order, 'model.backbone.block_size': size, **AT_256},
         )
         for order in ('nested-raster', 'round-robin')
         for size in (2, 4, 8)
     ),
     *(
-        (MSE.replace('100e', f'{epochs}e'), f'_two-stream{random}', {**said, **streams})
+        (
+            LONG,
+            'darl-mse_figure-6',
+            f'two-stream{random}_{epochs}e',
+            {'model.backbone.two_stream': True, **said, **LENGTH.get(epochs, {})},
+        )
         for epochs in (100, 800)
-        for streams in [{'model.backbone.two_stream': True}]
         for random, said in (('', {}), ('-random', {'model.random_order': True}))
     ),
-    (
-        MSE.replace('100e', '800e'),
-        '_normalized-pixels',
-        {'model.target': 'normalized-pixels'},
+    *(
+        (LONG, 'darl-mse_table-14', f'vit-{size}', {'model.target': 'normalized-pixels', **said})
+        for size, said in (
+            ('b', {'model.backbone.arch': 'base'}),
+            ('l', {}),
+            ('h', {'model.backbone.arch': 'huge', 'model.backbone.patch_size': 14}),
+        )
     ),
-    (MSE, '_token-input', {'model.inputs': 'tokens', **TOKENIZER}),
-    (MSE, '_token-target', {'model.target': 'tokens', **TOKENIZER}),
+    (MSE, 'darl-mse_table-16', 'token-input', {'model.inputs': 'tokens', **TOKENIZER}),
+    (MSE, 'darl-mse_table-16', 'token-target', {'model.target': 'tokens', **TOKENIZER}),
 ]
 
 
@@ -157,28 +167,37 @@ def test_models_are_section_4s(name, load_config):
 
 
 @pytest.mark.parametrize(
-    ('base', 'suffix', 'says'), ABLATIONS, ids=[suffix + base[5:8] for base, suffix, _ in ABLATIONS]
+    ('base', 'grid', 'variant', 'says'), ABLATIONS, ids=['/'.join(a[1:3]) for a in ABLATIONS]
 )
-def test_an_ablation_differs_in_what_it_says_alone(base, suffix, says, load_config):
-    changed = load_config(FOLDER + ablation(base, suffix))
-    assert differences(load_config(FOLDER + base), changed) == says
+def test_an_ablation_differs_in_what_it_says_alone(
+    base, grid, variant, says, load_config, load_variant
+):
+    changed = load_variant(grid, variant)
+    found = differences(load_config(FOLDER + base), changed)
+    # Lists are told apart by what the ablation is about.
+    if 'param_scheduler' in found:
+        found['param_scheduler'] = found['param_scheduler'][1]['end']
+    if 'train_dataloader.dataset.pipeline' in found:
+        found['train_dataloader.dataset.pipeline'] = changed.train_dataloader.dataset.pipeline[
+            1
+        ].scale
+    assert found == says
     build(changed, num_layers=1)
 
 
 def test_there_is_no_other_ablation(repository):
-    names = {path.stem for path in (repository / 'configs' / FOLDER).glob('*24px.py')}
-    names |= {path.stem for path in (repository / 'configs' / FOLDER).glob('*56px.py')}
-    others = {AT_256, *RECIPES, *(ablation(base, suffix) for base, suffix, _ in ABLATIONS)}
-    others |= {
-        PRETRAINING.format(f'mse_vit-{size}_normalized-pixels', 800, 224) for size in ('b', 'h')
-    }
-    assert names == others
+    grids = {path.stem for path in (repository / 'configs/grids').glob('darl-*.py')}
+    grids -= {'darl-mse_table-1_finetune', 'darl-mse_table-3', 'darl-supervised_table-1'}
+    assert grids == {grid for _, grid, _, _ in ABLATIONS}
+    for grid in grids:
+        variants = Config.fromfile(repository / f'configs/grids/{grid}.py').variants
+        assert set(variants) == {v for _, g, v, _ in ABLATIONS if g == grid}
 
 
-def test_every_order_fills_its_grid(load_config):
-    for base, suffix, says in ABLATIONS:
-        if base == AT_256:
-            backbone = load_config(FOLDER + ablation(base, suffix)).model.backbone
+def test_every_order_fills_its_grid(load_variant):
+    for _, grid, variant, says in ABLATIONS:
+        if 'model.backbone.order' in says:
+            backbone = load_variant(grid, variant).model.backbone
             side = backbone.img_size // 16
             order = patch_order((side, side), says['model.backbone.order'], backbone.block_size)
             assert order.sort().values.tolist() == list(range(256))
@@ -210,7 +229,7 @@ def test_weight_decay_is_maes(load_config):
 
 def test_parameters_in_the_readmes_are_counted(repository, load_config):
     counts: dict[str, str] = {}
-    for folder, rows_expected in ((FOLDER, 11), ('cls/darl/', 9)):
+    for folder, rows_expected in ((FOLDER, 9), ('cls/darl/', 8)):
         readme = (repository / 'configs' / folder / 'README.md').read_text()
         rows = re.findall(
             r'\]\((\S+)\.py\) \| [^|]+ \| \d+ \| (\d+\.\d) \| (?:\d\d\.\d )?\|', readme

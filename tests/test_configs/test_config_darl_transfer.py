@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from config_tools import differences
-from darl_figures import FINE_TUNING, PRETRAINING, TABLE_1, TABLE_1_AT_384, position_config
+from darl_figures import FINE_TUNING, PRETRAINING, TABLE_1, TABLE_1_AT_384
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -22,8 +22,8 @@ TABLE_9 = {
     ('l', 90): (1e-3, 0.1, 1024),
     ('h', 90): (3e-3, 0.2, 1280),
 }
-BASE = FINE_TUNING.format('mse-vit-l', 50, 224)
-SUPERVISED = FINE_TUNING.format('supervised-vit-l', 200, 224)
+BASE = FINE_TUNING.format('mse_vit-l', 50)
+SUPERVISED = FINE_TUNING.format('supervised_vit-l', 200)
 CASCADE = 'det/darl/cascade-mask-rcnn_darl-vit-l_sfp_16xb4-lsj-40e_coco'
 
 
@@ -64,7 +64,7 @@ def check_schedule(cfg: Config, name: str, epochs: int, warm_up: int) -> None:
 @pytest.mark.parametrize('objective', ['mse', 'diff'])
 @pytest.mark.parametrize(('size', 'epochs'), TABLE_9)
 def test_fine_tuning_follows_table_9(objective, size, epochs, load_config):
-    name = FINE_TUNING.format(f'{objective}-vit-{size}', epochs, 224)
+    name = FINE_TUNING.format(f'{objective}_vit-{size}', epochs)
     cfg, (lr, drop_path, channels) = load_config(FOLDER + name), TABLE_9[size, epochs]
     check_optimizer(cfg, lr, weight_decay=0.05, layer_decay=0.75)
     assert tuple(cfg.optim_wrapper.optimizer.betas) == (0.9, 0.95)
@@ -74,37 +74,35 @@ def test_fine_tuning_follows_table_9(objective, size, epochs, load_config):
     assert backbone.get('drop_path_rate', 0.0) == drop_path
     assert (cfg.model.head.in_channels, cfg.model.neck.type) == (channels, 'mmaddp.LastTokenNeck')
     assert not backbone.get('causal', False)
-    pretraining = PRETRAINING.format(f'{objective}_vit-{size}', 800 if epochs == 90 else 100, 224)
+    pretraining = PRETRAINING.format(f'{objective}_vit-{size}', 800 if epochs == 90 else 100)
     assert backbone.init_cfg.checkpoint.startswith(f'work_dirs/{pretraining}/epoch_')
 
 
 @pytest.mark.parametrize('causal', [False, True])
 @pytest.mark.parametrize('positions', TABLE_1)
-def test_supervised_training_follows_table_10(positions, causal, load_config):
-    name = position_config('causal' if causal else 'supervised', positions)
-    cfg = load_config(FOLDER + name)
+def test_supervised_training_follows_table_10(positions, causal, load_variant):
+    cfg = load_variant('darl-supervised_table-1', positions + causal * '-causal')
     check_optimizer(cfg, 1e-4 * 4096 / 256, weight_decay=0.3, layer_decay=1.0)
     assert tuple(cfg.optim_wrapper.optimizer.betas) == (0.9, 0.95)
-    check_schedule(cfg, name, epochs=200, warm_up=20)
+    check_schedule(cfg, SUPERVISED, epochs=200, warm_up=20)
     check_augmentation(cfg)
-    assert 'init_cfg' not in cfg.model.backbone
+    backbone = cfg.model.backbone
+    assert 'init_cfg' not in backbone
     assert cfg.model.neck == dict(type='GlobalAveragePooling')
-    assert cfg.model.backbone.drop_path_rate == 0.2
-    said = dict(causal=causal, positions=positions)
-    defaults = dict(causal=False, positions='rope-2d')
-    assert {k: cfg.model.backbone.get(k, defaults[k]) for k in said} == said
+    assert backbone.drop_path_rate == 0.2
+    assert (backbone.causal, backbone.positions) == (causal, positions)
 
 
 @pytest.mark.parametrize(
-    ('suffix', 'causal', 'neck'),
+    ('variant', 'causal', 'neck'),
     [
-        ('_causal', True, 'mmaddp.LastTokenNeck'),
-        ('_mean-pool', None, 'GlobalAveragePooling'),
-        ('_causal-mean-pool', True, 'GlobalAveragePooling'),
+        ('causal', True, 'mmaddp.LastTokenNeck'),
+        ('mean-pool', None, 'GlobalAveragePooling'),
+        ('causal-mean-pool', True, 'GlobalAveragePooling'),
     ],
 )
-def test_read_outs_are_table_3s(suffix, causal, neck, load_config):
-    changed = load_config(FOLDER + FINE_TUNING.format(f'mse-vit-l{suffix}', 50, 224))
+def test_read_outs_are_table_3s(variant, causal, neck, load_config, load_variant):
+    changed = load_variant('darl-mse_table-3', variant)
     says = differences(load_config(FOLDER + BASE), changed)
     assert says.pop('model.backbone.causal', None) is causal
     assert says.pop('model.neck.type', 'mmaddp.LastTokenNeck') == neck
@@ -112,35 +110,44 @@ def test_read_outs_are_table_3s(suffix, causal, neck, load_config):
 
 
 @pytest.mark.parametrize('positions', TABLE_1)
-def test_fine_tuning_keeps_the_positions_of_its_pretraining(positions, load_config):
-    cfg = load_config(FOLDER + position_config('pre-trained', positions))
-    pretraining = cfg.model.backbone.init_cfg.checkpoint.split('/')[1]
-    pretrained = load_config(f'pretrain/darl/{pretraining}')
-    assert pretrained.train_cfg.max_epochs == 400
+def test_fine_tuning_keeps_the_positions_of_its_pretraining(positions, load_variant):
+    cfg = load_variant('darl-mse_table-1_finetune', positions)
+    _, grid, variant, epoch = cfg.model.backbone.init_cfg.checkpoint.split('/')
+    pretrained = load_variant(grid, variant)
+    assert epoch == f'epoch_{pretrained.train_cfg.max_epochs}.pth' == 'epoch_400.pth'
     for encoder in (cfg.model.backbone, pretrained.model.backbone):
-        assert encoder.get('positions', 'rope-2d') == positions
+        assert encoder.positions == positions
 
 
 @pytest.mark.parametrize('positions', TABLE_1_AT_384)
-def test_384_changes_the_size_alone(positions, load_config):
-    for training in ('supervised', 'causal', 'pre-trained'):
-        usual = FOLDER + position_config(training, positions)
-        tuned = training == 'pre-trained'
-        larger = usual.replace('224px', '384px') if tuned else f'{usual}-test-384px'
-        says = differences(load_config(usual), load_config(larger))
-        changed = {key.split('.')[0] for key in says}
-        assert changed == {
-            'test_pipeline',
-            'test_dataloader',
-            'val_dataloader',
-            *(['model', 'train_pipeline', 'train_dataloader'] if tuned else []),
-        }
-        cfg = load_config(larger)
-        resize, crop = cfg.test_dataloader.dataset.pipeline[1:3]
-        assert (resize.scale, crop.crop_size) == (384, 384)
-        if tuned:
-            assert says['model.backbone.pretrain_img_size'] == 224
-            assert cfg.train_dataloader.dataset.pipeline[1].scale == 384
+@pytest.mark.parametrize('causal', ['', '-causal'])
+def test_testing_at_384_changes_the_size_alone(positions, causal, load_variant):
+    grid, name = 'darl-supervised_table-1', positions + causal
+    says = differences(load_variant(grid, name), load_variant(grid, f'{name}_test-384px'))
+    assert set(says) == {f'{split}_dataloader.dataset.pipeline' for split in ('val', 'test')}
+    check_testing_at_384(load_variant(grid, f'{name}_test-384px'))
+
+
+@pytest.mark.parametrize('positions', TABLE_1_AT_384)
+def test_fine_tuning_at_384_changes_the_size_alone(positions, load_variant):
+    usual, larger = (
+        load_variant('darl-mse_table-1_finetune', name)
+        for name in (positions, f'{positions}_384px')
+    )
+    says = differences(usual, larger)
+    assert set(says) == {
+        'model.backbone.img_size',
+        'model.backbone.pretrain_img_size',
+        *(f'{split}_dataloader.dataset.pipeline' for split in ('train', 'val', 'test')),
+    }
+    assert (says['model.backbone.img_size'], says['model.backbone.pretrain_img_size']) == (384, 224)
+    assert larger.train_dataloader.dataset.pipeline[1].scale == 384
+    check_testing_at_384(larger)
+
+
+def check_testing_at_384(cfg: Config) -> None:
+    resize, crop = cfg.test_dataloader.dataset.pipeline[1:3]
+    assert (resize.scale, crop.crop_size) == (384, 384)
 
 
 def shrunk_classifier(cfg: Config) -> torch.nn.Module:
@@ -154,11 +161,10 @@ def shrunk_classifier(cfg: Config) -> torch.nn.Module:
     return MODELS.build(cfg.model).eval()
 
 
-def test_causal_and_full_classifiers_differ_in_the_mask_alone(load_config):
+def test_causal_and_full_classifiers_differ_in_the_mask_alone(load_config, load_variant):
     """One's weights load into the other, and only the other's patches tell."""
     full = shrunk_classifier(load_config(FOLDER + BASE))
-    causal_name = FINE_TUNING.format('mse-vit-l_causal', 50, 224)
-    causal = shrunk_classifier(load_config(FOLDER + causal_name))
+    causal = shrunk_classifier(load_variant('darl-mse_table-3', 'causal'))
     full.init_weights()
     causal.load_state_dict(full.state_dict(), strict=True)
     image = torch.randn(1, 3, 32, 32)

@@ -114,8 +114,8 @@ def test_networks_are_the_authors(name, load_config):
 
 
 @pytest.mark.parametrize('ablation', ABLATIONS)
-def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config):
-    changed = load_config(FOLDER + BASE.replace('_unet_', f'_unet_{ablation}_'))
+def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config, load_variant):
+    changed = load_variant('ddae-ddpm_figure-4', ablation)
     found = differences(load_config(FOLDER + BASE), changed)
     assert found == pytest.approx(ABLATIONS[ablation])
     build(changed)
@@ -123,8 +123,9 @@ def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config):
 
 def test_there_is_no_other_full_size_config(repository):
     names = {path.stem for path in (repository / 'configs' / FOLDER).glob('*e_*.py')}
-    ablations = {BASE.replace('_unet_', f'_unet_{ablation}_') for ablation in ABLATIONS}
-    assert names == {*NAMES, *ablations}
+    assert names == set(NAMES)
+    grid = Config.fromfile(repository / 'configs/grids/ddae-ddpm_figure-4.py')
+    assert set(grid.variants) == set(ABLATIONS)
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -156,7 +157,7 @@ def test_parameters_in_the_readme_are_counted(repository, load_config):
 
 def test_the_published_transformer_generates_without_a_training_config(repository):
     """675M parameters, as DiT's paper counts them."""
-    cfg = Config.fromfile(repository / 'configs/_base_/models/ddae-ddpm_dit-xl.py')
+    cfg = Config.fromfile(repository / 'configs/_base_/pretrainers/ddae-ddpm_dit-xl.py')
     with torch.device('meta'):
         model = build_pretrainer(cfg)
     assert model.side == 256

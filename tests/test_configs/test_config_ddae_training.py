@@ -18,9 +18,9 @@ from mmaddp.engine.runs import train
 from mmaddp.models import DDAEUNet
 
 CONFIGS = [
-    'ddae-ddpm_unet-tiny_1xb64-3000i_cifar10-32px',
-    'ddae-edm_unet-tiny_1xb64-3000i_cifar10-32px',
-    'ddae-ddpm_unet-tiny_1xb64-3000i_image-folder-64px',
+    'ddae-ddpm_unet-toy_1xb64-3000i_cifar10-32px',
+    'ddae-edm_unet-toy_1xb64-3000i_cifar10-32px',
+    'ddae-ddpm_unet-toy_1xb64-3000i_image-folder-64px',
 ]
 STEPS = 3
 

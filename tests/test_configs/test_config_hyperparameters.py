@@ -22,19 +22,19 @@ UPERNET = dict(
 )
 # ADDP's table 15 for B, the authors' released command for L (peaks are base rate x 1024 / 256).
 FINE_TUNING = {
-    'addp-vit-b_8xb128-amp-coslr-100e_in1k-256px': dict(
+    'addp_vit-b_8xb128-amp-coslr-100e_in1k-256px': dict(
         lr=1e-3 * 4, epochs=100, warmup=20, layer_decay=0.65, drop_path=0.1
     ),
-    'addp-vit-l_8xb128-amp-coslr-50e_in1k-256px': dict(
+    'addp_vit-l_8xb128-amp-coslr-50e_in1k-256px': dict(
         lr=2.5e-4 * 4, epochs=50, warmup=5, layer_decay=0.8, drop_path=0.2
     ),
 }
 # ADDP's table 17.
 RESNET = {
-    'addp-resnet50_8xb256-amp-coslr-100e_in1k-256px': dict(
+    'addp_resnet50_8xb256-amp-coslr-100e_in1k-256px': dict(
         lr=8e-3, epochs=100, rand_augment=6, sampler='DefaultSampler', drop_path=0
     ),
-    'addp-resnet50_8xb256-amp-coslr-300e_in1k-256px': dict(
+    'addp_resnet50_8xb256-amp-coslr-300e_in1k-256px': dict(
         lr=5e-3, epochs=300, rand_augment=7, sampler='RepeatAugSampler', drop_path=0.05
     ),
 }
@@ -73,7 +73,7 @@ def check_adamw(cfg: Config, lr: float, weight_decay: float) -> None:
 
 
 def check_encoder(cfg: Config, name: str) -> None:
-    encoder = re.search(r'(addp|mae)-vit', name).group(1)
+    encoder = re.search(r'(addp|mae)[-_]vit', name).group(1)
     model, backbone = cfg.model, cfg.model.backbone
     size = 'base' if size_of(name) == 'b' else 'large'
     assert backbone.arch == size
@@ -235,7 +235,7 @@ def test_fine_tuning_follows_table_15(name, load_config):
 
 @pytest.mark.parametrize('size', ['b', 'l'])
 def test_linear_probe_follows_table_16(size, load_config):
-    name = f'addp-vit-{size}_16xb1024-linear-lars-90e_in1k-256px'
+    name = f'addp_vit-{size}_linear_16xb1024-lars-90e_in1k-256px'
     cfg = load_config(f'cls/addp/{name}')
     assert images_per_step(cfg, name) == cfg.auto_scale_lr.base_batch_size == 16384
     optimizer = cfg.optim_wrapper.optimizer

@@ -8,7 +8,9 @@ BLOCKS = {'b': (12, 768), 'l': (24, 1024)}
 @pytest.mark.parametrize('size', BLOCKS)
 def test_linear_evaluation_follows_table_13(size, load_config):
     layers, dims = BLOCKS[size]
-    config = load_config(f'cls/darl/darl-vit-{size}_16xb1024-linear-all-depths-lars-90e_in1k-224px')
+    config = load_config(
+        f'cls/darl/darl-diff_vit-{size}_linear-all-depths_16xb1024-lars-90e_in1k-224px'
+    )
     optimizer = config.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.momentum) == ('LARS', 0.1, 0.9)
     assert optimizer.weight_decay == 0
@@ -30,8 +32,8 @@ def test_linear_evaluation_follows_table_13(size, load_config):
 
 
 def test_addp_is_probed_at_every_depth_as_at_one(load_config):
-    name = 'cls/addp/addp-vit-b_16xb1024-linear-{}lars-90e_in1k-256px'
-    one, every = load_config(name.format('')), load_config(name.format('all-depths-'))
+    name = 'cls/addp/addp_vit-b_linear{}_16xb1024-lars-90e_in1k-256px'
+    one, every = load_config(name.format('')), load_config(name.format('-all-depths'))
     assert every.model.head.neck == one.model.neck
     assert every.model.head.head == one.model.head
     assert every.model.get('neck') is None

@@ -9,6 +9,8 @@ from mmengine.config import Config
 
 from mmaddp.engine import setup
 
+# MMPretrain's, and ours for images that are not files.
+LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage')
 SCOPES = dict(det='mmdet', seg='mmseg', cls='mmpretrain', pretrain='mmpretrain')
 
 
@@ -24,7 +26,7 @@ def test_config_is_complete(config):
 
 def test_training_reads_images_and_saves_its_end(config):
     dataset = config.train_dataloader.dataset
-    assert 'pipeline' not in dataset or dataset.pipeline[0].type == 'LoadImageFromFile'
+    assert 'pipeline' not in dataset or dataset.pipeline[0].type in LOADERS
     checkpoint = config.default_hooks.checkpoint
     length = config.train_cfg.get('max_iters') or config.train_cfg.max_epochs
     assert length % checkpoint.interval == 0
@@ -36,7 +38,7 @@ def test_the_end_of_training_is_evaluated(transfer_config):
         assert f'{split}_cfg' in transfer_config
         assert f'{split}_evaluator' in transfer_config
         pipeline = transfer_config[f'{split}_dataloader'].dataset.pipeline
-        assert pipeline[0].type == 'LoadImageFromFile'
+        assert pipeline[0].type in LOADERS
     train_cfg = transfer_config.train_cfg
     length = train_cfg.get('max_iters') or train_cfg.max_epochs
     assert length % train_cfg.val_interval == 0
@@ -47,7 +49,7 @@ def test_the_end_of_training_is_evaluated(transfer_config):
     [
         'det/addp/cascade-mask-rcnn_addp-vit-l_sfp_16xb4-lsj-100e_coco',
         'seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512',
-        'cls/addp/addp-resnet50_8xb256-amp-coslr-300e_in1k-256px',
+        'cls/addp/addp_resnet50_8xb256-amp-coslr-300e_in1k-256px',
         'pretrain/addp/addp_resnet50_32xb64-amp-coslr-300e_in1k-256px',
     ],
 )
@@ -123,7 +125,7 @@ def check_pets(cfg: Config, root: str, classes: tuple[str, ...]) -> None:
 def test_image_folder_comes_from_the_environment(repository, monkeypatch):
     monkeypatch.setenv('IMAGE_DIR', '/data/birds')
     monkeypatch.setenv('NUM_CLASSES', '7')
-    name = 'addp-vit-tiny_1xb64-20e_image-folder-64px'
+    name = 'addp_vit-toy_1xb64-20e_image-folder-64px'
     cfg = Config.fromfile(repository / 'configs' / 'cls' / 'addp' / f'{name}.py')
     assert cfg.train_dataloader.dataset.data_root == '/data/birds'
     assert cfg.model.head.num_classes == 7

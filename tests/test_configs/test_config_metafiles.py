@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from darl_figures import FIGURES
+from darl_figures import FIGURES, VARIANTS
 from ddae_figures import FIGURES as DDAE_FIGURES
+from ddae_figures import IMAGENET_TRANSFER
 from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -27,32 +28,40 @@ PAPER = {
     'upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512': [54.3],
     'upernet_mae-vit-b_8xb2-amp-160k_ade20k-512x512': [48.1],
     'upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512': [53.6],
-    'addp-vit-b_8xb128-amp-coslr-100e_in1k-256px': [83.9],
-    'addp-vit-l_8xb128-amp-coslr-50e_in1k-256px': [85.9],
-    'addp-vit-b_16xb1024-linear-lars-90e_in1k-256px': [11.5],
-    'addp-vit-l_16xb1024-linear-lars-90e_in1k-256px': [23.8],
-    'addp-resnet50_8xb256-amp-coslr-100e_in1k-256px': [79.7],
-    'addp-resnet50_8xb256-amp-coslr-300e_in1k-256px': [80.9],
+    'addp_vit-b_8xb128-amp-coslr-100e_in1k-256px': [83.9],
+    'addp_vit-l_8xb128-amp-coslr-50e_in1k-256px': [85.9],
+    'addp_vit-b_linear_16xb1024-lars-90e_in1k-256px': [11.5],
+    'addp_vit-l_linear_16xb1024-lars-90e_in1k-256px': [23.8],
+    'addp_resnet50_8xb256-amp-coslr-100e_in1k-256px': [79.7],
+    'addp_resnet50_8xb256-amp-coslr-300e_in1k-256px': [80.9],
     'addp_vit-b_64xb64-amp-coslr-1600e_in1k-256px': [8.9, 95.32],
     'addp_vit-l_64xb64-amp-coslr-800e_in1k-256px': [7.6, 105.1],
     'addp_resnet50_32xb64-amp-coslr-300e_in1k-256px': [17.1, 40.1],
     'addp_vit-b_64xb64-amp-coslr-150e_in1k-256px': [23.63, 33.09, 83.5],
-    'addp_vit-b_condition-zt_64xb64-amp-coslr-150e_in1k-256px': [80.75, 13.48, 83.7],
-    'addp_vit-b_mapping-sampling_64xb64-amp-coslr-150e_in1k-256px': [38.79, 23.44, 83.2],
-    'addp_vit-b_mapping-argmax_64xb64-amp-coslr-150e_in1k-256px': [26.62, 30.03, 83.5],
-    'addp_vit-b_tokens-everywhere_64xb64-amp-coslr-150e_in1k-256px': [20.4, 37.2, 81.5],
-    'addp_vit-b_tokens-nowhere_64xb64-amp-coslr-150e_in1k-256px': [36.24, 21.71, 83.1],
-    'addp_vit-b_target-delta_64xb64-amp-coslr-150e_in1k-256px': [39.41, 18.62, 83.2],
-    'addp_vit-b_target-q-delta_64xb64-amp-coslr-150e_in1k-256px': [30.43, 23.4, 83.5],
-    'addp_vit-b_target-delta-mask-50_64xb64-amp-coslr-150e_in1k-256px': [166.54, 4.73, 83.4],
     # MAGE's, as its authors' repository repeats them.
     'mage_vit-b_64xb64-amp-coslr-1600e_in1k-256px': [11.1, 81.2],
     'mage_vit-l_64xb64-amp-coslr-1600e_in1k-256px': [9.1, 105.1],
+}
+# Ablations by grid and variant: DARL's, and ADDP's tables 3 to 6 (FID, inception score, top-1).
+ABLATIONS = {
+    **{grid: {k: [v] for k, v in figures.items()} for grid, figures in VARIANTS.items()},
+    'addp_tables-3-6': {
+        'condition-zt': [80.75, 13.48, 83.7],
+        'mapping-sampling': [38.79, 23.44, 83.2],
+        'mapping-argmax': [26.62, 30.03, 83.5],
+        'tokens-everywhere': [20.4, 37.2, 81.5],
+        'tokens-nowhere': [36.24, 21.71, 83.1],
+        'target-delta': [39.41, 18.62, 83.2],
+        'target-q-delta': [30.43, 23.4, 83.5],
+        'target-delta-mask-50': [166.54, 4.73, 83.4],
+    },
 }
 # ADDP's table 9: ImageNet-A, -R, -Sketch, 1 - mCE on ImageNet-C, and their mean.
 ROBUSTNESS = [35.2, 54.4, 40.9, 57.3, 47.0]
 # Images of an epoch of COCO, by ViTDet's 184,375 steps of 64 images for 100 of them.
 COCO_IMAGES = 118_000
+# Grids of any config of detection, whose figures are those of det's READMEs.
+DETECTOR_GRIDS = {'vitdet_schedules', 'darl_pyramids'}
 
 
 def read_metafile(repository, folder: str) -> dict:
@@ -139,6 +148,32 @@ def images_per_step(cfg: Config, name: str) -> int:
 
 def test_readme_carries_table_9(repository):
     readme = (repository / 'configs/cls/addp/README.md').read_text()
-    row = '| addp-vit-b_8xb128-amp-coslr-100e_in1k-256px | ' + ' | '.join(map(str, ROBUSTNESS))
+    row = '| addp_vit-b_8xb128-amp-coslr-100e_in1k-256px | ' + ' | '.join(map(str, ROBUSTNESS))
     assert row + ' |' in readme
     assert sum(ROBUSTNESS[:4]) / 4 == pytest.approx(ROBUSTNESS[4], abs=0.051)
+
+
+def test_readme_of_ablations_has_every_variant_with_its_figures(repository):
+    grids = repository / 'configs/grids'
+    sections = re.split(r'(?m)^## ', (grids / 'README.md').read_text())[1:]
+    rows = {}
+    for section in sections:
+        (grid,) = re.findall(r'^\[(\S+)\]\(\1\.py\)', section)
+        rows[grid] = dict(re.findall(r'(?m)^\| `(\S+)` \|(.*)\|$', section))
+    assert set(rows) >= {path.stem for path in grids.glob('*.py')} - DETECTOR_GRIDS
+    for path in grids.glob('*.py'):
+        variants = Config.fromfile(path).get('variants', {})
+        if path.stem not in DETECTOR_GRIDS:
+            assert set(rows[path.stem]) == set(variants)
+        for variant, figures in ABLATIONS.get(path.stem, {}).items():
+            cells = [cell.strip() for cell in rows[path.stem][variant].split('|')]
+            found = [float(cell) for cell in cells if re.fullmatch(r'\d+\.\d+', cell)]
+            assert found == figures
+            assert re.fullmatch(r'(table|section) [\d.]+', cells[-1])
+
+
+def test_readme_of_ddae_has_the_transfer_from_imagenet(repository):
+    readme = (repository / 'configs/cls/ddae/README.md').read_text()
+    (row,) = [line for line in readme.splitlines() if f'| {IMAGENET_TRANSFER} |' in line]
+    assert 'ENCODER' in row
+    assert 'table 3' in row

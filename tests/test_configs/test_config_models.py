@@ -111,7 +111,7 @@ def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
     [
         ('det/addp/mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco', 1e-4, 0.7, 12),
         ('seg/mae/upernet_mae-vit-l_8xb2-amp-160k_ade20k-512x512', 1e-4, 0.75, 24),
-        ('cls/addp/addp-vit-l_8xb128-amp-coslr-50e_in1k-256px', 1e-3, 0.8, 24),
+        ('cls/addp/addp_vit-l_8xb128-amp-coslr-50e_in1k-256px', 1e-3, 0.8, 24),
     ],
 )
 def test_learning_rate_decays_by_layer(name, lr, rate, layers, load_config):
@@ -132,7 +132,7 @@ def test_learning_rate_decays_by_layer(name, lr, rate, layers, load_config):
     [
         ('det/mae/cascade-mask-rcnn_mae-vit-b_sfp_16xb4-lsj-100e_coco', 0.1),
         ('seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512', 0.05),
-        ('cls/addp/addp-vit-b_8xb128-amp-coslr-100e_in1k-256px', 0.05),
+        ('cls/addp/addp_vit-b_8xb128-amp-coslr-100e_in1k-256px', 0.05),
     ],
 )
 def test_norms_biases_positions_and_tokens_do_not_decay(name, weight_decay, load_config):
@@ -150,7 +150,7 @@ def test_norms_biases_positions_and_tokens_do_not_decay(name, weight_decay, load
 
 def test_resnet50_decays_as_a_whole(load_config):
     decays = parameter_settings(
-        load_config('cls/addp/addp-resnet50_8xb256-amp-coslr-300e_in1k-256px'), 'weight_decay'
+        load_config('cls/addp/addp_resnet50_8xb256-amp-coslr-300e_in1k-256px'), 'weight_decay'
     )
     assert any('bn' in name for name in decays)
     assert set(decays.values()) == {0.02}
@@ -159,8 +159,8 @@ def test_resnet50_decays_as_a_whole(load_config):
 @pytest.mark.parametrize(
     'name',
     [
-        'addp-vit-b_16xb1024-linear-lars-90e_in1k-256px',
-        'addp-vit-tiny_1xb64-linear-20e_image-folder-64px',
+        'addp_vit-b_linear_16xb1024-lars-90e_in1k-256px',
+        'addp_vit-toy_linear_1xb64-20e_image-folder-64px',
     ],
 )
 def test_lars_scales_matrices_alone(name, load_config):

@@ -5,17 +5,17 @@ import pytest
 from mmaddp.registry import MODELS
 
 CLASSIFIERS = {
-    'ddae-ddpm-unet_noise-conditional_1xb128-15e_cifar10-32px': (
+    'ddae-ddpm_unet_noise-conditional_1xb128-15e_cifar10-32px': (
         'ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px'
     ),
-    'ddae-edm-ddpmpp_noise-conditional_1xb128-15e_cifar10-32px': (
+    'ddae-edm_ddpmpp_noise-conditional_1xb128-15e_cifar10-32px': (
         'ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px'
     ),
-    'ddae-ddpm-unet-tiny_noise-conditional_1xb128-15e_cifar10-32px': (
-        'ddae-ddpm_unet-tiny_1xb64-3000i_cifar10-32px'
+    'ddae-ddpm_unet-toy_noise-conditional_1xb128-15e_cifar10-32px': (
+        'ddae-ddpm_unet-toy_1xb64-3000i_cifar10-32px'
     ),
-    'ddae-edm-unet-tiny_noise-conditional_1xb128-15e_cifar10-32px': (
-        'ddae-edm_unet-tiny_1xb64-3000i_cifar10-32px'
+    'ddae-edm_unet-toy_noise-conditional_1xb128-15e_cifar10-32px': (
+        'ddae-edm_unet-toy_1xb64-3000i_cifar10-32px'
     ),
 }
 
@@ -31,7 +31,7 @@ def test_the_pretrainings_network_is_read(name, pretraining, load_config):
 
 @pytest.mark.parametrize(
     ('name', 'layer', 'levels'),
-    [('ddpm-unet', 'out_6', [*range(1, 1000, 50)]), ('edm-ddpmpp', 'out_7', [*range(1, 19)])],
+    [('ddpm_unet', 'out_6', [*range(1, 1000, 50)]), ('edm_ddpmpp', 'out_7', [*range(1, 19)])],
 )
 def test_the_authors_recipe(name, layer, levels, load_config):
     cfg = load_config(f'cls/ddae/ddae-{name}_noise-conditional_1xb128-15e_cifar10-32px')
@@ -48,7 +48,7 @@ def test_the_authors_recipe(name, layer, levels, load_config):
 
 
 def test_the_controls_train_everything(load_config):
-    for name in ('ddpm-unet', 'edm-ddpmpp'):
+    for name in ('ddpm_unet', 'edm_ddpmpp'):
         cfg = load_config(
             f'cls/ddae/ddae-{name}_noise-conditional-scratch_1xb128-amp-200e_cifar10-32px'
         )

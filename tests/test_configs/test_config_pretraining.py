@@ -19,28 +19,28 @@ VIT_L = 'pretrain/addp/addp_vit-l_64xb64-amp-coslr-800e_in1k-256px'
 RESNET = 'pretrain/addp/addp_resnet50_32xb64-amp-coslr-300e_in1k-256px'
 OWN = 'pretrain/addp/addp_vit-b_64xb64-amp-coslr-1600e_image-folder-256px'
 OWN_MAGE = 'pretrain/mage/mage_vit-b_64xb64-amp-coslr-1600e_image-folder-256px'
-ABLATION = 'pretrain/addp/addp_vit-b{}_64xb64-amp-coslr-150e_in1k-256px'
-TINY = 'pretrain/addp/addp_vit-tiny_1xb32-1000i_image-folder-128px'
+ABLATION = 'pretrain/addp/addp_vit-b_64xb64-amp-coslr-150e_in1k-256px'
+TOY = 'pretrain/addp/addp_vit-toy_1xb32-1000i_image-folder-128px'
 
 # Table 14; the learning rate is the released base of 1e-4 times images a step / 256.
 TABLE_14 = {
     VIT_B: dict(lr=1.6e-3, images=4096, betas=(0.9, 0.95), epochs=1600, warmup=40),
     VIT_L: dict(lr=1.6e-3, images=4096, betas=(0.9, 0.95), epochs=800, warmup=40),
     RESNET: dict(lr=8e-4, images=2048, betas=(0.9, 0.98), epochs=300, warmup=10),
-    ABLATION.format(''): dict(lr=1.6e-3, images=4096, betas=(0.9, 0.95), epochs=150, warmup=40),
+    ABLATION: dict(lr=1.6e-3, images=4096, betas=(0.9, 0.95), epochs=150, warmup=40),
 }
 # Tables 3 to 6, and the depth of the decoder.
 ABLATIONS = {
-    '_condition-zt': {'model.condition': 'z_t'},
-    '_mapping-sampling': {'model.mapping': 'Sampling'},
-    '_mapping-argmax': {'model.mapping': 'ArgMax'},
-    '_tokens-everywhere': {'model.token_input': 'encoder+decoder'},
-    '_tokens-nowhere': {'model.token_input': 'none'},
-    '_target-delta': {'model.target': 'delta'},
-    '_target-q-delta': {'model.target': 'q+delta'},
-    '_target-delta-mask-50': {'model.target': 'delta', 'model.mask_schedule.fixed_ratio': 0.5},
-    '_decoder-depth-2': {'model.decoder.num_layers': 2},
-    '_decoder-depth-4': {'model.decoder.num_layers': 4},
+    'condition-zt': {'model.condition': 'z_t'},
+    'mapping-sampling': {'model.mapping': 'Sampling'},
+    'mapping-argmax': {'model.mapping': 'ArgMax'},
+    'tokens-everywhere': {'model.token_input': 'encoder+decoder'},
+    'tokens-nowhere': {'model.token_input': 'none'},
+    'target-delta': {'model.target': 'delta'},
+    'target-q-delta': {'model.target': 'q+delta'},
+    'target-delta-mask-50': {'model.target': 'delta', 'model.mask_schedule.fixed_ratio': 0.5},
+    'decoder-depth-2': {'model.decoder.num_layers': 2},
+    'decoder-depth-4': {'model.decoder.num_layers': 4},
 }
 # Millions of parameters that generate, beside the encoder: tables 2, 7 and 8.
 GENERATING = {VIT_B: 90, VIT_L: 135, RESNET: 90}
@@ -79,7 +79,7 @@ def test_pretraining_follows_table_14(name, load_config):
     assert cfg.model.label_smoothing == 0.1
 
 
-@pytest.mark.parametrize('name', [VIT_B, TINY])
+@pytest.mark.parametrize('name', [VIT_B, TOY])
 def test_crops_are_bicubic_and_flipped(name, load_config):
     crop, flip = load_config(name).train_dataloader.dataset.pipeline[1:-1]
     assert (crop.type, flip.type, flip.prob) == ('RandomResizedCrop', 'RandomFlip', 0.5)
@@ -89,10 +89,15 @@ def test_crops_are_bicubic_and_flipped(name, load_config):
 
 
 @pytest.mark.parametrize('ablation', ABLATIONS)
-def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config):
-    default, changed = (load_config(ABLATION.format(a)) for a in ('', ablation))
-    assert differences(default, changed) == ABLATIONS[ablation]
-    build(load_config(ABLATION.format(ablation)))
+def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config, load_variant):
+    changed = load_variant('addp_tables-3-6', ablation)
+    assert differences(load_config(ABLATION), changed) == ABLATIONS[ablation]
+    build(changed)
+
+
+def test_there_is_no_other_ablation(repository):
+    grid = Config.fromfile(repository / 'configs/grids/addp_tables-3-6.py')
+    assert set(grid.variants) == set(ABLATIONS)
 
 
 @pytest.mark.parametrize('name', GENERATING)
@@ -182,11 +187,11 @@ def test_ones_own_images_at_full_size_are_all_that_differs(own, repository, monk
         assert cfg.model.token_predictor.init_cfg.checkpoint == files['TOKEN_PREDICTOR']
 
 
-def test_the_tiny_parts_are_those_that_the_other_tiny_configs_train(load_config):
-    model = load_config(TINY).model
+def test_the_toy_parts_are_those_that_the_other_toy_configs_train(load_config):
+    model = load_config(TOY).model
     sources = {
-        'tokenizer': 'pretrain/vqgan/vqgan-tiny_1xb8-1000i_image-folder-128px',
-        'token_predictor': 'pretrain/mage/mage-tiny_1xb32-1000i_image-folder-128px',
+        'tokenizer': 'pretrain/vqgan/vqgan-toy_1xb8-1000i_image-folder-128px',
+        'token_predictor': 'pretrain/mage/mage-toy_1xb32-1000i_image-folder-128px',
     }
     for part, source in sources.items():
         trained = load_config(source).model[part]
@@ -195,11 +200,11 @@ def test_the_tiny_parts_are_those_that_the_other_tiny_configs_train(load_config)
         assert next(sizes) == next(sizes), part
 
 
-def test_the_tiny_config_trains_on_ones_own_images(repository, shared, tmp_path, monkeypatch):
+def test_the_toy_config_trains_on_ones_own_images(repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('IMAGE_DIR', str(shared / 'data/imagenet_samples'))
     monkeypatch.setenv('TOKENIZER', '/parts/tokenizer.pth')
     monkeypatch.setenv('TOKEN_PREDICTOR', '/parts/predictor.pth')
-    cfg = Config.fromfile(repository / 'configs' / f'{TINY}.py')
+    cfg = Config.fromfile(repository / 'configs' / f'{TOY}.py')
     for part in ('tokenizer', 'token_predictor'):
         assert cfg.model[part].init_cfg.checkpoint == f'/parts/{part.split("_")[-1]}.pth'
         cfg.model[part].init_cfg = dict(type='Xavier', layer=['Conv2d', 'Linear'])

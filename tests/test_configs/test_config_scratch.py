@@ -12,13 +12,13 @@ from mmaddp.engine.runs import train
 
 VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_in1k-256px'
 OWN_VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_image-folder-256px'
-TINY_VQGAN = 'pretrain/vqgan/vqgan-tiny_1xb8-1000i_image-folder-128px'
+TOY_VQGAN = 'pretrain/vqgan/vqgan-toy_1xb8-1000i_image-folder-128px'
 MAGES = {
     size: f'pretrain/mage/mage_vit-{size[0]}_64xb64-amp-coslr-1600e_in1k-256px'
     for size in ('base', 'large')
 }
-TINY_MAGE = 'pretrain/mage/mage-tiny_1xb32-1000i_image-folder-128px'
-TINY_ADDP = 'pretrain/addp/addp_vit-tiny_1xb32-1000i_image-folder-128px'
+TOY_MAGE = 'pretrain/mage/mage-toy_1xb32-1000i_image-folder-128px'
+TOY_ADDP = 'pretrain/addp/addp_vit-toy_1xb32-1000i_image-folder-128px'
 
 
 def build(cfg: Config) -> torch.nn.Module:
@@ -67,18 +67,18 @@ def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
         assert f'{sum(p.numel() for p in part.parameters()) / 1e6:.1f}' == millions
 
 
-@pytest.mark.parametrize('name', [*MAGES.values(), TINY_MAGE, TINY_ADDP])
+@pytest.mark.parametrize('name', [*MAGES.values(), TOY_MAGE, TOY_ADDP])
 def test_the_loss_is_logged_by_mask_ratio(name, load_config):
     cfg = load_config(name)
     drawing = [dict(type='mmaddp.VisualizationHook', interval=250)]
     assert cfg.custom_hooks == [
         dict(type='mmaddp.LossByMaskRatioHook'),
-        *(drawing if name == TINY_ADDP else []),
+        *(drawing if name == TOY_ADDP else []),
     ]
     assert 'TensorboardVisBackend' in [backend.type for backend in cfg.visualizer.vis_backends]
 
 
-def test_each_tiny_training_goes_on_from_the_one_before(repository, tmp_path, monkeypatch):
+def test_each_toy_training_goes_on_from_the_one_before(repository, tmp_path, monkeypatch):
     """Tokenizer, token predictor and ADDP, from a folder of pictures alone."""
     monkeypatch.setenv('IMAGE_DIR', str(write_pictures(tmp_path / 'pictures', per_class=1)))
 
@@ -92,9 +92,9 @@ def test_each_tiny_training_goes_on_from_the_one_before(repository, tmp_path, mo
         monkeypatch.setenv(variable, f'{cfg.work_dir}/iter_2.pth')
         return runner.model.state_dict() | getattr(runner.model, 'frozen_state', dict)()
 
-    tokenizer = trained(TINY_VQGAN, 'TOKENIZER')
-    predictor = trained(TINY_MAGE, 'TOKEN_PREDICTOR')
-    both = trained(TINY_ADDP, 'ADDP')
+    tokenizer = trained(TOY_VQGAN, 'TOKENIZER')
+    predictor = trained(TOY_MAGE, 'TOKEN_PREDICTOR')
+    both = trained(TOY_ADDP, 'ADDP')
     for before, after, part in (
         (tokenizer, predictor, 'tokenizer.'),
         (tokenizer, both, 'tokenizer.'),

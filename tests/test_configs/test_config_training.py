@@ -22,8 +22,8 @@ DETECTORS = {
 }
 SEGMENTATION = 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py'
 SEGMENTATIONS = [SEGMENTATION, 'seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py']
-CLASSIFICATION = 'cls/addp/addp-vit-tiny_1xb64-20e_image-folder-64px.py'
-LINEAR_PROBE = 'cls/addp/addp-vit-tiny_1xb64-linear-20e_image-folder-64px.py'
+CLASSIFICATION = 'cls/addp/addp_vit-toy_1xb64-20e_image-folder-64px.py'
+LINEAR_PROBE = 'cls/addp/addp_vit-toy_linear_1xb64-20e_image-folder-64px.py'
 ADE20K = 'seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512.py'
 
 

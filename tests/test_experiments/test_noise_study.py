@@ -20,9 +20,9 @@ from mmaddp.experiments.noise_study import (
 from mmaddp.experiments.sweep import DONE, Recipe, SweepFolder
 from mmaddp.utils import UserError
 
-PRETRAINING = 'pretrain/darl/darl-diff_vit-tiny_1xb64-3000i_cifar10-32px.py'
-EVALUATION = 'cls/darl/darl-vit-tiny_1xb64-linear-all-depths-20e_cifar10-32px.py'
-MSE = 'pretrain/darl/darl-mse_vit-tiny_1xb64-3000i_cifar10-32px.py'
+PRETRAINING = 'pretrain/darl/darl-diff_vit-toy_1xb64-3000i_cifar10-32px.py'
+EVALUATION = 'cls/darl/darl-mse_vit-toy_linear-all-depths_1xb64-20e_cifar10-32px.py'
+MSE = 'pretrain/darl/darl-mse_vit-toy_1xb64-3000i_cifar10-32px.py'
 
 
 def test_colors_change_at_every_tenth_percentile():

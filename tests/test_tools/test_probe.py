@@ -130,6 +130,6 @@ def test_errors_are_one_line(folder, tool, config, checkpoint, options, words):
 
 
 def test_another_config_is_refused(repository, folder, tool):
-    config = repository / 'configs/cls/darl/darl-vit-tiny_1xb64-20e_cifar10-32px.py'
+    config = repository / 'configs/cls/darl/darl-mse_vit-toy_1xb64-20e_cifar10-32px.py'
     with pytest.raises(UserError, match=r'model\.type is not mmaddp.GridProbe: take a config'):
         tool(config, folder / 'darl.pth')

@@ -1,14 +1,40 @@
 # CIFAR-10 for encoders of 256 x 256, as DDAE's authors feed DiT: crops and flips at the images' own
-# size, then bilinear resizing.
-_base_ = './cifar10-folder_32_crop.py'
+# size, then bilinear resizing. CIFAR10_DIR names the folder.
+data_root = '{{$CIFAR10_DIR:data/cifar10}}'
+num_classes = 10
 
-resize = dict(type='Resize', scale=256, interpolation='bilinear', backend='pillow')
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomCrop', crop_size=32, padding=4),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='Resize', scale=256, interpolation='bilinear', backend='pillow'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=256, interpolation='bilinear', backend='pillow'),
+    dict(type='PackInputs'),
+]
 
-train_pipeline = _base_.train_pipeline
-train_pipeline.insert(3, resize)
-test_pipeline = _base_.test_pipeline
-test_pipeline.insert(1, resize)
-
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='CustomDataset', data_root=data_root, data_prefix='train', pipeline=train_pipeline
+    ),
+)
+val_dataloader = dict(
+    batch_size=128,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CustomDataset', data_root=data_root, data_prefix='test', pipeline=test_pipeline
+    ),
+)
 test_dataloader = val_dataloader
+
+val_evaluator = dict(type='Accuracy', topk=(1,))
+test_evaluator = val_evaluator

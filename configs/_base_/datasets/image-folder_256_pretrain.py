@@ -1,12 +1,28 @@
-# All images of one's own folder and its subfolders, without labels, as ImageNet's: IMAGE_DIR=….
-_base_ = './imagenet_256_pretrain.py'
+# All images of one's own folder and its subfolders at 256 x 256, without labels, augmented as
+# ImageNet is for pre-training: IMAGE_DIR=….
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='RandomResizedCrop',
+        scale=256,
+        crop_ratio_range=(0.2, 1.0),
+        backend='pillow',
+        interpolation='bicubic',
+    ),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
 
 train_dataloader = dict(
+    batch_size=64,
+    num_workers=8,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        _delete_=True,
         type='CustomDataset',
         data_root='{{$IMAGE_DIR:data/images}}',
         with_label=False,
-        pipeline=_base_.train_pipeline,
+        pipeline=train_pipeline,
     ),
 )

@@ -1,5 +1,5 @@
-# ImageNet-1k at 256 x 256: random resized crops (0.08 to 1) and flips; testing keeps the whole
-# short side, as the authors do above 224.
+# ImageNet-1k at 256 x 256: random resized crops (0.08 to 1) and flips. Testing keeps the whole
+# short side, as ADDP's authors do above 224.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=256, backend='pillow', interpolation='bicubic'),

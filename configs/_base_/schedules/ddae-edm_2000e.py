@@ -1,8 +1,18 @@
-# DDAE's pre-training by EDM, as in its authors' code: 200 epochs of warm-up, and an average that
-# forgets sooner.
-_base_ = './ddae_2000e.py'
+# DDAE's pre-training by EDM, as in the authors' code: as by DDPM, with 200 epochs of warm-up and a
+# shorter moving average.
+_base_ = '../runtimes/pretrain.py'
 
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].update(start_factor=1 / 200, end=200)
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].momentum = 7e-4
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='float16',
+    optimizer=dict(type='Adam', lr=4e-4),
+    clip_grad=dict(max_norm=1.0),
+)
+param_scheduler = [dict(type='LinearLR', start_factor=1 / 200, by_epoch=True, begin=0, end=200)]
+train_cfg = dict(by_epoch=True, max_epochs=2000)
+default_hooks = dict(checkpoint=dict(interval=50, max_keep_ckpts=-1))
+custom_hooks = [
+    dict(type='EMAHook', ema_type='mmaddp.RisingEMA', momentum=7e-4),
+    dict(type='mmaddp.VisualizationHook', interval=1000),
+]
+auto_scale_lr = dict(base_batch_size=512)

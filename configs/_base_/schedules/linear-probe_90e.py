@@ -1,13 +1,13 @@
-# Table 16: LARS, peak learning rate 6.4 at 16,384 images a step, 10 of 90 epochs of warm-up;
-# momentum 0.9 and no weight decay, as MAE's probing, which it follows. As in MAE's LARS, only
-# matrices have their step scaled by their norm: a bias that starts near zero would hardly move.
+# Table 16: LARS, peak learning rate 6.4 at 16,384 images a step, 10 of 90 epochs of warm-up.
+# Momentum 0.9 and no weight decay are MAE's. As in MAE's LARS, only matrices have their step scaled
+# by their norm: a bias that starts near zero would hardly move.
 _base_ = '../runtimes/cls.py'
 
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='float16',
     optimizer=dict(type='LARS', lr=6.4, momentum=0.9, weight_decay=0.0),
-    paramwise_cfg=dict(custom_keys={'head.fc.bias': dict(lars_exclude=True)}),
+    paramwise_cfg=dict(custom_keys={'fc.bias': dict(lars_exclude=True)}),
 )
 
 param_scheduler = [

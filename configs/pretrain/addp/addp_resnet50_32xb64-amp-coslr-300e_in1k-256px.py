@@ -1,10 +1,10 @@
 _base_ = [
-    '../../_base_/models/addp_vit-b.py',
+    '../../_base_/pretrainers/addp_vit-b.py',
     '../../_base_/datasets/imagenet_256_pretrain.py',
-    '../../_base_/schedules/addp-resnet50_300e.py',
+    '../../_base_/schedules/addp_1600e.py',
 ]
 
-# The last map has stride 32, 8 x 8 places of 2048 channels; the neck makes 16 x 16 of 512 of it.
+# The last map has stride 32: 8 x 8 positions of 2048 channels. The neck makes 16 x 16 of 512.
 model = dict(
     encoder=dict(
         _delete_=True,
@@ -18,3 +18,11 @@ model = dict(
     neck=dict(type='mmaddp.PixelShuffleNeck', in_channels=2048, scale=2),
     decoder=dict(in_channels=512),
 )
+
+# Table 14: a base learning rate of 1e-4 times 2048 / 256.
+optim_wrapper = dict(optimizer=dict(lr=8e-4, betas=(0.9, 0.98)))
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = param_scheduler[1].begin = 10
+param_scheduler[1].end = 300
+train_cfg = dict(max_epochs=300)
+auto_scale_lr = dict(base_batch_size=2048)

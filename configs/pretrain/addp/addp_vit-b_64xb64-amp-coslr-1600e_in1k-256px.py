@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/models/addp_vit-b.py',
+    '../../_base_/pretrainers/addp_vit-b.py',
     '../../_base_/datasets/imagenet_256_pretrain.py',
     '../../_base_/schedules/addp_1600e.py',
 ]

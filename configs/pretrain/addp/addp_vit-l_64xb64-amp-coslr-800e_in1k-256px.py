@@ -1,7 +1,7 @@
 _base_ = [
-    '../../_base_/models/addp_vit-b.py',
+    '../../_base_/pretrainers/addp_vit-b.py',
     '../../_base_/datasets/imagenet_256_pretrain.py',
-    '../../_base_/schedules/addp_800e.py',
+    '../../_base_/schedules/addp_1600e.py',
 ]
 
 # Section 4.1 has MAGE-Large as token predictor, and the released ViT-L file holds it.
@@ -13,3 +13,7 @@ model = dict(
         init_cfg=dict(checkpoint='{{$TOKEN_PREDICTOR:checkpoints/mage-vitl-1600.pth}}'),
     ),
 )
+
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = 800
+train_cfg = dict(max_epochs=800)

@@ -1,3 +1,7 @@
-_base_ = './darl-diff_vit-l_64xb64-amp-coslr-800e_in1k-224px.py'
+_base_ = [
+    '../../_base_/pretrainers/darl-diff_vit-l.py',
+    '../../_base_/datasets/imagenet_224_pretrain.py',
+    '../../_base_/schedules/darl_800e.py',
+]
 
 model = dict(backbone=dict(arch='base'))

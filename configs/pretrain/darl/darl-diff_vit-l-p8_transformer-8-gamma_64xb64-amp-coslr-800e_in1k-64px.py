@@ -1,6 +1,10 @@
-# Appendix F, the model that generates: 64 x 64 pixels, patches of 8, 8 blocks told the noise level,
-# which is drawn uniformly.
-_base_ = './darl-diff_vit-l_64xb64-amp-coslr-800e_in1k-224px.py'
+# Appendix F, the model that generates: 64 x 64 pixels, patches of 8 x 8, a patch decoder of 8
+# blocks that is told the noise level, which is drawn uniformly.
+_base_ = [
+    '../../_base_/pretrainers/darl-diff_vit-l.py',
+    '../../_base_/datasets/imagenet_224_pretrain.py',
+    '../../_base_/schedules/darl_800e.py',
+]
 
 model = dict(
     backbone=dict(img_size=64, patch_size=8),

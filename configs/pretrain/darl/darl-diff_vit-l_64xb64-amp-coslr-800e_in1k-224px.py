@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/models/darl-diff_vit-l.py',
+    '../../_base_/pretrainers/darl-diff_vit-l.py',
     '../../_base_/datasets/imagenet_224_pretrain.py',
     '../../_base_/schedules/darl_800e.py',
 ]

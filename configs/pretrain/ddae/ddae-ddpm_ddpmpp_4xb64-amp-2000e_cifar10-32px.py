@@ -1,6 +1,5 @@
-# DDAE by DDPM, DDPM++, on CIFAR-10.
 _base_ = [
-    '../../_base_/models/ddae-ddpm_ddpmpp.py',
+    '../../_base_/pretrainers/ddae-ddpm_ddpmpp.py',
     '../../_base_/datasets/cifar10-folder_32_flip.py',
     '../../_base_/schedules/ddae_2000e.py',
 ]

@@ -1,6 +1,5 @@
-# DDAE by DDPM, DDPM++, on Tiny-ImageNet.
 _base_ = [
-    '../../_base_/models/ddae-ddpm_ddpmpp.py',
+    '../../_base_/pretrainers/ddae-ddpm_ddpmpp.py',
     '../../_base_/datasets/tiny-imagenet_64_pretrain.py',
     '../../_base_/schedules/ddae_2000e.py',
 ]

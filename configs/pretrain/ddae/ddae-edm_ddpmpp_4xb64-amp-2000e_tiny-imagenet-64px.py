@@ -1,6 +1,5 @@
-# DDAE by EDM, DDPM++, on Tiny-ImageNet.
 _base_ = [
-    '../../_base_/models/ddae-edm_ddpmpp.py',
+    '../../_base_/pretrainers/ddae-edm_ddpmpp.py',
     '../../_base_/datasets/tiny-imagenet_64_pretrain.py',
     '../../_base_/schedules/ddae-edm_2000e.py',
 ]

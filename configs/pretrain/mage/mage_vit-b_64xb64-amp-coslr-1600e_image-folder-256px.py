@@ -1,6 +1,6 @@
-# The same on one's own images: IMAGE_DIR=…, and TOKENIZER=… of ../vqgan.
+# One's own images: IMAGE_DIR=…, with TOKENIZER=… of ../vqgan.
 _base_ = [
-    '../../_base_/models/mage_vit-b.py',
+    '../../_base_/pretrainers/mage_vit-b.py',
     '../../_base_/datasets/image-folder_256_pretrain.py',
     '../../_base_/schedules/mage_1600e.py',
 ]

@@ -1,4 +1,8 @@
-_base_ = './mage_vit-b_64xb64-amp-coslr-1600e_in1k-256px.py'
+_base_ = [
+    '../../_base_/pretrainers/mage_vit-b.py',
+    '../../_base_/datasets/imagenet_256_pretrain.py',
+    '../../_base_/schedules/mage_1600e.py',
+]
 
 model = dict(
     token_predictor=dict(encoder='large', decoder=dict(embed_dims=1024, num_layers=8, num_heads=16))

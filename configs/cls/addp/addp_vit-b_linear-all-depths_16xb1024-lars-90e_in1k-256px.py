@@ -1,0 +1,29 @@
+# The linear probe at the end of every block in one run, by table 16's recipe. The table does not
+# say which depth it probes.
+_base_ = [
+    '../../_base_/backbones/addp_vit-b.py',
+    '../../_base_/heads/linear-all-depths.py',
+    '../../_base_/datasets/imagenet_256.py',
+    '../../_base_/schedules/linear-probe_90e.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.pixel_values,
+    backbone=dict(
+        **_base_.encoder,
+        embed_norm=True,
+        final_norm=True,
+        frozen_stages=12,
+        out_indices=list(range(12)),
+    ),
+    head=dict(
+        num_depths=12,
+        neck=dict(in_channels=768),
+        head=dict(in_channels=768, loss=dict(_delete_=True, type='CrossEntropyLoss')),
+    ),
+)
+
+train_dataloader = dict(batch_size=1024)
+
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
+test_evaluator = val_evaluator

@@ -1,0 +1,27 @@
+# One's own images in minutes on two CPU cores, from scratch unless model.backbone.init_cfg names an
+# encoder of this size.
+_base_ = [
+    '../../_base_/backbones/addp_vit-toy.py',
+    '../../_base_/heads/avg-pool-norm.py',
+    '../../_base_/datasets/image-folder_64.py',
+    '../../_base_/schedules/toy-finetune_20e.py',
+]
+
+num_classes = _base_.num_classes
+
+model = dict(
+    data_preprocessor=dict(**_base_.pixel_values, num_classes=num_classes),
+    backbone=dict(
+        type='mmaddp.ADDPViT',
+        arch=_base_.encoder.arch,
+        img_size=64,
+        patch_size=8,
+        embed_norm=False,
+        final_norm=False,
+        drop_path_rate=0.0,
+    ),
+    neck=dict(in_channels=192),
+    head=dict(in_channels=192, num_classes=num_classes),
+)
+
+optim_wrapper = dict(optimizer=dict(betas=(0.9, 0.999)))

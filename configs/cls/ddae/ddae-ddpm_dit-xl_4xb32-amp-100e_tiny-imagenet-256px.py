@@ -1,0 +1,23 @@
+# The timestep is that of the authors' script for linear probing here.
+_base_ = [
+    '../../_base_/backbones/ddae_dit-xl.py',
+    '../../_base_/heads/avg-pool.py',
+    '../../_base_/datasets/tiny-imagenet_64_256.py',
+    '../../_base_/schedules/ddae-finetune_100e.py',
+]
+
+# What tools/probe.py found, if named: its block and time replace those of the config.
+best_cell = '{{$BEST_CELL:none}}'
+
+model = dict(
+    data_preprocessor=dict(**_base_.pixel_values, num_classes=200),
+    backbone=dict(
+        _base_.encoder,
+        time=81,
+    ),
+    head=dict(in_channels=1152, num_classes=200),
+)
+
+train_dataloader = dict(batch_size=32)
+val_dataloader = dict(batch_size=32)
+test_dataloader = val_dataloader

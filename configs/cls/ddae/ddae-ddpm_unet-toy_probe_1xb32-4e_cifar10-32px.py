@@ -1,0 +1,24 @@
+# The toy DDPM on CIFAR-10, all 6 blocks at 6 noise levels and the raw pixels, on a CPU. The authors
+# have no norm in front of the linear layers, but so few steps need one.
+_base_ = [
+    '../../_base_/pretrainers/ddae-ddpm_unet-toy.py',
+    '../../_base_/datasets/cifar10-folder_32_crop.py',
+    '../../_base_/schedules/linear-grid_4e.py',
+]
+
+model = dict(
+    _delete_=True,
+    type='mmaddp.GridProbe',
+    encoder=_base_.model,
+    num_classes=_base_.num_classes,
+    levels=[1, 11, 31, 61, 121, 241],
+    batch_norm=True,
+    pixels=32,
+)
+
+train_dataloader = dict(batch_size=32, num_workers=1)
+val_dataloader = dict(num_workers=1)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(_delete_=True, type='mmaddp.NamedAccuracy')
+test_evaluator = val_evaluator

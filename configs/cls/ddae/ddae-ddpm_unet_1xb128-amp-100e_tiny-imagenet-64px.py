@@ -1,0 +1,22 @@
+# The authors do not publish which block and timestep are best here: those of CIFAR-10 stand in.
+_base_ = [
+    '../../_base_/backbones/ddae-ddpm_unet.py',
+    '../../_base_/heads/avg-pool.py',
+    '../../_base_/datasets/tiny-imagenet_64.py',
+    '../../_base_/schedules/ddae-finetune_100e.py',
+]
+
+# What tools/probe.py found, if named: its block and time replace those of the config.
+best_cell = '{{$BEST_CELL:none}}'
+
+model = dict(
+    data_preprocessor=dict(**_base_.pixel_values, num_classes=200),
+    backbone=dict(
+        _base_.encoder,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',
+        ),
+    ),
+    head=dict(num_classes=200),
+)

@@ -1,0 +1,28 @@
+# DARL's table 2 with diffusion: depth and kind of the patch decoder, which is told the noise level
+# (-gamma) or not. The config itself is one transformer block that is not told.
+config = '../pretrain/darl/darl-diff_vit-l_64xb64-amp-coslr-100e_in1k-224px.py'
+variants = {
+    **{
+        f'transformer-{layers}{suffix}': {
+            'model.patch_decoder.num_layers': layers,
+            'model.patch_decoder.condition_on_gamma': told,
+        }
+        for layers in (0, 1, 2, 4, 8)
+        for suffix, told in (('', False), ('-gamma', True))
+    },
+    **{
+        f'mlp-{layers}{suffix}': {
+            'model.patch_decoder': dict(
+                _delete_=True,
+                type='mmaddp.MLPPatchDecoder',
+                num_layers=layers,
+                noisy=True,
+                condition_on_gamma=told,
+            )
+        }
+        for layers in (1, 2, 4, 8)
+        for suffix, told in (('', False), ('-gamma', True))
+    },
+    # Section 4.1, training objective: the noise is predicted, not the patch.
+    'prediction-epsilon': {'model.prediction': 'epsilon'},
+}

@@ -1,4 +1,0 @@
-# Table 6: the tokens themselves are the target.
-_base_ = './addp_vit-b_64xb64-amp-coslr-150e_in1k-256px.py'
-
-model = dict(target='delta')

@@ -1,4 +1,0 @@
-# Table 6: both targets.
-_base_ = './addp_vit-b_64xb64-amp-coslr-150e_in1k-256px.py'
-
-model = dict(target='q+delta')

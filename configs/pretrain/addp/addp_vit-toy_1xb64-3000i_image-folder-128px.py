@@ -1,0 +1,13 @@
+# As many images as toy DARL and DDAE see.
+_base_ = [
+    '../../_base_/pretrainers/addp_vit-toy.py',
+    '../../_base_/datasets/image-folder_128_pretrain.py',
+    '../../_base_/schedules/darl-toy_3000i.py',
+]
+
+train_dataloader = dict(batch_size=64)
+
+custom_hooks = [
+    dict(type='mmaddp.LossByMaskRatioHook'),
+    dict(type='mmaddp.VisualizationHook', interval=250),
+]

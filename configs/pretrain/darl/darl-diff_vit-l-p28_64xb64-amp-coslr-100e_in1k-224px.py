@@ -1,4 +1,0 @@
-# Figure 5: patches of 28 x 28 pixels.
-_base_ = './darl-diff_vit-l_64xb64-amp-coslr-100e_in1k-224px.py'
-
-model = dict(backbone=dict(patch_size=28))

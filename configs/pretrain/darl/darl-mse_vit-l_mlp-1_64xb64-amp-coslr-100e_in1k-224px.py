@@ -1,4 +1,0 @@
-# Table 2: a residual MLP of 1 layer as patch decoder.
-_base_ = './darl-mse_vit-l_64xb64-amp-coslr-100e_in1k-224px.py'
-
-model = dict(patch_decoder=dict(num_layers=1))

@@ -1,4 +1,0 @@
-# Table 1: absolute sine-cosine positions.
-_base_ = './darl-mse_vit-l_64xb64-amp-coslr-400e_in1k-224px.py'
-
-model = dict(backbone=dict(positions='sincos'))

@@ -1,4 +1,0 @@
-# Figure 4: the smaller half of the range of betas.
-_base_ = './ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px.py'
-
-model = dict(process=dict(beta_end=0.01005))
