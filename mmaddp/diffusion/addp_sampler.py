@@ -151,7 +151,7 @@ def code_probs(model: Any, logits: Tensor) -> Tensor:
 def unreliable(model: Any, probs: Tensor, m_t: Tensor, noise: ImageNoise) -> Tensor:
     """What the model's mapping f takes: ``probs`` (B, N, K), or one code where f is 'Sampling'.
 
-    That mapping draws from PyTorch's global generator, which leaves a single code as it is.
+    That mapping samples by PyTorch's global generator, which leaves a single code as it is.
     """
     if model.map_probs is not sampling:
         return probs

@@ -16,7 +16,7 @@ DenoiserAndClassifier = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class ClassifierGuidance:
-    """A denoiser for any sampler, drawn toward labels by a noise-conditional classifier.
+    """A denoiser for any sampler, guided toward labels by a noise-conditional classifier.
 
     Guidance adds s grad_{x_t} log p_t(y | x_t) to the score. By Tweedie's formula
     ``D(x_t, t) = (x_t + sigma_t^2 score) / alpha_t``, so that the guided denoiser is
@@ -31,8 +31,8 @@ class ClassifierGuidance:
     * DDIM: epsilon moves by -sigma_t s grad, as algorithm 2 of Dhariwal and Nichol has it.
     * Heun: D moves by sigma^2 s grad, and the slope dx / dsigma by -sigma s grad.
 
-    A sampler that clips predictions clips the guided ones. The network is asked once for prediction
-    and logits together; with a scale of 0 there is no backward pass.
+    A sampler that clips predictions clips the guided ones. One pass of the network gives prediction
+    and logits; with a scale of 0 there is no backward pass.
 
     Args:
         process: How images are noised.

@@ -1,4 +1,4 @@
-"""Looking at a model between two trainings, or in the middle of one."""
+"""Looking at a model during its training or after it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GRAY = 0.5
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Have a model in evaluation mode, and then again as it was."""
+    """Put a model into evaluation mode, then back."""
     training = model.training
     model.eval()
     try:
@@ -23,11 +23,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def gray_out(images: Tensor, mask: Tensor) -> Tensor:
-    """Paint masked places gray, as figure 8 shows unreliable tokens.
+    """Paint masked positions gray, as in ADDP's figure 8.
 
     Args:
         images: (B, 3, H, W) in [0, 1], of a square of tokens.
-        mask: (B, N) bool, True at the places to paint.
+        mask: (B, N) bool, True at the positions to paint.
 
     Returns:
         (B, 3, H, W).

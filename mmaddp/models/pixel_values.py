@@ -1,4 +1,4 @@
-"""The values that pixels have where networks see them."""
+"""The range of pixels that networks see."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Data preprocessors, which are given uint8 images in BGR and give RGB.
+# Configs of data preprocessors, from uint8 images in BGR to RGB.
 IMAGES_TO_UNIT_RANGE = dict(
     type='ImgDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True
 )

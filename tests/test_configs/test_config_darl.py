@@ -12,7 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmaddp.models.layers.patch_order import patch_order
+from mmaddp.models.layers import patch_order
 
 FOLDER = 'pretrain/darl/'
 # Table 8's recipe, whatever is trained.

@@ -122,7 +122,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ('settings', 'message'),
         [
-            ({'model.backbone.arch': 'bse'}, "config: ADDPViT: arch 'bse' is none of base, "),
+            ({'model.backbone.arch': 'bse'}, "arch='bse' is none of 'base', "),
             ({'model.backbone.out_indices': (5,)}, 'config: ADDPViT: block 5 does not exist'),
             (
                 {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
 
 from ..layers import interpolate_pos_embed
 from .plain_vit import PlainViT, arch_from, norm_or_identity, patches_from, positions_from
@@ -52,7 +53,7 @@ class ADDPViT(PlainViT):
             file, see :meth:`load`.
 
     Raises:
-        ValueError: An unknown ``arch``, a class token together with windows or relative
+        UserError: An unknown ``arch``, a class token together with windows or relative
             positions, or a block index or ``frozen_stages`` out of range.
     """
 
@@ -80,9 +81,8 @@ class ADDPViT(PlainViT):
         init_cfg: dict | None = None,
     ) -> None:
         if with_cls_token and (window_size or use_rel_pos):
-            raise ValueError(
-                'a class token has no place in windows or on the grid of relative positions: '
-                'set with_cls_token=False'
+            raise UserError(
+                'windows and relative positions allow no class token: set with_cls_token=False'
             )
         super().__init__(
             arch,

@@ -18,15 +18,17 @@ from mmaddp.utils import UserError, check_choice
 
 from ..layers import (
     KVCache,
+    SequencePositions,
+    in_order,
     interpolate_pos_embed,
+    inverse,
     patch_coordinates,
     patch_order,
+    phase_factors,
     raster_coordinates,
     rotary_angles,
     sincos_pos_embed,
 )
-from ..layers.rotary import phase_factors
-from ..layers.sequence import SequencePositions, in_order, inverse
 from .plain_vit import PlainViT, arch_from, patches_from, positions_from
 
 COORDINATES = {'rope-2d': patch_coordinates, 'rope-1d': raster_coordinates}
@@ -298,9 +300,9 @@ class DARLViT(PlainViT):
             on the patches ``order[:k]`` only.
 
         Raises:
-            UserError: There is no start token, or the order does not fit.
+            UserError: There is no start token, or no query stream for an order of each image.
         """
-        self.check_sequence(grid, order)
+        self.check_order(order)
         permutation = self.permutation(grid, order)
         content = in_order(self.with_start(tokens), permutation)[:, :-1]
         positions = self.sequence_positions(grid, permutation)
@@ -353,23 +355,16 @@ class DARLViT(PlainViT):
         """Sampling of ``batch_size`` images before the first patch, see :class:`PatchByPatch`."""
         return PatchByPatch(self, batch_size, grid, order)
 
-    def check_sequence(self, grid: tuple[int, int], order: Tensor | None) -> None:
-        """Refuse to predict without a start token, or in an order that does not fit."""
+    def check_order(self, order: Tensor | None) -> None:
+        """Refuse to predict without a start token, or without the query stream that orders need."""
         if not self.num_prefix_tokens:
             raise UserError(
                 'the first patch is predicted from the start token: set with_start_token=True'
             )
-        if order is None:
-            return
-        if order.ndim == 2 and not self.two_stream:
+        if order is not None and order.ndim == 2 and not self.two_stream:
             raise UserError(
                 'an order for each image needs the query stream, which tells the model the patch '
                 'to predict: set two_stream=True'
-            )
-        if order.shape[-1] != grid[0] * grid[1]:
-            raise UserError(
-                f'an order of {order.shape[-1]} patches does not fit a grid of {grid[0]} x '
-                f'{grid[1]}'
             )
 
 
@@ -396,11 +391,10 @@ class PatchByPatch:
     ) -> None:
         if order is not None and order.ndim == 2 and torch.equal(order, order[:1].expand_as(order)):
             order = order[0]
-        backbone.check_sequence(grid, order)
+        backbone.check_order(order)
         self.backbone, self.grid, self.num_given = backbone, grid, 0
-        self.num_patches = grid[0] * grid[1]
         self.positions = backbone.sequence_positions(grid, backbone.permutation(grid, order))
-        self.caches = [KVCache(1 + self.num_patches) for _ in backbone.blocks]
+        self.caches = [KVCache(1 + grid[0] * grid[1]) for _ in backbone.blocks]
         # Given, but not yet through the blocks. The last patch of all never needs to be.
         self.pending = backbone.start_token.expand(batch_size, -1, -1)
         self.features: Tensor | None = None
@@ -408,7 +402,6 @@ class PatchByPatch:
     @torch.no_grad()
     def next_features(self) -> Tensor:
         """z_t for the next patch, (B, C), equal to that of :meth:`DARLViT.predict_next`."""
-        self.check_room(1)
         if self.features is None:
             self.features = self.backbone.run_causally(
                 self.pending,
@@ -425,15 +418,6 @@ class PatchByPatch:
     def append(self, tokens: Tensor) -> None:
         """Give the next patches of the order, embedded without positions: (B, C) or (B, k, C)."""
         tokens = tokens if tokens.ndim == 3 else tokens[:, None]
-        self.check_room(tokens.shape[1])
         self.pending = torch.cat([self.pending, tokens], dim=1)
         self.num_given += tokens.shape[1]
         self.features = None
-
-    def check_room(self, count: int) -> None:
-        """Refuse more patches than are left."""
-        if self.num_given + count > self.num_patches:
-            raise UserError(
-                f'{self.num_given} of {self.num_patches} patches are given: there is no room for '
-                f'{count} more'
-            )

@@ -98,8 +98,6 @@ class DiffusersUNet(UNet):
 
     def layer_outputs(self, x: Tensor, time: Tensor, condition: None = None) -> Iterator[Tensor]:
         """Maps (B, C, h, w) of the blocks on the way up."""
-        if condition is not None:
-            raise UserError('networks of diffusers have no augmentation labels: set augment=None')
         unet = self.unet
         embedding = unet.time_embedding(unet.time_proj(time).to(unet.dtype))
         skips = [unet.conv_in(self.pad(x))]

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import Untold, size_of
 from mmaddp.checkpoints.rules import Tensors
+from mmaddp.utils import UserError, check_choice
 
 from ..layers import Block, PatchEmbed
 from ..layers.positions import resize_pos_embed, resize_rel_pos
@@ -47,7 +48,7 @@ class PlainViT(Encoder):
             file, see :meth:`load`.
 
     Raises:
-        ValueError: An unknown ``arch``, or a block index or ``frozen_stages`` out of range.
+        UserError: An unknown ``arch``, or a block index or ``frozen_stages`` out of range.
     """
 
     prefix_token = ''
@@ -68,7 +69,7 @@ class PlainViT(Encoder):
         self.embed_dims, self.num_layers = self.arch['embed_dims'], self.arch['num_layers']
         self.out_indices = sorted(self.block_index(i) for i in out_indices)
         if not -1 <= frozen_stages <= self.num_layers:
-            raise ValueError(f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}')
+            raise UserError(f'frozen_stages={frozen_stages} is not in -1..{self.num_layers}')
         self.frozen_stages, self.with_cp = frozen_stages, with_cp
         self.num_prefix_tokens = num_prefix_tokens
         self.patch_embed = PatchEmbed(patch_size, in_channels, self.embed_dims)
@@ -183,7 +184,7 @@ class PlainViT(Encoder):
     def block_index(self, index: int) -> int:
         """A block's index counted from 0, given one that may count from the end."""
         if not -self.num_layers <= index < self.num_layers:
-            raise ValueError(f'block {index} does not exist: the encoder has {self.num_layers}')
+            raise UserError(f'block {index} does not exist: the encoder has {self.num_layers}')
         return index % self.num_layers
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
@@ -204,10 +205,10 @@ class PlainViT(Encoder):
         return (num_depths - 1 if name.startswith(('norm.', 'head.')) else 0), num_depths
 
     def init_parameters(self) -> None:
-        """Draw the weights as MAE does.
+        """Initialize as MAE does.
 
-        Linear layers and the patch embedding, as the linear layer that it is, are Xavier-uniform,
-        positions and special tokens normal with a deviation of 0.02, relative positions zero.
+        Linear layers and the patch embedding, seen as a linear layer, are Xavier-uniform. Positions
+        and special tokens are normal with a std of 0.02, relative positions zero.
         """
         for name, parameter in self.named_parameters():
             if name.endswith('bias'):
@@ -291,15 +292,16 @@ def resolve_arch(arch: str | dict, named: Mapping[str, dict] = ARCHITECTURES) ->
     """The sizes of an encoder, given its name among ``named`` or the sizes themselves.
 
     Raises:
-        ValueError: An unknown name, or a key that is missing or unknown.
+        UserError: An unknown name.
     """
     if isinstance(arch, str):
-        if arch not in named:
-            raise ValueError(f"arch '{arch}' is none of {', '.join(named)}, nor a dict")
+        check_choice('arch', arch, named)
         arch = named[arch]
-    required = {'embed_dims', 'num_layers', 'num_heads'}
-    if not required <= set(arch) <= required | {'mlp_ratio'}:
-        raise ValueError(
-            f'arch needs the keys {sorted(required)} and may have mlp_ratio; it has {sorted(arch)}'
-        )
-    return dict(mlp_ratio=4.0) | dict(arch)
+    return sizes(**arch)
+
+
+def sizes(embed_dims: int, num_layers: int, num_heads: int, mlp_ratio: float = 4.0) -> dict:
+    """The keys of ``arch``."""
+    return dict(
+        embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads, mlp_ratio=mlp_ratio
+    )

@@ -1,16 +1,20 @@
 from .adaptive_norm import AdaptiveBlock, AdaptiveHead, ConditionEmbed
-from .attention import Attention, rel_pos_attention
+from .attention import Attention, KVCache, rel_pos_attention
 from .block import Block
 from .ema import RisingEMA
 from .initialization import init_parameters
-from .kv_cache import KVCache
 from .norm import LN2d
 from .patch_embed import PatchEmbed, patch_statistics, patchify, unpatchify
-from .patch_order import patch_order
 from .positions import interpolate_pos_embed, interpolate_rel_pos, sincos_pos_embed
-from .rotary import patch_coordinates, raster_coordinates, rotary_angles, rotate
-from .token_head import TokenHead
-from .vocabulary import Vocabulary
+from .rotary import (
+    apply_rotary,
+    patch_coordinates,
+    phase_factors,
+    raster_coordinates,
+    rotary_angles,
+)
+from .sequence import SequencePositions, in_order, inverse, patch_order
+from .vocabulary import TokenHead, Vocabulary
 from .windows import window_partition, window_unpartition
 
 __all__ = [
@@ -23,19 +27,23 @@ __all__ = [
     'LN2d',
     'PatchEmbed',
     'RisingEMA',
+    'SequencePositions',
     'TokenHead',
     'Vocabulary',
+    'apply_rotary',
+    'in_order',
     'init_parameters',
     'interpolate_pos_embed',
     'interpolate_rel_pos',
+    'inverse',
     'patch_coordinates',
     'patch_order',
     'patch_statistics',
     'patchify',
+    'phase_factors',
     'raster_coordinates',
     'rel_pos_attention',
     'rotary_angles',
-    'rotate',
     'sincos_pos_embed',
     'unpatchify',
     'window_partition',

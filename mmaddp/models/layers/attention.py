@@ -7,12 +7,51 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .kv_cache import KVCache
+from mmaddp.utils import UserError
+
 from .positions import rel_pos_key_channels, rel_pos_query_channels
-from .rotary import turn
+from .rotary import apply_rotary
 
 # Fused half-precision kernels want channels in multiples of eight.
 CHANNEL_MULTIPLE = 8
+
+
+class KVCache:
+    """Keys and values of one block, in buffers as long as the whole sequence.
+
+    A step writes those of its own tokens and copies no earlier ones. It is for sampling, without
+    gradients.
+
+    Args:
+        capacity: Tokens of the whole sequence.
+
+    Attributes:
+        length: Tokens that are held.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.length = capacity, 0
+        self.buffers: tuple[Tensor, Tensor] | None = None
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the next tokens' and give all so far.
+
+        Args:
+            keys: (B, heads, k, D), and ``values`` alike.
+
+        Returns:
+            Keys and values (B, heads, length, D), views of the buffers.
+        """
+        length = self.length + keys.shape[2]
+        if self.buffers is None:
+            # Only now are dtype (autocast's, perhaps) and device known.
+            shape = (*keys.shape[:2], self.capacity, keys.shape[3])
+            self.buffers = keys.new_empty(shape), values.new_empty(shape)
+        held_keys, held_values = self.buffers
+        held_keys[:, :, self.length : length] = keys
+        held_values[:, :, self.length : length] = values
+        self.length = length
+        return held_keys[:, :, :length], held_values[:, :, :length]
 
 
 class Attention(nn.Module):
@@ -26,8 +65,7 @@ class Attention(nn.Module):
         two_stream: Have a second projection to queries, for a query stream (DARL's appendix A.5).
 
     Raises:
-        ValueError: ``num_heads`` does not divide ``embed_dims``, or there is dropout together with
-            relative positions.
+        UserError: There is dropout together with relative positions.
     """
 
     def __init__(
@@ -40,9 +78,7 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         if drop_rate and rel_pos_size is not None:
-            raise ValueError(f'drop_rate {drop_rate}: there is no dropout with relative positions')
-        if embed_dims % num_heads:
-            raise ValueError(f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}')
+            raise UserError(f'drop_rate={drop_rate}: must be 0 with relative positions')
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
@@ -70,21 +106,23 @@ class Attention(nn.Module):
         Args:
             x: (B, N, C), the content; behind it, where there is a query stream, its M tokens.
             grid: (h, w) of the tokens, h * w = N where relative positions are used.
-            phases: (N [+ M], D / 2) or (B, N [+ M], D / 2) complex, by which rotary positions turn
-                the D channels of each head; None turns none.
-            causal: Let content see itself and what stands before it.
-            cache: Holds the earlier content's keys and values, and takes this one's.
-            num_queries: M. No token sees a query; the last sees all content, the one before it all
-                but the last, and so on.
+            phases: (N [+ M], D / 2) or (B, N [+ M], D / 2) complex, the rotary positions of the D
+                channels of each head; None for none.
+            causal: Let content see itself and earlier content only.
+            cache: Holds the keys and values of earlier content; this one's are appended.
+            num_queries: M. No token sees a query. The last query sees all content, the one before
+                it all but the last token, and so on.
 
         Returns:
             As ``x``.
 
         Raises:
-            ValueError: Relative positions together with causality or rotation, or a cache or
-                queries under a full mask.
+            UserError: Relative positions together with a causal mask or rotary positions.
         """
-        self.check(phases, causal, cache, num_queries)
+        if self.use_rel_pos and (causal or phases is not None):
+            raise UserError(
+                'relative positions are neither causal nor rotary: set use_rel_pos=False'
+            )
         if num_queries:
             return self.merge_heads(self.two_streams(x, num_queries, phases, cache))
         q, k, v = self.project(x, phases)
@@ -101,20 +139,6 @@ class Attention(nn.Module):
     def dropout_p(self) -> float:
         """Dropout of the attention weights in the present mode."""
         return self.drop_rate if self.training else 0.0
-
-    def check(
-        self, phases: Tensor | None, causal: bool, cache: KVCache | None, num_queries: int
-    ) -> None:
-        """Refuse what has no meaning together."""
-        if self.use_rel_pos and (causal or phases is not None):
-            raise ValueError(
-                'relative positions are neither causal nor rotary: set use_rel_pos=False'
-            )
-        if not causal and (cache is not None or num_queries):
-            raise ValueError(
-                'under a full mask earlier tokens see later ones, so no key-value cache and no '
-                'query stream can stand for them: set causal=True'
-            )
 
     def two_streams(
         self, x: Tensor, num_queries: int, phases: Tensor | None, cache: KVCache | None
@@ -136,19 +160,19 @@ class Attention(nn.Module):
             k, v = cache.append(k, v)
         asked = self.query(queries).unflatten(-1, (self.num_heads, self.head_dims))
         if query_phases is not None:
-            asked = turn(asked, query_phases[..., None, :])
+            asked = apply_rotary(asked, query_phases[..., None, :])
         streams = q, asked.transpose(1, 2)
         return torch.cat([causal_attention(s, k, v, self.dropout_p) for s in streams], dim=2)
 
     def project(self, x: Tensor, phases: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (B, heads, N, D) of (B, N, C), the first two turned."""
+        """Queries, keys and values (B, heads, N, D) of (B, N, C), q and k rotated."""
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dims))
         if phases is None:
             q, k, v = qkv.unbind(2)
         else:
-            # One product turns both.
+            # One product for both.
             qk, v = qkv.split([2, 1], dim=2)
-            q, k = turn(qk, phases[..., None, None, :]).unbind(2)
+            q, k = apply_rotary(qk, phases[..., None, None, :]).unbind(2)
             v = v.squeeze(2)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
@@ -158,11 +182,11 @@ class Attention(nn.Module):
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
-    """Attention where no query sees keys behind its own place, by the fused kernel.
+    """Attention in which no query sees keys behind its own position, by the fused kernel.
 
     Args:
-        q: (B, heads, M, D), for the last M places of the sequence.
-        k: (B, heads, N, D), for all N places, and ``v`` alike.
+        q: (B, heads, M, D), for the last M positions of the sequence.
+        k: (B, heads, N, D), for all N positions, and ``v`` alike.
         dropout_p: Dropout of the weights.
 
     Returns:
@@ -171,7 +195,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) ->
     earlier = k.shape[2] - q.shape[2]
     if q.shape[2] == 1:
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p)
-    # The kernel takes the first query for the first place, so places without one get one.
+    # The kernel aligns the first query with the first key: pad queries for the earlier positions.
     q = F.pad(q, (0, 0, earlier, 0)) if earlier else q
     attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, is_causal=True)
     return attended[:, :, earlier:]

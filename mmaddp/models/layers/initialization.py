@@ -1,4 +1,4 @@
-"""The weights that a transformer starts to learn from."""
+"""Initial weights of transformers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import nn
 
 
 def init_parameters(module: nn.Module) -> None:
-    """Draw weights as MAE, MAGE and ADDP do.
+    """Initialize as MAE, MAGE and ADDP do.
 
-    Linear layers are Xavier-uniform with biases of zero; tables of embeddings, positions and
-    special tokens, which are the parameters (1, L, C), are normal with a deviation of 0.02.
+    Linear layers are Xavier-uniform with biases of zero. Tables of embeddings, positions and
+    special tokens, the parameters of shape (1, L, C), are normal with a std of 0.02.
 
     Args:
         module: Changed in place; its norms stay as they are.

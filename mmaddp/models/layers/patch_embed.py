@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mmaddp.utils import UserError
 
-# What MAE adds to the variance of a patch, so that an even one can be normalized.
+# MAE adds this to the variance of a patch, so that a uniform one can be normalized.
 VARIANCE_EPSILON = 1e-6
 
 
@@ -82,6 +82,6 @@ def unpatchify(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tenso
 
 
 def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation that MAE normalizes each patch by: (..., P) -> (..., 1) each."""
+    """Mean and std by which MAE normalizes each patch: (..., P) -> (..., 1) each."""
     variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     return mean, (variance + VARIANCE_EPSILON).sqrt()

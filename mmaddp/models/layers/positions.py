@@ -24,15 +24,11 @@ def interpolate_pos_embed(
     Returns:
         (1, P + h * w, C).
 
-    Raises:
-        ValueError: The positions behind the prefix do not form a square.
     """
     prefix, patches = pos_embed.split(
         [num_prefix_tokens, pos_embed.shape[1] - num_prefix_tokens], dim=1
     )
     size = round(patches.shape[1] ** 0.5)
-    if size * size != patches.shape[1]:
-        raise ValueError(f'{patches.shape[1]} positions do not form a square grid')
     if (size, size) == tuple(grid):
         return pos_embed
     rows, columns = (resize_matrix(size, side, 'bicubic').to(patches) for side in grid)
@@ -48,19 +44,12 @@ def sincos_pos_embed(coordinates: Tensor, embed_dims: int, base: float = 1e4) ->
 
     Args:
         coordinates: (N, 2), x and y from 0 on, in patches.
-        embed_dims: Channels C.
+        embed_dims: Channels C, a multiple of 4.
         base: The longest wavelength over 2 pi, in patches.
 
     Returns:
         (N, C) float32: sin x, cos x, sin y, cos y of C / 4 frequencies each.
-
-    Raises:
-        ValueError: C does not divide into the four parts.
     """
-    if embed_dims % 4:
-        raise ValueError(
-            f'sine-cosine positions of {embed_dims} channels: set embed_dims to a multiple of 4'
-        )
     exponents = torch.arange(embed_dims // 4, device=coordinates.device) / (embed_dims // 4)
     angles = coordinates[..., None] * base**-exponents
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
@@ -71,15 +60,15 @@ def resize_matrix(old: int, new: int, mode: str) -> Tensor:
     """The matrix (new, old) that resizes one axis as ``F.interpolate`` does.
 
     Interpolation is linear in the values. As a product of matrices its backward pass is
-    deterministic on every device and keeps the precision of the parameters, which CUDA's own
-    kernels for interpolation do not promise.
+    deterministic on every device and keeps the precision of the parameters, unlike CUDA's kernels
+    for interpolation.
 
     Args:
-        old: Places before.
-        new: Places after.
+        old: Positions before.
+        new: Positions after.
         mode: 'bicubic' or 'linear'.
     """
-    # What is kept for later calls must not carry the mode or the default device of this one.
+    # The cached matrix must not carry the mode or the default device of this call.
     with torch.inference_mode(False):
         units = torch.eye(old, device='cpu')[None, None]
         if mode == 'linear':
@@ -121,18 +110,18 @@ def interpolate_rel_pos(table: Tensor, size: int) -> Tensor:
 
 
 def relative_to_absolute(table: Tensor, size: int) -> Tensor:
-    """Spread a table over the pairs of places on one axis.
+    """Spread a table over the pairs of positions on one axis.
 
     Args:
-        table: (2 * s - 1, C), entry ``i - j + s - 1`` for query place i and key place j.
-        size: Number of places; the table is resized when it was made for another number.
+        table: (2 * s - 1, C), entry ``i - j + s - 1`` for query position i and key position j.
+        size: Number of positions; a table for another number is resized.
 
     Returns:
         (size, size, C): the entry for each pair (query, key).
     """
     table = interpolate_rel_pos(table, size)
-    places = torch.arange(size, device=table.device)
-    return table[places[:, None] - places[None, :] + size - 1]
+    positions = torch.arange(size, device=table.device)
+    return table[positions[:, None] - positions[None, :] + size - 1]
 
 
 def rel_pos_query_channels(
@@ -140,14 +129,13 @@ def rel_pos_query_channels(
 ) -> Tensor:
     """Products of the queries with both tables of decomposed relative positions.
 
-    ViTDet adds to the attention logits ``q . R_h[i_h - j_h] + q . R_w[i_w - j_w]``. With one-hot
-    vectors that name the key's row and column, the sum is itself a scalar product::
+    ViTDet adds ``q . R_h[i_h - j_h] + q . R_w[i_w - j_w]`` to the attention logits. With one-hot
+    vectors of the key's row and column, the sum is itself a scalar product::
 
         [q, q . R_h, q . R_w] . [k, onehot(j_h), onehot(j_w)]
 
-    so a fused kernel computes it and no (N, N) bias exists. The identity is exact: each one-hot
-    product selects one number. This function gives the two groups of query channels,
-    :func:`rel_pos_key_channels` the key's.
+    so that a fused kernel computes it without an (N, N) bias. The identity is exact, since each
+    one-hot product selects one number. :func:`rel_pos_key_channels` gives the key's channels.
 
     Args:
         q: (B, heads, h * w, C), not yet scaled.

@@ -20,7 +20,7 @@ class TimeEmbedding(nn.Module):
 
     Args:
         base_channels: C, channels of the sinusoids.
-        augment_dim: Numbers that tell how an image was augmented; 0 leaves their embedding out.
+        augment_dim: Length of the augmentation labels; 0 leaves their embedding out.
     """
 
     def __init__(self, base_channels: int, augment_dim: int = 0) -> None:
@@ -38,13 +38,8 @@ class TimeEmbedding(nn.Module):
             augment: (B, augment_dim), or None for images as they are.
 
         Returns:
-            (B, 4 C), behind the SiLU that every residual block would begin with.
-
-        Raises:
-            ValueError: ``augment`` is given, and there is no embedding for it.
+            (B, 4 C), behind the SiLU with which every residual block would begin.
         """
-        if augment is not None and self.augment is None:
-            raise ValueError('the network has no augmentation embedding: set augment_dim')
         embedding = sinusoids(time, self.base_channels).to(self.fc1.weight.dtype)
         if augment is not None:
             embedding = embedding + self.augment(augment)
@@ -54,8 +49,8 @@ class TimeEmbedding(nn.Module):
 def sinusoids(time: Tensor, channels: int) -> Tensor:
     """Sines, then cosines, of frequencies from 1 to 1 / MAX_PERIOD: (B,) -> (B, channels)."""
     half = channels // 2
-    places = torch.arange(half, dtype=torch.float32, device=time.device)
-    frequencies = torch.exp(-math.log(MAX_PERIOD) / (half - 1) * places)
+    indices = torch.arange(half, dtype=torch.float32, device=time.device)
+    frequencies = torch.exp(-math.log(MAX_PERIOD) / (half - 1) * indices)
     angles = time.float()[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -107,7 +102,7 @@ def resampling(kind: str) -> nn.Module:
 
 
 class SpatialAttention(nn.Module):
-    """All places of a map attend to all, with one head, beside the identity.
+    """Attention among all positions of a map, with one head and a residual connection.
 
     With windows they attend to those of their own window. Pre-training has seen no padding, so
     what fills up the last windows is masked, unlike ViTDet's: a map that fits into one window is
@@ -115,7 +110,7 @@ class SpatialAttention(nn.Module):
 
     Args:
         channels: C.
-        window_size: Side of a window in places; None for the whole map.
+        window_size: Side of a window in positions; None for the whole map.
     """
 
     def __init__(self, channels: int, window_size: int | None = None) -> None:
@@ -132,7 +127,7 @@ class SpatialAttention(nn.Module):
             tokens = self.attend(self.norm(x).flatten(2).transpose(1, 2))
             return x + tokens.transpose(1, 2).unflatten(2, grid)
         windows = window_partition(self.norm(x).permute(0, 2, 3, 1), self.window_size)
-        windows = self.attend(windows, places_of_map(x, self.window_size))
+        windows = self.attend(windows, is_inside_map(x, self.window_size))
         return x + window_unpartition(windows, self.window_size, grid).permute(0, 3, 1, 2)
 
     def attend(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -142,8 +137,8 @@ class SpatialAttention(nn.Module):
         return self.proj(F.scaled_dot_product_attention(q, k, v, mask).squeeze(1))
 
 
-def places_of_map(x: Tensor, window_size: int) -> Tensor | None:
-    """Which places of its windows are places of a map, and not padding.
+def is_inside_map(x: Tensor, window_size: int) -> Tensor | None:
+    """Which positions of its windows belong to a map, not to padding.
 
     Args:
         x: (B, C, h, w).
@@ -154,8 +149,8 @@ def places_of_map(x: Tensor, window_size: int) -> Tensor | None:
     """
     if not any(side % window_size for side in x.shape[-2:]):
         return None
-    places = window_partition(x.new_ones(1, *x.shape[-2:], 1, dtype=torch.bool), window_size)
-    return places.mT[:, None].repeat(len(x), 1, 1, 1)
+    inside = window_partition(x.new_ones(1, *x.shape[-2:], 1, dtype=torch.bool), window_size)
+    return inside.mT[:, None].repeat(len(x), 1, 1, 1)
 
 
 class UNetBlock(nn.Module):

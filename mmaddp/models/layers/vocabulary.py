@@ -1,8 +1,12 @@
-"""The vocabulary of VQ tokens: codes, classes and the mask."""
+"""The vocabulary of VQ tokens, and the scores of its entries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 NUM_CLASS_ENTRIES = 1000
 CLASS_ENTRY_OFFSET = 76
@@ -30,3 +34,31 @@ class Vocabulary:
     def mask_entry(self) -> int:
         """The entry of masked positions: 2024."""
         return len(self) - 1
+
+
+class TokenHead(nn.Module):
+    """Scores of vocabulary entries against their embeddings, as in BERT.
+
+    Args:
+        in_channels: D, channels of a token in the decoder.
+        embed_dims: C, channels of an embedding.
+        vocab_size: V entries.
+    """
+
+    def __init__(self, in_channels: int, embed_dims: int, vocab_size: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(in_channels, embed_dims)
+        self.norm = nn.LayerNorm(embed_dims)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, x: Tensor, embeddings: Tensor) -> Tensor:
+        """Score every entry.
+
+        Args:
+            x: (B, N, D).
+            embeddings: (V, C), those of the entries.
+
+        Returns:
+            Logits (B, N, V).
+        """
+        return F.linear(self.norm(F.gelu(self.fc(x))), embeddings, self.bias)

@@ -11,7 +11,7 @@ from mmaddp.registry import MODELS
 
 @MODELS.register_module()
 class PoolNormNeck(BaseModule):
-    """Average pooling over the places of the last map, then a norm.
+    """Average pooling over the positions of the last map, then a norm.
 
     ADDP's fine-tuning pools the patch tokens and puts a fresh LayerNorm behind; its linear
     probing puts a BatchNorm without affine parameters before the linear layer, as MAE's does.

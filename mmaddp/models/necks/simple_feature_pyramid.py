@@ -9,21 +9,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError, check_choice
 
 from ..layers import LN2d
+
+SCALES = (4, 2, 1, 0.5, 0.25, 0.125)
 
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
     """Pyramid of strides 4, 8, 16, 32 and 64, by default from maps of stride 16 (ViTDet).
 
-    ViTDet takes the last map alone, which suits encoders with a bottleneck behind them. DARL's
-    have none and hold their best features in the middle (its section 4.3, appendix B.1): a level
-    may take the map of another depth. So it may where the maps have several strides, as those of a
-    UNet, whose way up is a top-down path already. Each level resizes its map by transposed
-    convolutions or max pooling, and projects it by a 1 x 1 and a 3 x 3 convolution, each followed
-    by a LayerNorm.
-    Levels beyond the scale factors subsample the one before.
+    ViTDet takes the last map alone. With ``in_indices`` a level may take another one: DARL has its
+    best features in the middle (section 4.3, appendix B.1), and a UNet has maps of several
+    strides. Each level resizes its map by transposed convolutions or max pooling, and projects it
+    by a 1 x 1 and a 3 x 3 convolution, each followed by a LayerNorm. Levels beyond the scale
+    factors subsample the one before.
 
     Args:
         in_channels: Channels of the encoder's map.
@@ -35,8 +36,8 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: A scale factor that is none of these, fewer levels than scale factors, or
-            another number of ``in_indices``.
+        UserError: An unknown scale factor, fewer levels than scale factors, or another number of
+            ``in_indices``.
     """
 
     def __init__(
@@ -49,13 +50,11 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if num_outs < len(scale_factors):
-            raise ValueError(f'num_outs {num_outs} is less than the {len(scale_factors)} scales')
         self.in_indices = tuple(in_indices or len(scale_factors) * (-1,))
-        if len(self.in_indices) != len(scale_factors):
-            raise ValueError(
-                f'in_indices {self.in_indices} names {len(self.in_indices)} maps for '
-                f'{len(scale_factors)} scales'
+        if num_outs < len(scale_factors) or len(self.in_indices) != len(scale_factors):
+            raise UserError(
+                f'num_outs={num_outs} and in_indices={self.in_indices} do not fit '
+                f'{len(scale_factors)} scale_factors'
             )
         self.num_extra_levels = num_outs - len(scale_factors)
         self.levels = nn.ModuleList(
@@ -103,11 +102,8 @@ class ConvNorm(nn.Conv2d):
 
 
 def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
-    """The layers that resize a map by ``scale``, and the channels that they give.
-
-    Raises:
-        ValueError: ``scale`` is none of 4, 2, 1, 0.5, 0.25 and 0.125.
-    """
+    """The layers that resize a map by ``scale``, and the channels that they give."""
+    check_choice('scale_factors', scale, SCALES)
     if scale == 4:
         half, quarter = channels // 2, channels // 4
         upsample = nn.ConvTranspose2d(channels, half, kernel_size=2, stride=2)
@@ -118,6 +114,4 @@ def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
         return nn.Sequential(upsample), channels // 2
     if scale == 1:
         return nn.Identity(), channels
-    if scale in (0.5, 0.25, 0.125):
-        return nn.MaxPool2d(int(1 / scale)), channels
-    raise ValueError(f'scale factor {scale} is none of 4, 2, 1, 0.5, 0.25 and 0.125')
+    return nn.MaxPool2d(int(1 / scale)), channels

@@ -224,13 +224,12 @@ def test_features_of_named_blocks_end_behind_the_last(monkeypatch):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(arch='huge'), "arch 'huge' is none of small, base, large, xlarge"),
+        (dict(arch='huge'), "arch='huge' is none of 'small', 'base', 'large', 'xlarge'"),
         (dict(input_size=9), 'patch_size=2 does not divide input_size=9'),
         (dict(out_blocks=('layer-3',), time=5), 'layer-3: the network has layer-0, layer-1, lay'),
         (dict(out_blocks=(), time=5), 'none at all: the network has layer-0'),
         (dict(out_blocks=('layer-1',)), 'out_blocks and time go together'),
         (dict(out_blocks=('layer-1',), time=1000), r'time=1000 is no timestep in 0\.\.999'),
-        (dict(embed_dims=33), 'embed_dims to a multiple of 4'),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings, message):

@@ -213,5 +213,3 @@ def test_bad_calls_are_refused_in_one_line():
         model(x)
     with pytest.raises(ValueError, match='layers middle: the network has out_1, out_2'):
         model.block_features(x, times(1), names=['middle'])
-    with pytest.raises(ValueError, match='set augment_dim'):
-        model.predict(x, times(1), torch.zeros(1, 9))

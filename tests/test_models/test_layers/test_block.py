@@ -44,5 +44,5 @@ def test_both_branches_and_the_weights_of_attention_are_dropped():
 
 
 def test_dropout_and_relative_positions_are_refused_together():
-    with pytest.raises(ValueError, match='no dropout with relative positions'):
+    with pytest.raises(ValueError, match=r'drop_rate=0\.1: must be 0 with relative positions'):
         Block(16, 2, drop_rate=0.1, rel_pos_size=GRID)

@@ -58,5 +58,5 @@ def test_blocks_must_fill_the_grid(grid):
 
 
 def test_an_unknown_order_names_those_there_are():
-    with pytest.raises(ValueError, match="'spiral' is none of raster, nested-raster, round-robin"):
+    with pytest.raises(ValueError, match="order='spiral' is none of 'raster', 'nested-raster'"):
         patch_order((4, 4), 'spiral')

@@ -42,11 +42,6 @@ def test_positions_resize_to_any_grid_and_keep_the_prefix(h, w, prefix):
     torch.testing.assert_close(resized[:, prefix:], expected.reshape(1, h * w, 5))
 
 
-def test_positions_must_form_a_square():
-    with pytest.raises(ValueError, match='15 positions do not form a square grid'):
-        interpolate_pos_embed(torch.zeros(1, 15, 4), (3, 3))
-
-
 @given(size=sides)
 def test_relative_positions_depend_on_the_difference_only(size):
     table = torch.arange(2.0 * size - 1)[:, None]

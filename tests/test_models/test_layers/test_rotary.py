@@ -8,9 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timm.layers import apply_rot_embed, build_rotary_pos_embed
 
-from mmaddp.models.layers import patch_coordinates, raster_coordinates, rotary_angles, rotate
+from mmaddp.models.layers import (
+    apply_rotary,
+    patch_coordinates,
+    phase_factors,
+    raster_coordinates,
+    rotary_angles,
+)
 
 places = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
+
+
+def rotate(x, angles):
+    return apply_rotary(x, phase_factors(angles))
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -18,7 +28,7 @@ def draw(*shape, seed=0, dtype=torch.float64):
 
 
 def scores(q, k, coordinates):
-    """Products of all pairs of turned queries and keys, (B, heads, N, N)."""
+    """Products of all pairs of rotated queries and keys, (B, heads, N, N)."""
     angles = rotary_angles(coordinates, q.shape[-1])
     return rotate(q, angles) @ rotate(k, angles).transpose(-2, -1)
 
@@ -86,26 +96,20 @@ def test_one_axis_counts_in_raster_order():
     assert raster_coordinates((2, 4), (2, 2))[:3].flatten().tolist() == [0.75, 1.25, 1.75]
 
 
-def test_each_image_may_have_its_own_places():
+def test_each_image_may_have_its_own_positions():
     x, coordinates = draw(2, 3, 4, 8), torch.rand(2, 4, 2)
-    turned = rotate(x, rotary_angles(coordinates, 8)[:, None])
-    for image, own, expected in zip(x, coordinates, turned):
+    rotated = rotate(x, rotary_angles(coordinates, 8)[:, None])
+    for image, own, expected in zip(x, coordinates, rotated):
         torch.testing.assert_close(rotate(image[None], rotary_angles(own, 8))[0], expected)
 
 
 def test_half_precision_keeps_its_type_and_full_precision_of_angles():
     x, angles = draw(1, 1, 2, 4, dtype=torch.float32), torch.full((2, 2), 1000.3)
-    turned = rotate(x.bfloat16(), angles)
-    assert turned.dtype == torch.bfloat16
-    torch.testing.assert_close(turned.float(), rotate(x, angles), rtol=0.02, atol=0.02)
+    rotated = rotate(x.bfloat16(), angles)
+    assert rotated.dtype == torch.bfloat16
+    torch.testing.assert_close(rotated.float(), rotate(x, angles), rtol=0.02, atol=0.02)
 
 
 def test_gradients_are_those_of_the_formula():
     x = draw(1, 2, 3, 4).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: rotate(x, torch.arange(6.0).view(3, 2)), x)
-
-
-@pytest.mark.parametrize(('head_dims', 'axes'), [(6, 2), (3, 1)])
-def test_channels_must_divide_into_pairs(head_dims, axes):
-    with pytest.raises(ValueError, match=f'{head_dims} channels cannot turn with {axes} coord'):
-        rotary_angles(torch.zeros(1, axes), head_dims)

@@ -103,8 +103,3 @@ def test_an_augmentation_is_a_linear_shift_of_the_sinusoids():
     with torch.no_grad():
         shifted.fc1.bias += layer.fc1.weight @ layer.augment.weight @ labels[0]
     torch.testing.assert_close(layer(time, labels), shifted(time))
-
-
-def test_labels_without_an_embedding_are_refused():
-    with pytest.raises(ValueError, match='no augmentation embedding: set augment_dim'):
-        TimeEmbedding(8)(torch.zeros(1), torch.zeros(1, 3))

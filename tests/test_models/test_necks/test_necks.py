@@ -43,9 +43,9 @@ def test_pyramid_size_at_vit_base_is_vitdets():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(scale_factors=(3,)), 'scale factor 3'),
-        (dict(num_outs=2), 'num_outs 2'),
-        (dict(in_indices=(0, 1)), 'names 2 maps for 4 scales'),
+        (dict(scale_factors=(3,)), 'scale_factors=3 is none of 4, 2, 1'),
+        (dict(num_outs=2), 'num_outs=2 and in_indices'),
+        (dict(in_indices=(0, 1)), r'in_indices=\(0, 1\) do not fit 4 scale_factors'),
     ],
 )
 def test_pyramid_refuses_what_it_cannot_build(kwargs, message):

@@ -1,11 +1,9 @@
-import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from tiny_addp import addp, pretraining
 from tiny_runs import last_checkpoint, run_training, write_pictures
 
 from mmaddp.models import PixelShuffleNeck
-from mmaddp.utils import UserError
 
 RESNET = dict(type='ResNet', depth=18, out_indices=(3,), norm_cfg=dict(type='BN'))
 
@@ -18,11 +16,6 @@ def test_each_place_gives_its_channels_to_the_four_that_cover_it():
         place = coarse[:, :, row // 2, column // 2]
         corner = 2 * (row % 2) + column % 2
         assert torch.equal(fine[:, :, row, column], place[:, corner::4])
-
-
-def test_channels_that_cannot_be_shared_out():
-    with pytest.raises(UserError, match=r'in_channels=6 is no multiple of 4, .* scale=2'):
-        PixelShuffleNeck(6)
 
 
 def test_a_pretrained_resnet_goes_into_a_classifier_as_it_is(tmp_path):
