@@ -7,13 +7,14 @@ A folder of images, from whatever model:
 Settings of the sampler side by side, each generated and measured, in one table and plot:
 
     python tools/evaluate_generation.py --config CONFIG --checkpoint FILE --reference REAL_DIR \
-        --out-dir DIR --steps 10 20 40 --schedule linear cosine --temperature 6 2 --static 6
+        --out-dir DIR --settings steps=10,20,40 schedule=linear,cosine temperature=6,2
+
+All combinations are measured. Settings are those of tools/generate.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,15 @@ from mmaddp.engine.explain import clear_errors
 from mmaddp.engine.runner.launch import join_processes
 from mmaddp.engine.setup import add_launcher_arguments, load_config
 from mmaddp.evaluation.generation import GenerationMetrics
-from mmaddp.experiments.generation_metrics import PLOT, TABLE, evaluate_samplers, sampler_grid
-from mmaddp.experiments.generation_table import markdown_table
-from mmaddp.utils import UserError, atomic_write, run_tool
+from mmaddp.experiments.generation_metrics import (
+    PLOT,
+    TABLE,
+    evaluate_samplers,
+    metrics_table,
+    sampler_grid,
+)
+from mmaddp.experiments.results import write_json
+from mmaddp.utils import UserError, run_tool
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,7 +51,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='where results go, and images that are generated; default: the folder of images',
     )
     add_metric_arguments(parser)
-    add_grid_arguments(parser.add_argument_group('to generate the images'))
+    add_model_arguments(parser.add_argument_group('to generate the images'))
     add_launcher_arguments(parser)
     return parser.parse_args(arguments)
 
@@ -76,44 +83,20 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
 
 
-def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
-    """Add the model and the settings of its sampler."""
+def add_model_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add the model that generates the images."""
     group.add_argument('--config', help='a config of configs/pretrain')
     group.add_argument('--checkpoint', help='the weights of its model')
     group.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
     )
     group.add_argument(
-        '--steps',
+        '--settings',
         nargs='+',
-        type=int,
-        help="default: the sampler's, 20 of ADDP, 1000 of DARL, 100 or 18 of DDAE",
-    )
-    group.add_argument(
-        '--sampler',
-        nargs='+',
-        help='DDAE: ddim, ancestral of DDPM, heun of EDM; default: ddim, heun',
-    )
-    group.add_argument(
-        '--schedule', nargs='+', help='ADDP: linear, cosine or both; default: linear'
-    )
-    group.add_argument(
-        '--temperature',
-        nargs='+',
-        type=float,
-        help='ADDP: temperatures that decay, default: 6; DARL of tokens: of the softmax (1)',
-    )
-    group.add_argument('--static', nargs='+', type=float, help='ADDP: temperatures that stay')
-    group.add_argument('--top-p', nargs='+', type=float, help='ADDP, DARL of tokens: default: 1')
-    group.add_argument(
-        '--eta', nargs='+', type=float, help='DARL: 1 is ancestral, 0 DDIM, default: 1; DDAE: 0'
-    )
-    group.add_argument(
-        '--no-clip',
-        dest='clip',
-        action='store_const',
-        const=[False],
-        help='DARL, DDAE: leave predictions outside the range of pixels',
+        action=DictAction,
+        default={},
+        metavar='NAME=V1,V2',
+        help="values of the sampler's settings, such as steps=10,20 (its defaults)",
     )
     group.add_argument(
         '--num-images', type=int, default=50000, help='images of each setting (%(default)s)'
@@ -124,25 +107,16 @@ def add_grid_arguments(group: argparse._ArgumentGroup) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure a folder of images, or a grid of settings."""
     args = parse_args(arguments)
-    check_arguments(args)
+    if bool(args.images) == bool(args.config):
+        raise UserError('name either a folder of images, or --config and --checkpoint')
+    if args.config and not (args.checkpoint and args.out_dir):
+        raise UserError('--config wants --checkpoint FILE and --out-dir DIR too')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
         if args.images:
             measure_folder(args)
         else:
             measure_grid(args)
-
-
-def check_arguments(args: argparse.Namespace) -> None:
-    """Refuse a command line that means nothing."""
-    if bool(args.images) == bool(args.config):
-        raise UserError('name either a folder of images, or --config and --checkpoint')
-    if args.config and not (args.checkpoint and args.out_dir):
-        raise UserError('--config wants --checkpoint FILE and --out-dir DIR too')
-    for name, least in (('batch_size', 1), ('num_workers', 0), ('reference_size', 1)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f'--{name.replace("_", "-")} {value}: must be {least} or more')
 
 
 def build_metrics(args: argparse.Namespace) -> GenerationMetrics:
@@ -164,22 +138,11 @@ def build_metrics(args: argparse.Namespace) -> GenerationMetrics:
 def measure_folder(args: argparse.Namespace) -> None:
     """Print the metrics of a folder of images and write them to ``metrics.json``."""
     metrics = build_metrics(args)
-    figures = {'folder': args.images, **metrics(args.images)}
-    figures.update(reference=str(metrics.reference.file), networks=metrics.networks.name)
+    measured = {'folder': args.images, **metrics(args.images)}
+    measured.update(reference=str(metrics.reference.file), networks=metrics.networks.name)
     path = Path(args.out_dir or args.images) / 'metrics.json'
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(figures, indent=2) + '\n')
-    print(f'\n{markdown_table([figures])}\n\nmetrics: {path}')
-
-
-def read_choices(args: argparse.Namespace) -> list[list[dict]]:
-    """For each setting of the sampler that is given, its values."""
-    temperatures = [dict(temperature=value) for value in args.temperature or ()]
-    temperatures += [dict(temperature=value, decaying=False) for value in args.static or ()]
-    names = ('sampler', 'schedule', 'top_p', 'eta', 'clip', 'steps')
-    given = {name: getattr(args, name) for name in names}
-    others = [[{name: value} for value in values] for name, values in given.items() if values]
-    return [temperatures, *others] if temperatures else others
+    write_json(path, measured)
+    print(f'\n{metrics_table([measured])}\n\nmetrics: {path}')
 
 
 def measure_grid(args: argparse.Namespace) -> None:
@@ -187,9 +150,13 @@ def measure_grid(args: argparse.Namespace) -> None:
     join_processes(args.launcher)
     config = load_config(args.config, args.cfg_options)
     model = load_pretrainer(config, args.checkpoint, args.device)
+    choices = [
+        [{name: value} for value in (values if isinstance(values, list) else [values])]
+        for name, values in args.settings.items()
+    ]
     rows = evaluate_samplers(
         model,
-        sampler_grid(model, *read_choices(args)),
+        sampler_grid(model, *choices),
         build_metrics(args) if is_main_process() else None,
         args.out_dir,
         num_images=args.num_images,
@@ -198,7 +165,7 @@ def measure_grid(args: argparse.Namespace) -> None:
     )
     if is_main_process():
         files = f'table: {args.out_dir / TABLE}\nplot: {args.out_dir / PLOT}'
-        print(f'\n{markdown_table(rows)}\n\n{files}')
+        print(f'\n{metrics_table(rows)}\n\n{files}')
 
 
 if __name__ == '__main__':

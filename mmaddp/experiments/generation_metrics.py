@@ -1,24 +1,37 @@
-"""Settings of the sampler side by side: images of each, their metrics, a table and a plot."""
+"""Settings of a sampler side by side: images of each, their metrics, a table and a figure."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from mmaddp.evaluation.generation import GenerationMetrics, check_number
-from mmaddp.experiments.generation_folder import fingerprint, generate_folder
-from mmaddp.experiments.generation_table import format_settings, markdown_table, plot_results
 from mmaddp.models.pretrainers import ImageGenerator
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import UserError
 
-RESULTS, TABLE, PLOT, IMAGES = 'results.json', 'results.md', 'results.png', 'images'
+from .figures import new_figure, plot_lines, save_figure
+from .generation_folder import fingerprint, generate_folder
+from .results import ResultsFolder, markdown_table, write_text
+
+TABLE, PLOT, IMAGES = 'results.md', 'results.png', 'images'
+COLUMNS = {
+    'FID': ('fid', '.2f'),
+    'IS': ('inception_score', '.2f'),
+    'precision': ('precision', '.3f'),
+    'recall': ('recall', '.3f'),
+    'images': ('num_images', 'd'),
+    'reference': ('num_reference', 'd'),
+}
+NUMERIC = ('steps', 'temperature', 'top_p', 'eta')
+# The covariance of fewer features than Inception's 2,048 dimensions is singular.
+FEW_IMAGES = 2049
+Result = Mapping[str, Any]
 
 
 def sampler_grid(model: ImageGenerator, *choices: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -26,11 +39,7 @@ def sampler_grid(model: ImageGenerator, *choices: Sequence[Mapping[str, Any]]) -
 
     Args:
         model: What the samplers are for.
-        choices: Settings by name, of which each sampler has one from every sequence; the last
-            sequence varies fastest.
-
-    Raises:
-        UserError: The model cannot generate, or a setting is not its or out of its range.
+        choices: Settings by name. A sampler has one of every sequence; the last varies fastest.
     """
     combinations = itertools.product(*choices)
     settings = [dict(itertools.chain(*(one.items() for one in each))) for each in combinations]
@@ -40,17 +49,17 @@ def sampler_grid(model: ImageGenerator, *choices: Sequence[Mapping[str, Any]]) -
 def sampler_name(sampler: Any) -> str:
     """'steps-20_schedule-linear_temperature-6-decaying_top-p-1', its folder of images."""
     settings = asdict(sampler)
-    written = format_settings({**settings, 'decaying': False})
+    formatted = format_settings({**settings, 'decaying': False})
     if settings.get('decaying'):
-        written['temperature'] += '-decaying'
-    return '_'.join(f'{name}-{value}' for name, value in written.items())
+        formatted['temperature'] += '-decaying'
+    return '_'.join(f'{name}-{value}' for name, value in formatted.items())
 
 
 def evaluate_samplers(
     model: ImageGenerator,
     samplers: Sequence[Any],
     metrics: GenerationMetrics | None,
-    out_dir: str | os.PathLike,
+    out_dir: str | Path,
     *,
     num_images: int,
     seed: int = 0,
@@ -58,27 +67,25 @@ def evaluate_samplers(
 ) -> list[dict]:
     """Generate images with each sampler and measure them.
 
-    A sampler whose metrics are in ``out_dir`` is passed over, and images that are there are not
-    generated again. Table and plot are written after each sampler. Of several processes each
-    generates a share of the images, and the first one measures them.
+    Samplers with results in ``out_dir`` are passed over, and existing images are kept. Several
+    processes share the generation; the first one measures.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
         samplers: What :func:`sampler_grid` gives.
-        metrics: What measures the images; looked at in the first process only.
-        out_dir: Gets ``images/NAME/`` for each sampler, ``results.json``, ``results.md`` and
-            ``results.png``.
+        metrics: Measures the images; may be None in all processes but the first.
+        out_dir: Gets the results, a table, a figure and ``images/NAME/`` of each sampler.
         num_images: Images of each sampler.
         seed: Seed of all images.
-        batch_size: Images that are generated at once, in each process.
+        batch_size: Images generated at once in each process.
 
     Returns:
-        The metrics of every sampler in ``out_dir`` as :class:`GenerationMetrics` gives them, each
-        with ``settings`` and ``folder``; nothing in processes other than the first.
+        The metrics of every sampler in ``out_dir`` as :class:`GenerationMetrics` gives them, with
+        ``settings`` and ``folder``; nothing in processes other than the first.
 
     Raises:
-        UserError: ``out_dir`` has results of another model, seed, number of images or reference;
-            there are more steps than tokens; or images and reference differ in size.
+        UserError: ``out_dir`` belongs to another model, seed, number of images or reference; a
+            sampler does not fit the model; or images and reference differ in size.
     """
     for sampler in samplers:
         model.check_start(sampler, model.blank().masked)
@@ -91,90 +98,120 @@ def evaluate_samplers(
     results = None
     if is_main_process():
         metrics.check_size((model.side,) * 2, 'the model')
-        results = SamplerResults(out_dir, metrics, model, num_images, seed)
-    known = [set(results.rows) if results else None]
+        results = ResultsFolder(
+            out_dir,
+            {
+                **fingerprint(model),
+                'seed': seed,
+                'num_images': num_images,
+                'reference': metrics.reference.file.name,
+                'networks': metrics.networks.name,
+            },
+        )
+    known = [set(results.results) if results else None]
     broadcast_object_list(known)
     for number, sampler in enumerate(samplers, start=1):
         name = sampler_name(sampler)
+        folder = Path(out_dir, IMAGES, name)
         if name not in known[0]:
-            folder = Path(out_dir, IMAGES, name)
             generate_folder(model, sampler, folder, num_images, seed, batch_size)
-            if results:
-                results.add(sampler, folder)
         if results:
-            print(f'[{number}/{len(samplers)}] {name}: {results.brief(name)}', flush=True)
-    return list(results.rows.values()) if results else []
+            if name not in results:
+                measured = metrics(folder, num_images)
+                settings = {'settings': asdict(sampler), 'folder': str(folder)}
+                results.add(name, {**settings, **measured})
+                write_report(results)
+            result = results[name]
+            brief = f'FID {result["fid"]:.2f}, IS {result["inception_score"]:.2f}'
+            print(f'[{number}/{len(samplers)}] {name}: {brief}', flush=True)
+    return list(results.results.values()) if results else []
 
 
-class SamplerResults:
-    """Metrics of samplers in a folder, in files that are whole at any moment.
+def write_report(results: ResultsFolder) -> None:
+    """Write the table and the figure of all samplers."""
+    rows = list(results.results.values())
+    write_text(results.path / TABLE, metrics_table(rows) + '\n')
+    save_figure(plot_metrics(rows), results.path / PLOT)
+
+
+def format_settings(settings: Mapping) -> dict[str, str]:
+    """A sampler's settings as text; a decaying temperature is ``6 t/T`` (table 11)."""
+    formatted = {
+        name.replace('_', '-'): f'{value:g}' if isinstance(value, float) else str(value)
+        for name, value in settings.items()
+        if name != 'decaying'
+    }
+    if settings.get('decaying'):
+        formatted['temperature'] += ' t/T'
+    return formatted
+
+
+def metrics_table(results: Sequence[Result]) -> str:
+    """One row for each result, in Markdown.
 
     Args:
-        out_dir: The folder; results in it are continued.
-        metrics: What measures images.
-        model: What generates them.
-        num_images: Images of each sampler.
-        seed: Seed of all images.
+        results: What :class:`mmaddp.evaluation.generation.GenerationMetrics` gives. The
+            ``settings`` of samplers, which may differ, are columns too.
 
-    Attributes:
-        rows: For each name of a sampler its metrics, with ``settings`` and ``folder``.
-
-    Raises:
-        UserError: The folder has results of another run, or a file that is none of results.
+    Returns:
+        The table, with a note where there are too few images to compare with published values.
     """
+    rows = [
+        {**format_settings(result.get('settings', {})), **_format_metrics(result)}
+        for result in results
+    ]
+    settings = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in COLUMNS]
+    header = [*settings, *COLUMNS]
+    table = markdown_table(header, ([row.get(name) for name in header] for row in rows))
+    counts = [result[key] for result in results for key in ('num_images', 'num_reference')]
+    if min(count for count in counts if count is not None) >= FEW_IMAGES:
+        return table
+    return (
+        f'{table}\n\nnote: FIDs of fewer than {FEW_IMAGES:,} images depend on their number; '
+        'published values are of 50,000'
+    )
 
-    def __init__(
-        self,
-        out_dir: str | os.PathLike,
-        metrics: GenerationMetrics,
-        model: ImageGenerator,
-        num_images: int,
-        seed: int,
-    ) -> None:
-        self.out_dir, self.metrics = Path(out_dir), metrics
-        self.run = {
-            **fingerprint(model),
-            'seed': seed,
-            'num_images': num_images,
-            'reference': metrics.reference.file.name,
-            'networks': metrics.networks.name,
+
+def _format_metrics(result: Result) -> dict[str, str | None]:
+    return {
+        column: None if result[key] is None else format(result[key], form)
+        for column, (key, form) in COLUMNS.items()
+    }
+
+
+def plot_metrics(results: Sequence[Result]) -> Figure:
+    """FID and inception score over the setting with most values, as in figure 6.
+
+    Args:
+        results: Metrics with ``settings``; the other settings give a line each. Samplers without
+            the setting are left out.
+    """
+    values = {key: {result['settings'].get(key) for result in results} for key in NUMERIC}
+    over = max(NUMERIC, key=lambda key: len(values[key] - {None}))
+    results = [result for result in results if over in result['settings']]
+    figure, axes = new_figure(columns=2)
+    for axis, title in zip(axes, ('FID', 'IS')):
+        metric, _ = COLUMNS[title]
+        lines = {
+            label: sorted((result['settings'][over], result[metric]) for result in line)
+            for label, line in lines_over(over, results).items()
         }
-        path = self.out_dir / RESULTS
-        self.rows: dict[str, dict] = self._read(path) if path.exists() else {}
+        plot_lines(axis, lines)
+        axis.set(xlabel=over.replace('_', '-'), title=title)
+    return figure
 
-    def add(self, sampler: Any, folder: Path) -> None:
-        """Measure a sampler's images, and write results, table and plot anew."""
-        figures = self.metrics(folder, self.run['num_images'])
-        self.rows[sampler_name(sampler)] = {
-            'settings': asdict(sampler),
-            **figures,
-            'folder': str(folder),
-        }
-        content = {'run': self.run, 'samplers': self.rows}
-        rows = list(self.rows.values())
-        plot_results(rows, self.out_dir / PLOT)
-        with atomic_write(self.out_dir / TABLE) as temporary:
-            temporary.write_text(markdown_table(rows) + '\n')
-        # Last, as it is what the next run goes by.
-        with atomic_write(self.out_dir / RESULTS) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + '\n')
 
-    def brief(self, name: str) -> str:
-        """The two figures that tell most."""
-        return f'FID {self.rows[name]["fid"]:.2f}, IS {self.rows[name]["inception_score"]:.2f}'
+def lines_over(over: str, results: Sequence[Result]) -> dict[str, list[Result]]:
+    """Results by their settings other than ``over``.
 
-    def _read(self, path: Path) -> dict[str, dict]:
-        try:
-            content = json.loads(path.read_text())
-            run, rows = content['run'], content['samplers']
-            differing = [key for key in self.run if run[key] != self.run[key]]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f'{path}: not a results file of this tool; give another --out-dir'
-            ) from error
-        if differing:
-            raise UserError(
-                f'{path}: holds results of another {" and ".join(differing)}; '
-                f'give another --out-dir'
-            )
-        return rows
+    Decaying and static temperatures are a line each, as in table 11.
+    """
+    lines: dict[str, list[Result]] = {}
+    for result in results:
+        formatted = format_settings(result['settings'])
+        formatted.pop(over.replace('_', '-'))
+        if over == 'temperature' and 'decaying' in result['settings']:
+            formatted['temperature'] = 'decaying' if result['settings']['decaying'] else 'static'
+        label = ', '.join(f'{key} {value}' for key, value in formatted.items())
+        lines.setdefault(label, []).append(result)
+    return lines

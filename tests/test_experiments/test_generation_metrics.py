@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 from generation_images import cube, draw_colors, use_color_networks
@@ -7,8 +8,13 @@ from tiny_addp import SIZES, tiny_addp
 from mmaddp.diffusion import ADDPSampler
 from mmaddp.evaluation.generation import GenerationMetrics
 from mmaddp.experiments import generation_metrics
-from mmaddp.experiments.generation_metrics import evaluate_samplers, sampler_grid, sampler_name
-from mmaddp.experiments.generation_table import plot_results
+from mmaddp.experiments.generation_metrics import (
+    evaluate_samplers,
+    lines_over,
+    metrics_table,
+    sampler_grid,
+    sampler_name,
+)
 from mmaddp.utils import UserError
 
 pytest.importorskip('torch_fidelity')
@@ -28,6 +34,11 @@ def metrics(tmp_path, monkeypatch):
 @pytest.fixture(scope='module')
 def model():
     return tiny_addp()
+
+
+def cells(table):
+    """The cells of a table's lines."""
+    return [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
 
 
 def evaluate(model, samplers, metrics, folder, **options):
@@ -60,25 +71,26 @@ def test_each_sampler_has_its_images_and_figures(model, metrics, tmp_path, monke
     samplers = sampler_grid(
         model, [dict(temperature=6.0), dict(temperature=2.0, decaying=False)], by_steps(1, 2)
     )
-    plots = []
-    monkeypatch.setattr(generation_metrics, 'plot_results', lambda *plot: plots.append(plot))
     rows = evaluate(model, samplers, metrics, tmp_path / 'out')
-    plot_results(*plots[-1])
     folders = sorted((tmp_path / 'out/images').iterdir())
     assert [len([*folder.glob('*.png')]) for folder in folders] == [12] * 4
     assert [row['settings']['steps'] for row in rows] == [1, 2, 1, 2]
     for row in rows:
         assert row['fid'] == pytest.approx(metrics(row['folder'])['fid'])
     table = (tmp_path / 'out/results.md').read_text()
-    assert '| 2 | linear | 6 t/T | 1 | ' in table
-    assert '| 1 | linear | 2 | 1 | ' in table
+    assert [row[:4] for row in cells(table)[2:6]] == [
+        ['1', 'linear', '6 t/T', '1'],
+        ['2', 'linear', '6 t/T', '1'],
+        ['1', 'linear', '2', '1'],
+        ['2', 'linear', '2', '1'],
+    ]
     assert 'note: FIDs of fewer than 2,049 images' in table
     assert (tmp_path / 'out/results.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_interrupted_comparison_goes_on(model, metrics, tmp_path, monkeypatch):
     samplers = sampler_grid(model, by_steps(1, 2, 4))
-    monkeypatch.setattr(generation_metrics, 'plot_results', lambda *_: None)
+    monkeypatch.setattr(generation_metrics, 'write_report', lambda _: None)
     whole = evaluate(model, samplers[1:2], metrics, tmp_path / 'whole')
     generate_folder, generated = generation_metrics.generate_folder, []
 
@@ -101,17 +113,19 @@ def test_interrupted_comparison_goes_on(model, metrics, tmp_path, monkeypatch):
 
 
 def test_results_of_another_run_are_kept(model, metrics, tmp_path, monkeypatch):
-    monkeypatch.setattr(generation_metrics, 'plot_results', lambda *_: None)
+    monkeypatch.setattr(generation_metrics, 'write_report', lambda _: None)
     samplers = sampler_grid(model, by_steps(1))
     evaluate(model, samplers, metrics, tmp_path)
     before = (tmp_path / 'results.json').read_bytes()
-    with pytest.raises(UserError, match=r'results of another seed and num_images; give another'):
+    with pytest.raises(
+        UserError, match=r'results of seed 0, not 1, num_images 12, not 13: give another'
+    ):
         evaluate(model, samplers, metrics, tmp_path, seed=1, num_images=13)
     with pytest.raises(UserError, match='results of another weights'):
         evaluate(tiny_addp(seed=1), samplers, metrics, tmp_path)
     assert (tmp_path / 'results.json').read_bytes() == before
     (tmp_path / 'results.json').write_text(json.dumps([]))
-    with pytest.raises(UserError, match='not a results file of this tool'):
+    with pytest.raises(UserError, match='not a results file of this package'):
         evaluate(model, samplers, metrics, tmp_path)
 
 
@@ -127,3 +141,46 @@ def test_nothing_is_generated_that_could_not_be_measured(model, metrics, tmp_pat
     with pytest.raises(UserError, match=rf'have 8 x 8: give --reference-size {SIDE}'):
         evaluate(model, samplers, small, tmp_path / 'out')
     assert not (tmp_path / 'out/images').exists()
+
+
+def result(fid=10.0, images=50000, **settings):
+    return {
+        'settings': asdict(ADDPSampler(**settings)),
+        'fid': fid,
+        'inception_score': 100.125,
+        'precision': None,
+        'recall': 0.5,
+        'num_images': images,
+        'num_reference': None,
+    }
+
+
+def test_table_has_a_dash_for_what_is_not_known():
+    table = metrics_table([result(steps=5, temperature=2.0, decaying=False)])
+    assert cells(table)[-1] == [
+        '5',
+        'linear',
+        '2',
+        '1',
+        '10.00',
+        '100.12',
+        '-',
+        '0.500',
+        '50000',
+        '-',
+    ]
+
+
+def test_few_images_are_noted():
+    assert 'note: FIDs of fewer than 2,049' in metrics_table([result(), result(images=2048)])
+
+
+def test_static_and_decaying_temperatures_are_a_line_each():
+    results = [
+        result(temperature=float(temperature), decaying=decaying)
+        for temperature in (2, 6, 20)
+        for decaying in (True, False)
+    ]
+    lines = lines_over('temperature', results)
+    assert [len(line) for line in lines.values()] == [3, 3]
+    assert len(lines_over('steps', results)) == 6
