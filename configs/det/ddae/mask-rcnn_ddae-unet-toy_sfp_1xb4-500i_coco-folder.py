@@ -2,7 +2,7 @@
 _base_ = [
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
     '../../_base_/datasets/coco-folder_192.py',
-    '../../_base_/schedules/mask-rcnn-toy_500i.py',
+    '../../_base_/schedules/det-toy_500i.py',
 ]
 
 num_classes = len(_base_.classes)

@@ -2,7 +2,7 @@
 _base_ = [
     '../../_base_/heads/upernet_toy.py',
     '../../_base_/datasets/camvid_224x224.py',
-    '../../_base_/schedules/upernet-toy_600i.py',
+    '../../_base_/schedules/seg-toy_600i.py',
 ]
 
 model = dict(

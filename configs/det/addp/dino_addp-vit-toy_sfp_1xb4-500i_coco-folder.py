@@ -1,0 +1,47 @@
+# A toy encoder from scratch, at 192 x 192 pixels, under a DINO of 64 channels and 20 queries.
+_base_ = [
+    '../../_base_/heads/dino.py',
+    '../../_base_/datasets/coco-folder_192.py',
+    '../../_base_/schedules/det-toy_500i.py',
+]
+
+model = dict(
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], pad_size_divisor=192
+    ),
+    backbone=dict(
+        type='mmaddp.ADDPViT',
+        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
+        img_size=192,
+        with_cls_token=False,
+        embed_norm=False,
+        final_norm=False,
+        window_size=6,
+        global_attn_indexes=(1, 3),
+        use_rel_pos=True,
+    ),
+    neck=dict(in_channels=192, out_channels=64),
+    num_queries=20,
+    encoder=dict(
+        num_layers=1,
+        layer_cfg=dict(
+            self_attn_cfg=dict(embed_dims=64),
+            ffn_cfg=dict(embed_dims=64, feedforward_channels=128),
+        ),
+    ),
+    decoder=dict(
+        num_layers=2,
+        layer_cfg=dict(
+            self_attn_cfg=dict(embed_dims=64),
+            cross_attn_cfg=dict(embed_dims=64),
+            ffn_cfg=dict(embed_dims=64, feedforward_channels=128),
+        ),
+    ),
+    positional_encoding=dict(num_feats=32),
+    bbox_head=dict(num_classes=len(_base_.classes), embed_dims=64),
+    dn_cfg=dict(group_cfg=dict(num_dn_queries=10)),
+    test_cfg=dict(max_per_img=20),
+)
+
+val_evaluator = dict(metric='bbox')
+test_evaluator = val_evaluator
