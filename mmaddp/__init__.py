@@ -1,9 +1,11 @@
 """Encoders pre-trained by generative methods, transferred to dense prediction with OpenMMLab.
 
 Importing the package registers everything in it, so that a config needs no more than
-``custom_imports = dict(imports=['mmaddp'])``.
+``custom_imports = dict(imports=['mmaddp'])``. Modules that other packages name as entry points of
+the group ``mmaddp.plugins`` are imported too.
 """
 
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 
 from . import engine, models
@@ -16,3 +18,12 @@ if find_spec('mmpretrain'):
     from . import datasets, evaluation
 
     __all__ += ['datasets', 'evaluation']
+
+# Python 3.9 gives a dict, later versions let one select.
+_points = entry_points()
+for _point in (
+    _points.select(group='mmaddp.plugins')
+    if hasattr(_points, 'select')
+    else (_points.get('mmaddp.plugins', ()))
+):
+    _point.load()

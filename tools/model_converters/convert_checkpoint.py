@@ -9,7 +9,7 @@ from mmaddp.checkpoints import SOURCES, TARGETS, convert_file, summary_table
 from mmaddp.utils import run_tool
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('src', help='published file: .pth, .pt, .safetensors or .pkl')
@@ -23,12 +23,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--tokenizer', help='file of the tokenizer, which SRC lacks')
     parser.add_argument('--token-predictor', help='file of the token predictor, which SRC lacks')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Convert, and say what became of every tensor."""
-    args = parse_args()
+    args = parse_args(arguments)
     parts = {'tokenizer': args.tokenizer, 'token_predictor': args.token_predictor}
     parts = {part: path for part, path in parts.items() if path}
     report = convert_file(args.src, args.dst, args.source, args.target, args.force, parts)
