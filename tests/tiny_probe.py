@@ -52,9 +52,16 @@ def labeled(count: int) -> list[DataSample]:
     ]
 
 
-def train_probe(model: GridProbe, images: torch.Tensor, steps: int = 5) -> GridProbe:
-    """Train the heads by Adam; what is drawn depends on the step alone."""
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+def adam(parameters: Any) -> torch.optim.Optimizer:
+    """Adam at 0.01."""
+    return torch.optim.Adam(parameters, lr=1e-2)
+
+
+def train_probe(
+    model: GridProbe, images: torch.Tensor, steps: int = 5, optimizer: Any = adam
+) -> GridProbe:
+    """Train the heads; random draws depend on the step alone."""
+    optimizer = optimizer([p for p in model.parameters() if p.requires_grad])
     for step in range(steps):
         torch.manual_seed(step)
         loss = model(images, labeled(len(images)), mode='loss')['loss']

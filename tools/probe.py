@@ -2,9 +2,10 @@
 
     python tools/probe.py configs/cls/ddae/CONFIG work_dirs/PRE-TRAINING/epoch_2000.pth
 
-CHECKPOINT is the encoder's: of its pre-training, or another file that it takes; 'random' probes
-random weights. The work folder gets grid.json, grid.md, grid.png and best_cell.json, which any
-fine-tuning config takes up by --cfg-options best_cell=PATH. Several processes: tools/dist_run.py.
+CHECKPOINT holds the encoder: a checkpoint of its pre-training, or another file that it loads.
+'random' probes random weights. The work folder gets grid.json, grid.md, grid.png and
+best_cell.json, which fine-tuning configs apply by --cfg-options best_cell=PATH. For several
+processes see tools/dist_run.py.
 """
 
 from __future__ import annotations

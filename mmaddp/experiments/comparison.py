@@ -293,11 +293,10 @@ def probe_metrics(config: Config) -> Metrics:
 def encoder_parameters(config: Config) -> int:
     """Parameters of the encoder that a config builds, as deep as a dense task uses it."""
     init_default_scope(config.get('default_scope') or 'mmaddp')
-    model = copy.deepcopy(config.model)
-    holder = model.encoder if is_probe(config) else model
-    part = next(name for name in ('backbone', 'encoder', 'network') if name in holder)
+    part = copy.deepcopy(config.model if is_probe(config) else config.model.backbone)
     with clear_errors(config), torch.device('meta'):
-        encoder = MODELS.build(holder[part])
+        built = MODELS.build(part)
+    encoder = built.encoder.encoder_module if is_probe(config) else built
     return sum(parameter.numel() for parameter in encoder.parameters())
 
 

@@ -24,7 +24,8 @@ from mmaddp.diffusion import ImageNoise
 from mmaddp.engine.data import GuardedDataset, limit_workers
 from mmaddp.engine.explain import clear_errors
 from mmaddp.evaluation.alignment import alignment, uniformity
-from mmaddp.models.probing import ProbedEncoder, probed_encoder
+from mmaddp.models.pretrainers import Pretrainer
+from mmaddp.models.probing import average
 from mmaddp.utils import UserError
 
 from .figures import COLORS, add_grid, new_figure, save_figure
@@ -78,12 +79,13 @@ def select_layers(
     """
     with clear_errors():
         model = MODELS.build(copy.deepcopy(config.model)).to(device or get_device()).eval()
-        encoder = noised_encoder(model, config)
-        layers = list(selection.layers or encoder.layers)
-        encoder.check(layers, selection.level)
+        check_noised(model, config)
+        layers = list(selection.layers or model.layers)
+        model.encoder_module.last_of(layers)
+        model.check_level(selection.level)
         images = training_images(config, model.img_size, selection)
         settings = {key: value for key, value in asdict(selection).items() if key != 'layers'}
-        identity = {'config': digest(config.to_dict()), 'encoder': encoder.layers, **settings}
+        identity = {'config': digest(config.to_dict()), 'encoder': model.layers, **settings}
         folder = ResultsFolder(work_dir, identity)
         for path in map(Path, checkpoints):
             key = str(path.absolute())
@@ -91,24 +93,22 @@ def select_layers(
             if set(layers) <= known.keys():
                 print(f'{path}: measured before', flush=True)
                 continue
-            encoder.load(path)
+            model.encoder_module.load(path)
             loader = DataLoader(images, batch_size, num_workers=num_workers, collate_fn=list)
             batches = batches_of(model, track(limit_workers(loader), description=path.name))
-            metrics = measure(encoder, batches, layers, selection)
+            metrics = measure(model, batches, layers, selection)
             folder.add(key, {'step': training_step(path), 'layers': {**known, **metrics}})
-            write_report(folder, encoder.layers)
-    return trails_of(folder.results, encoder.layers)
+            write_report(folder, model.layers)
+    return trails_of(folder.results, model.layers)
 
 
-def noised_encoder(model: nn.Module, config: Config) -> ProbedEncoder:
-    """The model's encoder, which must take noised images."""
-    encoder = probed_encoder(model)
-    if not encoder.num_levels:
+def check_noised(model: Pretrainer, config: Config) -> None:
+    """Refuse a model whose encoder sees clean images."""
+    if not model.num_levels:
         raise UserError(
-            f'{config.filename}: {encoder.method} encodes clean images, and alignment (equation 3) '
-            'compares two noises of one image: take a config of configs/pretrain/ddae'
+            f'{config.filename}: {type(model).__name__} encodes clean images, and alignment '
+            '(equation 3) compares two noises of one image: take a config of configs/pretrain/ddae'
         )
-    return encoder
 
 
 def training_images(config: Config, img_size: int, selection: Selection) -> Subset:
@@ -144,7 +144,7 @@ def batches_of(model: nn.Module, loader: Iterable[list[dict]]) -> Iterator[Tenso
 
 @torch.no_grad()
 def measure(
-    encoder: ProbedEncoder,
+    model: Pretrainer,
     batches: Iterator[Tensor],
     layers: Sequence[str],
     selection: Selection,
@@ -156,13 +156,14 @@ def measure(
     parts: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     first = 0
     for images in batches:
-        inputs = encoder.inputs(images)
+        x = model.encoder_inputs(images)
         noise = ImageNoise(selection.seed, range(first, first + len(images)))
         first += len(images)
-        one, other = (
-            encoder.pooled(inputs, selection.level, noise.normal(inputs), layers) for _ in range(2)
+        both = (
+            model.forward_intermediates(x, layers, selection.level, noise.normal(x))
+            for _ in range(2)
         )
-        parts.append((one, other))
+        parts.append(tuple({layer: average(one[layer]) for layer in layers} for one in both))
     return {layer: metrics_of(*joined(parts, layer)) for layer in layers}
 
 

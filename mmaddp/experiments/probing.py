@@ -52,6 +52,8 @@ def prepare_probe(
             'weights'
         )
     model = config.model
+    # The checkpoint takes the place of the one that a backbone's config names.
+    model.encoder.pop('init_cfg', None)
     model.checkpoint = None if checkpoint == RANDOM else os.path.abspath(checkpoint)
     for key, values in (('layers', layers), ('levels', levels)):
         if values is not None:
@@ -180,7 +182,7 @@ def results_of(model: GridProbe, metrics: dict[str, Any]) -> ProbeResults:
     # max takes the first of equals, as the cells are ordered.
     best = max(accuracy, key=accuracy.get)
     return ProbeResults(
-        model=model.encoder.method,
+        model=model.encoder_name,
         checkpoint=model.checkpoint or RANDOM,
         layers=model.layers,
         levels=model.levels,
@@ -194,8 +196,8 @@ def results_of(model: GridProbe, metrics: dict[str, Any]) -> ProbeResults:
 
 def best_cell(model: GridProbe, cell: Cell, accuracy: float) -> dict[str, Any]:
     """A cell with the backbone's arguments that yield it."""
-    encoder = model.encoder.backbone
-    time = None if cell.level is None else model.encoder.time(cell.level)
+    encoder = model.encoder.encoder_module
+    time = model.encoder.time(cell.level)
     # Fewer digits than float32 has, so that 0.011 is written as such.
     time = None if time is None else float(f'{time:.6g}')
     return dict(

@@ -51,9 +51,3 @@ if find_spec('mmdet'):
     from .dense_heads import RPNHead
 
     __all__ += ['RPNHead']
-
-# And what only classifies is not asked of those who detect or segment.
-if find_spec('mmpretrain'):
-    from .heads import AllDepthsHead
-
-    __all__ += ['AllDepthsHead']

@@ -46,7 +46,7 @@ def load_variant(monkeypatch):
 
 def has_backbone(name: str) -> bool:
     """Whether a config trains one: pre-trainings have parts of their own, probes an encoder."""
-    others = ('pretrain/', '_probe_', '_noise-conditional')
+    others = ('pretrain/', '_probe_', 'linear-all-depths', '_noise-conditional')
     return not any(part in name for part in others)
 
 

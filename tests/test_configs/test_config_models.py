@@ -36,7 +36,7 @@ README_TABLES = [
 def build(cfg: Config) -> nn.Module:
     init_default_scope(cfg.default_scope)
     # MMPretrain's ResNet needs values to compute its stochastic depth.
-    device = 'cpu' if cfg.model.backbone.type == 'ResNet' else 'meta'
+    device = 'cpu' if cfg.model.get('backbone', {}).get('type') == 'ResNet' else 'meta'
     with torch.device(device):
         return MODELS.build(cfg.model)
 

@@ -81,7 +81,9 @@ def test_what_is_measured(tool, files):
     inputs = model.data_preprocessor({'inputs': batch})['inputs']
     noise = ImageNoise(0, range(15))
     with torch.no_grad():
-        one, other = (model.block_features(inputs, 11, noise.normal(inputs)) for _ in range(2))
+        one, other = (
+            model.forward_intermediates(inputs, None, 11, noise.normal(inputs)) for _ in range(2)
+        )
     found = measured(files, 'iter_20.pth')
     assert list(found) == list(one)
     for layer in one:
@@ -124,7 +126,7 @@ def test_a_part_of_the_images_is_the_seeds(files):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['--layers', 'out_99'], 'out_99: this DDAE has out_1'),
+        (['--layers', 'out_99'], 'out_99: the network has out_1'),
         (['--level', '1001'], 'levels 1 to 1000'),
         (['--num-images', '1'], 'give 2 to 15'),
     ],

@@ -38,6 +38,8 @@ def folder(tmp_path_factory):
         torch.save(dict(state_dict=model.state_dict()), folder / f'{name}.pth')
         probe_config(pictures, folder / name, encoder, **settings).dump(folder / f'{name}.py')
     probe_config(pictures, folder / 'dit', LATENT, levels=[3]).dump(folder / 'dit.py')
+    backbone = dict(darl()['backbone'], causal=True)
+    probe_config(pictures, folder / 'backbone', backbone).dump(folder / 'backbone.py')
     return folder
 
 
@@ -81,7 +83,9 @@ def test_a_resumed_probe_ends_as_one_that_was_not_stopped(folder, probed, tool):
     tool(*words, '--cfg-options', 'train_cfg.max_epochs=1')
     tool(*words, '--resume')
     one, other = (last_checkpoint(path)['state_dict'] for path in (probed, work_dir))
-    assert set(one) == {'heads.32.weight', 'heads.32.bias', 'heads.192.weight', 'heads.192.bias'}
+    layers = [f'out_{number}' for number in range(1, 5)]
+    cells = [f'{layer}@{level}' for layer in layers for level in (1, 300)] + ['pixels']
+    assert set(one) == {f'heads.{cell}.{name}' for cell in cells for name in ('weight', 'bias')}
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert (work_dir / 'grid.json').read_text() == (probed / 'grid.json').read_text()
     with pytest.raises(UserError, match=r'holds results of layers None, not .*: give another'):
@@ -110,14 +114,31 @@ def test_random_weights_are_probed_by_layers_of_the_command_line(folder, tool, c
     assert 'Best of DARL, random weights: block_2' in capsys.readouterr().out
 
 
+def test_a_backbone_is_probed_as_its_pretrainer(folder, tool):
+    """DARL's backbone by itself, filled by a checkpoint of the pre-training."""
+    for name in ('darl', 'backbone'):
+        tool(folder / f'{name}.py', folder / 'darl.pth', '--work-dir', folder / f'{name}_alone')
+    one, other = (
+        last_checkpoint(folder / f'{name}_alone')['state_dict'] for name in ('darl', 'backbone')
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
+    best = json.loads((folder / 'backbone_alone/best_cell.json').read_text())
+    assert best['encoder'] == 'mmaddp.DARLViT'
+
+
 @pytest.mark.parametrize(
     ('config', 'checkpoint', 'options', 'words'),
     [
-        ('ddae', 'ddae', ['--layers', 'out_7'], 'out_7: this DDAE has out_1, out_2, out_3, out_4'),
-        ('ddae', 'ddae', ['--levels', '1001'], 'noise level 1001: .* the levels 1 to 1000'),
-        ('darl', 'darl', ['--levels', '5'], 'noise level 5: DARL takes clean images'),
+        (
+            'ddae',
+            'ddae',
+            ['--layers', 'out_7'],
+            'out_7: the network has out_1, out_2, out_3, out_4',
+        ),
+        ('ddae', 'ddae', ['--levels', '1001'], 'noise level 1001: DDAE has the levels 1 to 1000'),
+        ('darl', 'darl', ['--levels', '5'], 'noise level 5: DARL has no noise levels'),
         ('dit', 'random', [], 'sees images through an autoencoder: set autoencoder='),
-        ('ddae', 'darl', [], 'darl.pth: holds no UNet of DDAE'),
+        ('ddae', 'darl', [], 'darl.pth: holds DARLViT, the config builds DDAEUNet'),
         ('darl', 'ddae', [], 'ddae.pth: .*DDAEUNet'),
         ('ddae', 'gone', [], "gone.pth does not exist: give the encoder's checkpoint, or 'random'"),
     ],

@@ -7,7 +7,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='float16',
     optimizer=dict(type='LARS', lr=6.4, momentum=0.9, weight_decay=0.0),
-    paramwise_cfg=dict(custom_keys={'fc.bias': dict(lars_exclude=True)}),
+    paramwise_cfg=dict(custom_keys={'bias': dict(lars_exclude=True)}),
 )
 
 param_scheduler = [

@@ -6,7 +6,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='LARS', lr=0.025, momentum=0.9, weight_decay=0.0),
     # As in MAE's LARS, biases have no trust ratio.
-    paramwise_cfg=dict(custom_keys={'fc.bias': dict(lars_exclude=True)}),
+    paramwise_cfg=dict(custom_keys={'bias': dict(lars_exclude=True)}),
 )
 
 param_scheduler = [

@@ -7,21 +7,7 @@ _base_ = [
     '../../_base_/schedules/linear-probe_90e.py',
 ]
 
-model = dict(
-    data_preprocessor=_base_.pixel_values,
-    backbone=dict(
-        **_base_.encoder,
-        embed_norm=True,
-        final_norm=True,
-        frozen_stages=12,
-        out_indices=list(range(12)),
-    ),
-    head=dict(
-        num_depths=12,
-        neck=dict(in_channels=768),
-        head=dict(in_channels=768, loss=dict(_delete_=True, type='CrossEntropyLoss')),
-    ),
-)
+model = dict(encoder=dict(**_base_.encoder, embed_norm=True, final_norm=True), label_smoothing=0.0)
 
 train_dataloader = dict(batch_size=1024)
 

@@ -6,19 +6,15 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=_base_.pixel_values,
-    backbone=dict(
+    encoder=dict(
         _base_.encoder,
         arch='base',
         causal=True,
-        frozen_stages=12,
-        out_indices=list(range(12)),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-b_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
         ),
-    ),
-    head=dict(num_depths=12, neck=dict(in_channels=768), head=dict(in_channels=768)),
+    )
 )
 
 # Table 13: learning rate 0.1. Tables 8 and 10 scale a "base learning rate" with the batch and say

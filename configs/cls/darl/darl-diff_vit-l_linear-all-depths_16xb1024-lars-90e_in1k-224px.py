@@ -6,17 +6,14 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=_base_.pixel_values,
-    backbone=dict(
+    encoder=dict(
         _base_.encoder,
         causal=True,
-        frozen_stages=24,
-        out_indices=list(range(24)),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-l_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
         ),
-    ),
+    )
 )
 
 # Table 13: learning rate 0.1. Tables 8 and 10 scale a "base learning rate" with the batch and say

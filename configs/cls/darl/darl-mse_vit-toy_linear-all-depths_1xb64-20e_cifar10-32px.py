@@ -7,17 +7,7 @@ _base_ = [
     '../../_base_/schedules/toy-linear_20e.py',
 ]
 
-num_classes = _base_.num_classes
-
-model = dict(
-    data_preprocessor=dict(**_base_.pixel_values, num_classes=num_classes),
-    backbone=dict(**_base_.encoder, causal=True, frozen_stages=4, out_indices=list(range(4))),
-    head=dict(
-        num_depths=4,
-        neck=dict(in_channels=192),
-        head=dict(in_channels=192, num_classes=num_classes),
-    ),
-)
+model = dict(encoder=dict(**_base_.encoder, causal=True), num_classes=_base_.num_classes)
 
 # The peak is table 13's, the batch is not.
 optim_wrapper = dict(optimizer=dict(lr=0.1))

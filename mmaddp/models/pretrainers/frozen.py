@@ -137,9 +137,9 @@ def _note_whole_parts(module: FrozenParts, incompatible: Any) -> None:
     absent = {name: name.replace('_fsdp_wrapped_module.', '') for name in incompatible.missing_keys}
     for part in module.frozen_parts:
         names = {f'{part}.{name}' for name in module.get_submodule(part).state_dict()}
-        missing = names & set(absent.values())
+        missing = {name for name in absent.values() if name.startswith(f'{part}.')}
         if not missing:
             module.loaded_parts.add(part)
-        elif missing == names:
-            kept = [name for name in incompatible.missing_keys if absent[name] not in names]
+        elif missing >= names:  # a frozen part may have frozen parts of its own
+            kept = [name for name in incompatible.missing_keys if absent[name] not in missing]
             incompatible.missing_keys[:] = kept

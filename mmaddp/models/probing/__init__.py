@@ -1,13 +1,4 @@
-from .encoders import ProbedEncoder, average, probed_encoder
-from .grid_probe import PIXELS, Cell, GridProbe
-from .linear_heads import LinearHeads
+from .grid_probe import PIXELS, Cell, GridProbe, LinearHead, average
+from .plain_encoder import PlainEncoder
 
-__all__ = [
-    'PIXELS',
-    'Cell',
-    'GridProbe',
-    'LinearHeads',
-    'ProbedEncoder',
-    'average',
-    'probed_encoder',
-]
+__all__ = ['PIXELS', 'Cell', 'GridProbe', 'LinearHead', 'PlainEncoder', 'average']

@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from mmengine.model import BaseModel, ModuleDict
+from mmengine.model import BaseModel, BaseModule, ModuleDict
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmaddp.diffusion import ImageNoise
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
+from ..backbones import Encoder
 from ..pretrainers.frozen import FrozenParts
-from .encoders import ProbedEncoder, probed_encoder
-from .linear_heads import LinearHeads
+from .plain_encoder import PlainEncoder
 
 PIXELS = 'pixels'
 
 
 class Cell(NamedTuple):
-    """A place of the grid.
+    """A cell of the grid.
 
     Attributes:
         layer: Name of the layer, or 'pixels' for the image itself.
@@ -37,38 +37,77 @@ class Cell(NamedTuple):
         return self.layer if self.level is None else f'{self.layer}@{self.level}'
 
 
+class LinearHead(BaseModule):
+    """A linear classifier, with a norm in front of it or not.
+
+    Its start depends on nothing but the seed of the training, so that a head starts the same in
+    every grid. Building it draws no random numbers.
+
+    Args:
+        channels: C of the features.
+        num_classes: Number of scores.
+        batch_norm: Normalize features by batch statistics, without scale and shift, as in MAE's
+            linear probing.
+        init_std: Std of the truncated normal distribution of the first weights; 0 for zeros. The
+            problem is convex.
+    """
+
+    def __init__(
+        self, channels: int, num_classes: int, batch_norm: bool = False, init_std: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.norm = (
+            nn.BatchNorm1d(channels, affine=False, eps=1e-6) if batch_norm else nn.Identity()
+        )
+        self.weight = nn.Parameter(torch.zeros(num_classes, channels))
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+        if init_std:
+            generator = torch.Generator().manual_seed(torch.initial_seed())
+            weight = torch.empty(num_classes, channels, device='cpu')
+            nn.init.trunc_normal_(weight, std=init_std, generator=generator)
+            self.weight.data.copy_(weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scores (B, num_classes) of features (B, C)."""
+        return F.linear(self.norm(features), self.weight, self.bias)
+
+
 @MODELS.register_module()
 class GridProbe(FrozenParts, BaseModel):
     """A linear classifier for each layer and noise level of a frozen encoder.
 
-    Features of a batch are computed once for each noise level, in one pass that ends behind the
-    last layer that is wanted; all classifiers learn from them. The loss is the sum of theirs, and
-    nothing else joins them: with an optimizer that treats each number by itself, as Adam does,
-    without gradient clipping, each ends as it would alone.
+    Each noise level is one pass of the encoder, which ends behind the last of ``layers``. A layer's
+    map is averaged over all positions. The heads share nothing but these features: with an
+    optimizer that treats each parameter by itself, as Adam and LARS do, and without gradient
+    clipping, each ends as it would alone, to the bit.
 
-    An image has one draw of noise for all levels, so that levels differ by nothing else (our
-    choice; the authors draw anew, and see no difference between the two). It is drawn at every
-    step in training, and is always the same in evaluation.
+    An image has one draw of noise for all levels, so that levels differ in nothing else (our
+    choice; the authors draw anew, and see no difference between the two). Training draws it at
+    every step; in evaluation it depends on the image alone.
 
-    Neither the checkpoint nor what several processes average has anything of the encoder.
+    The checkpoint holds the heads alone.
 
     Args:
-        encoder: Config of the pre-trainer, :class:`ADDP`, :class:`DARL` or :class:`DDAE`.
-        num_classes: Classes.
+        encoder: Config of a :class:`Pretrainer`, or of an :class:`Encoder` for clean images.
+        num_classes: Number of classes.
         layers: Names of layers; all of the encoder's when None.
-        levels: Numbers of noise levels from 1; None for an encoder of clean images.
+        levels: Numbers of noise levels, from 1; None for an encoder of clean images.
         checkpoint: The encoder's weights: a checkpoint of its pre-training, or any file that the
-            backbone takes. None leaves them random.
-        batch_norm: As :class:`LinearHeads` takes it.
-        pixels: Side of the images; with it a classifier of the clean pixels is trained beside the
-            others. None leaves it out.
+            encoder loads. None leaves them to its ``init_cfg``, or random.
+        batch_norm: As for :class:`LinearHead`.
+        init_std: As for :class:`LinearHead`.
+        label_smoothing: Share of the target that is spread over all classes.
+        pixels: Side of the images, to train a classifier of the clean pixels as a control; None
+            for no control.
+        data_preprocessor: The encoder's own when None.
         init_cfg: As for any module of MMEngine.
 
     Attributes:
         cells: Layer by layer, then the pixels.
+        encoder_name: Type of the encoder, such as 'DDAE' or 'DARLViT'.
 
     Raises:
-        ValueError: A layer or a noise level does not exist, or one is named twice.
+        UserError: A layer or a noise level does not exist, or is named twice.
     """
 
     def __init__(
@@ -79,43 +118,52 @@ class GridProbe(FrozenParts, BaseModel):
         levels: Sequence[int] | None = None,
         checkpoint: str | None = None,
         batch_norm: bool = False,
+        init_std: float = 0.0,
+        label_smoothing: float = 0.0,
         pixels: int | None = None,
+        data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        pretrainer = MODELS.build(encoder)
-        super().__init__(pretrainer.data_preprocessor, init_cfg)
-        self.encoder = probed_encoder(pretrainer)
-        self.layers = list(self.encoder.layers if layers is None else layers)
+        model = MODELS.build(encoder)
+        name = type(model).__name__
+        model = PlainEncoder(model) if isinstance(model, Encoder) else model
+        super().__init__(data_preprocessor or model.data_preprocessor, init_cfg)
+        self.encoder, self.encoder_name = model, name
+        self.layers = list(model.layers if layers is None else layers)
         self.levels = list(levels or [None])
-        check_grid(self.encoder, self.layers, self.levels)
-        self.checkpoint, self.pixels = checkpoint, pixels
+        self.check_grid()
+        self.checkpoint, self.pixels, self.label_smoothing = checkpoint, pixels, label_smoothing
         self.cells = [Cell(layer, level) for layer in self.layers for level in self.levels]
         self.cells += [Cell(PIXELS, None)] if pixels else []
         self.heads = ModuleDict(
             {
-                str(width): LinearHeads(len(cells), width, num_classes, batch_norm)
-                for width, cells in self.cells_by_width().items()
+                str(cell): LinearHead(self.channels(cell), num_classes, batch_norm, init_std)
+                for cell in self.cells
             }
         )
         self.freeze('encoder')
 
+    def check_grid(self) -> None:
+        """Refuse layers and noise levels that do not exist, or that are named twice."""
+        for key, values in (('layers', self.layers), ('levels', self.levels)):
+            if len(set(values)) < len(values):
+                raise UserError(f'{key}={values}: name each of them once')
+        self.encoder.encoder_module.last_of(self.layers)
+        for level in self.levels:
+            self.encoder.check_level(level)
+
     def channels(self, cell: Cell) -> int:
-        """How many numbers a cell's classifier sees of an image."""
+        """Length of a cell's feature vector."""
         return 3 * self.pixels**2 if cell.layer == PIXELS else self.encoder.channels(cell.layer)
 
-    def cells_by_width(self) -> dict[int, list[Cell]]:
-        """The cells whose classifiers are of one size, by their channels."""
-        widths = sorted({self.channels(cell) for cell in self.cells})
-        return {w: [cell for cell in self.cells if self.channels(cell) == w] for w in widths}
-
     def init_weights(self) -> None:
-        """Fill the encoder, at random where there is no checkpoint."""
+        """Fill the encoder."""
         if self.is_init:
             return
         if self.checkpoint is None:
-            self.encoder.backbone.init_weights()
+            self.encoder.encoder_module.init_weights()
         else:
-            self.encoder.load(self.checkpoint)
+            self.encoder.encoder_module.load(self.checkpoint)
         self._is_init = True
 
     def forward(
@@ -127,51 +175,39 @@ class GridProbe(FrozenParts, BaseModel):
         """Loss ('loss'), predictions ('predict') or features ('tensor') of a batch.
 
         Args:
-            inputs: (B, 3, H, W), as the encoder's data preprocessor gives them.
-            data_samples: With ``gt_label``, and for 'predict' ``sample_idx``, as MMPretrain has
-                them.
+            inputs: (B, 3, H, W), as the data preprocessor gives them.
+            data_samples: MMPretrain's, with ``gt_label``, and for 'predict' ``sample_idx``.
             mode: 'loss', 'predict' or 'tensor'.
-
-        Raises:
-            UserError: The images are not of the side ``pixels``, or are none that the encoder
-                takes.
         """
-        # A test loads the classifiers alone, and does not initialize the model.
+        # A test loads the heads alone, and does not initialize the model.
         self.init_weights()
-        images = [sample.sample_idx for sample in data_samples] if mode == 'predict' else None
-        features = self.features(inputs, images)
         if mode == 'loss':
-            return self.loss(features, data_samples)
+            return self.loss(self.features(inputs), data_samples)
         if mode == 'predict':
-            return self.predict(features, data_samples)
-        return features
+            indices = [sample.sample_idx for sample in data_samples]
+            return self.predict(self.features(inputs, indices), data_samples)
+        return self.features(inputs)
 
     @torch.no_grad()
     def features(self, images: Tensor, indices: Sequence[int] | None = None) -> dict[Cell, Tensor]:
-        """What the classifier of each cell sees, (B, C) float32.
-
-        One pass is made for each noise level.
+        """Features (B, C) of each cell, float32.
 
         Args:
             images: As in :meth:`forward`.
-            indices: Numbers of the images in their data set, each of which has noise of its own,
-                the same in every run; None draws it anew.
+            indices: Indices of the images in their data set, which decide their noise; None draws
+                it anew.
         """
-        inputs = self.encoder.inputs(images)
-        noise = self.sample_noise(inputs, indices) if self.encoder.num_levels else None
-        by_level = {
-            level: self.encoder.pooled(inputs, level, noise, self.layers) for level in self.levels
-        }
-        features = {
-            cell: by_level[cell.level][cell.layer] for cell in self.cells if cell.layer != PIXELS
-        }
+        x = self.encoder.encoder_inputs(images)
+        noise = self.sample_noise(x, indices) if self.encoder.num_levels else None
+        features = {}
+        for level in self.levels:
+            maps = self.encoder.forward_intermediates(x, self.layers, level, noise)
+            features.update({Cell(layer, level): average(maps[layer]) for layer in self.layers})
         return features | ({Cell(PIXELS, None): self.flat(images)} if self.pixels else {})
 
-    def sample_noise(self, inputs: Tensor, indices: Sequence[int] | None) -> Tensor:
-        """Standard normal noise as ``inputs``; ``indices`` as :meth:`features` takes them."""
-        if indices is None:
-            return torch.randn_like(inputs)
-        return ImageNoise(0, indices).normal(inputs)
+    def sample_noise(self, x: Tensor, indices: Sequence[int] | None) -> Tensor:
+        """Standard normal noise of the shape of ``x``; ``indices`` as in :meth:`features`."""
+        return torch.randn_like(x) if indices is None else ImageNoise(0, indices).normal(x)
 
     def flat(self, images: Tensor) -> Tensor:
         """Images as vectors, (B, 3 H W)."""
@@ -187,50 +223,28 @@ class GridProbe(FrozenParts, BaseModel):
         self, features: dict[Cell, Tensor], data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
         """The sum over all cells of the cross entropy, each cell's the mean over the batch."""
-        labels = torch.stack([sample.gt_label.reshape(()) for sample in data_samples])
+        labels = torch.cat([sample.gt_label for sample in data_samples])
         losses = [
-            len(scores) * F.cross_entropy(scores.flatten(0, 1), labels.repeat(len(scores)))
-            for scores in self.scores_by_width(features).values()
+            F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+            for scores in self.scores(features).values()
         ]
         return dict(loss=torch.stack(losses).sum())
 
     def predict(
         self, features: dict[Cell, Tensor], data_samples: list[BaseDataElement]
     ) -> list[BaseDataElement]:
-        """The samples with ``pred_label_by_name``, the label of each cell's classifier."""
-        labels: dict[Cell, Tensor] = {}
-        for width, scores in self.scores_by_width(features).items():
-            labels.update(zip(self.cells_by_width()[width], scores.argmax(2)))
-        by_image = torch.stack([labels[cell] for cell in self.cells], dim=1).tolist()
-        names = [str(cell) for cell in self.cells]
-        for sample, predicted in zip(data_samples, by_image):
-            sample.set_field(dict(zip(names, predicted)), 'pred_label_by_name')
+        """The samples with ``pred_label_by_name``, the label of each cell's head."""
+        scores = self.scores(features)
+        labels = torch.stack([one.argmax(1) for one in scores.values()], dim=1).tolist()
+        for sample, predicted in zip(data_samples, labels):
+            sample.set_field(dict(zip(map(str, scores), predicted)), 'pred_label_by_name')
         return data_samples
 
-    def scores_by_width(self, features: dict[Cell, Tensor]) -> dict[int, Tensor]:
-        """Scores (K, B, num_classes) of the K cells of each width."""
-        return {
-            width: self.heads[str(width)](torch.stack([features[cell] for cell in cells]))
-            for width, cells in self.cells_by_width().items()
-        }
+    def scores(self, features: dict[Cell, Tensor]) -> dict[Cell, Tensor]:
+        """Scores (B, num_classes) of each cell's head."""
+        return {cell: self.heads[str(cell)](features[cell]) for cell in self.cells}
 
 
-def check_grid(encoder: ProbedEncoder, layers: list[str], levels: list[int | None]) -> None:
-    """Refuse layers and noise levels that do not exist, or that are named twice.
-
-    Raises:
-        ValueError: Names the key and the remedy.
-    """
-    for key, values in (('layers', layers), ('levels', levels)):
-        if len(set(values)) < len(values):
-            raise ValueError(f'{key}={values}: name each of them once')
-    if encoder.num_levels and levels == [None]:
-        raise ValueError(
-            f'levels=None: {encoder.method} is probed at noise levels; name some of 1 to '
-            f'{encoder.num_levels}'
-        )
-    try:
-        for level in levels:
-            encoder.check(layers, level)
-    except UserError as error:
-        raise ValueError(str(error)) from None
+def average(maps: Tensor) -> Tensor:
+    """Average over all positions: (B, C, h, w) -> (B, C), float32."""
+    return maps.float().mean((2, 3))

@@ -10,7 +10,6 @@ from tiny_diffusers import save_unet
 
 from mmaddp.apis import extract_features, load_pretrainer
 from mmaddp.models import DDAEUNet, DiffusersUNet
-from mmaddp.models.probing import probed_encoder
 from mmaddp.utils import UserError
 
 
@@ -114,11 +113,10 @@ def test_generation_and_features(published, repository, tmp_path):
         generate([str(word) for word in (*words, '--out-dir', tmp_path / str(number))])
         pictures.append(read_pictures(tmp_path / str(number))['000000.png'])
     assert pictures[0].std() > 10
-    encoder = probed_encoder(model)
-    assert encoder.layers == ['out_1', 'out_2', 'out_3', 'out_4']
-    encoder.load(folder)
-    features = encoder.features(torch.randn(2, 3, 8, 8), 3, None, ['out_2'])['out_2']
-    assert features.shape == (2, encoder.channels('out_2')) == (2, 64)
+    assert model.layers == ['out_1', 'out_2', 'out_3', 'out_4']
+    model.encoder_module.load(folder)
+    features = model.forward_intermediates(torch.randn(2, 3, 8, 8), ['out_2'], 3)['out_2']
+    assert features.shape[:2] == (2, model.channels('out_2')) == (2, 64)
     assert (pictures[0] == pictures[1]).all()
     images = torch.randint(256, (2, 8, 8, 3), dtype=torch.uint8).numpy()
     (features,) = extract_features(model, images, level=3, layers=['out_3'])

@@ -59,6 +59,28 @@ def test_addp_normalizes_and_leaves_the_class_token_out():
 
 
 @pytest.mark.parametrize(
+    ('build', 'images', 'level'),
+    [
+        (lambda seed: tiny_ddae(ddae(), seed), random_images(), 5),
+        (tiny_darl, darl_images(tiny_darl()), None),
+        (tiny_addp, torch.rand(2, 3, 64, 64), None),
+    ],
+    ids=['DDAE', 'DARL', 'ADDP'],
+)
+def test_a_checkpoint_of_the_pretraining_fills_the_encoder(tmp_path, build, images, level):
+    trained, model = build(1), build(2)
+    torch.save(dict(state_dict=trained.state_dict()), tmp_path / 'trained.pth')
+    model.encoder_module.load(tmp_path / 'trained.pth')
+    wanted, features = (
+        one.forward_intermediates(images, None, level, torch.zeros_like(images))
+        for one in (trained, model)
+    )
+    assert list(features) == model.layers
+    for layer in features:
+        torch.testing.assert_close(features[layer], wanted[layer])
+
+
+@pytest.mark.parametrize(
     ('build', 'layers', 'level', 'message'),
     [
         (lambda: tiny_ddae(ddae()), ['out_9'], 1, 'out_9: the network has out_1, out_2, out_3'),

@@ -1,3 +1,0 @@
-from .all_depths_head import AllDepthsHead
-
-__all__ = ['AllDepthsHead']

@@ -1,0 +1,56 @@
+"""What a probe's accuracies become."""
+
+import pytest
+from tiny_darl import darl
+from tiny_ddae import UNET, ddae
+from tiny_probe import tiny_probe
+
+from mmaddp.experiments.probing import results_of
+
+VIT = dict(type='mmaddp.DARLViT', arch=dict(embed_dims=16, num_layers=3, num_heads=2), img_size=16)
+
+
+def measured(**by_cell):
+    return {f'accuracy/{cell}': value for cell, value in by_cell.items()}
+
+
+def test_the_first_of_the_best_is_taken():
+    probe = tiny_probe(VIT, pixels=16)
+    results = results_of(probe, measured(block_1=25.0, block_2=75.0, block_3=75.0, pixels=90.0))
+    assert results.best == dict(
+        encoder='mmaddp.DARLViT',
+        settings=dict(out_indices=[1]),
+        channels=16,
+        layer='block_2',
+        level=None,
+        accuracy=75.0,
+    )
+    assert (results.accuracy, results.pixels) == ([[25.0], [75.0], [75.0]], 90.0)
+    assert results.summary() == 'Best of DARLViT, random weights: block_2, 75.0% top-1'
+    assert '**75.0**' in results.table().splitlines()[3]
+
+
+def test_a_level_is_told_with_its_time():
+    probe = tiny_probe(ddae(), layers=['out_2', 'out_3'], levels=[11, 500])
+    metrics = {'out_2@11': 10.0, 'out_2@500': 40.0, 'out_3@11': 30.0, 'out_3@500': 20.0}
+    results = results_of(probe, measured(**metrics))
+    assert results.accuracy == [[10.0, 40.0], [30.0, 20.0]]
+    assert results.best['settings'] == dict(out_blocks=['out_2'], time=0.5)
+    assert results.summary().endswith('out_2 at noise level 500 (time 0.5), 40.0% top-1')
+    header = ''.join(results.table().splitlines()[0].split())
+    assert header == '|layer|level11|level500|'
+
+
+@pytest.mark.parametrize(
+    ('encoder', 'name', 'kind'),
+    [
+        (darl(), 'DARL', 'mmaddp.DARLViT'),
+        (dict(UNET, out_blocks=['out_4'], time=0.011), 'DDAEUNet', 'mmaddp.DDAEUNet'),
+    ],
+)
+def test_pretrainers_and_backbones_are_named(encoder, name, kind):
+    probe = tiny_probe(encoder)
+    results = results_of(probe, measured(**dict.fromkeys(probe.layers, 50.0)))
+    assert (results.model, results.best['encoder']) == (name, kind)
+    if name == 'DDAEUNet':
+        assert results.best['settings'] == dict(out_blocks=['out_1'], time=0.011)
