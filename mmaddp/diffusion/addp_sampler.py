@@ -101,12 +101,13 @@ class ADDPSampler:
         probs = code_probs(model, nothing_known).expand(len(z_t), -1, -1)  # line 1
         if not m_t.all():
             x_t = model.synthesize(z_t, m_t, unreliable(model, probs, m_t, noise))  # line 2
-            if not num_masked:
+            if not num_masked:  # nothing to generate
                 yield Step(x_t, z_t, m_t)
                 return
             probs = code_probs(model, model.decode(model.encode(x_t, z_t, m_t), z_t, m_t))
         for step in range(self.steps):
             sampled = sample_codes(nucleus(probs, self.top_p), noise.uniform(m_t))  # line 6
+            # MaskGIT's choice: the least confident tokens stay masked.
             scores = confidence(probs, sampled, m_t, self.tau(step), noise.uniform(m_t))
             m_next = masks_from_noise(scores, self.num_left(step, num_masked))
             z_t = torch.where(m_t & ~m_next, sampled, z_t)  # line 7
@@ -174,5 +175,6 @@ def confidence(
         (B, N), float64, infinite at known positions.
     """
     log_p = probs.gather(-1, sampled[..., None]).squeeze(-1).double().log()
+    # -log(-log(u)), with u > 0.
     gumbel = -(-uniform.clamp(min=torch.finfo(uniform.dtype).tiny).log()).log()
     return (log_p + temperature * gumbel).masked_fill(~m_t, math.inf)

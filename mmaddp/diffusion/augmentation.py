@@ -89,6 +89,7 @@ class NonLeakingAugmentation:
 
 def labels(moves: Moves) -> Tensor:
     """What the network is told of the moves: (B, 9), all 0 where nothing is done."""
+    # Rotation and stretching enter so that 0 means nothing and angles have no jump.
     columns = [
         moves.flip_x,
         moves.flip_y,
@@ -112,6 +113,7 @@ def move(images: Tensor, moves: Moves) -> Tensor:
         moved = F.grid_sample(
             images.float(), grid, mode='bicubic', padding_mode='reflection', align_corners=True
         )
+    # Images that are only flipped keep their pixels.
     is_moved = labels(moves)[:, 2:].any(1).view(-1, 1, 1, 1)
     return torch.where(is_moved, moved.to(images.dtype), images)
 
@@ -124,9 +126,11 @@ def sources(moves: Moves, height: int, width: int) -> Tensor:
     """
     scale = (SCALE_STD * moves.scale).exp2()
     stretch = (STRETCH_STD * moves.stretch).exp2()
+    # A^-1 = R(axis)^T diag(1 / stretch, stretch) R(axis).
     shrink = torch.diag_embed(torch.stack([1 / stretch, stretch], dim=1))
     stretched_back = rotation(-moves.axis) @ shrink @ rotation(moves.axis)
     linear = rotation(moves.angle) @ stretched_back / scale.view(-1, 1, 1)
+    # From pixels to the coordinates of grid_sample, [-1, 1] between the outer pixels' centers.
     sides = linear.new_tensor([width, height])
     half = (sides - 1) / 2
     offset = -(linear @ (moves.shift * SHIFT_STD * sides)[..., None]) / half[:, None]

@@ -64,8 +64,9 @@ def ddim_step(
             whose variance is equation 4.
         noise: Standard normal, without effect for ``eta`` 0.
     """
-    variance = eta**2 * posterior_variance(alpha_bar, alpha_bar_prev)
+    variance = eta**2 * posterior_variance(alpha_bar, alpha_bar_prev)  # equation 16
     # For pure noise, rounding could make the radicand slightly negative.
     direction = (1 - alpha_bar_prev - variance).clamp(min=0).sqrt()
+    # Equation 12: predicted x_0, the direction pointing to x_t, and noise.
     mean = alpha_bar_prev.sqrt() * x_0 + direction * epsilon_from_x0(x_t, alpha_bar, x_0)
     return mean + variance.sqrt() * noise

@@ -60,7 +60,9 @@ class ClassifierGuidance:
             x_t = x_t.detach().requires_grad_()
             x_0, logits = self.denoise_and_classify(x_t, level)
             log_probs = logits.log_softmax(-1).gather(1, self.labels[:, None])
+            # The sum, since images do not depend on each other.
             (gradient,) = torch.autograd.grad(log_probs.sum(), x_t)
+        # D + s sigma_t^2 / alpha_t grad log p_t(y | x_t)
         return x_0.detach() + self.scale * self.score_to_x0(x_t, level) * gradient
 
     def score_to_x0(self, x_t: Tensor, level: Tensor | float) -> Tensor:

@@ -154,6 +154,7 @@ class DDIMSampler(ImageSampler):
         x_t = noise.normal(like)
         for t, t_next in zip(timesteps, timesteps[1:]):
             x_0 = clipped(denoise(x_t, t), self.clip)
+            # The last step adds no noise.
             fresh = noise.normal(like) if self.eta and t_next else torch.zeros_like(x_t)
             alpha_bars = process.alpha_bars[t], process.alpha_bars[t_next]
             x_t = ddim_step(x_t, x_0, *alpha_bars, self.eta, fresh)
@@ -190,7 +191,7 @@ class AncestralSampler(ImageSampler):
             alpha_bar, alpha_bar_prev = process.alpha_bars[t], process.alpha_bars[t - 1]
             x_0 = clipped(denoise(x_t, t), self.clip)
             x_t = posterior_mean(x_t, x_0, alpha_bar, alpha_bar_prev)
-            if t > 1:
+            if t > 1:  # the last step gives the mean
                 x_t = x_t + self.sigma_squared(alpha_bar, alpha_bar_prev).sqrt() * noise.normal(
                     like
                 )
@@ -199,7 +200,7 @@ class AncestralSampler(ImageSampler):
     def sigma_squared(self, alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
         """Sigma_t^2 of alpha_bar_t and alpha_bar_{t-1}."""
         if self.variance == 'beta':
-            return 1 - alpha_bar / alpha_bar_prev
+            return 1 - alpha_bar / alpha_bar_prev  # beta_t = 1 - alpha_t
         return posterior_variance(alpha_bar, alpha_bar_prev)
 
 

@@ -20,11 +20,12 @@ class MaskSchedule:
 
     The ratios are the values of ``cos(pi / 2 * t / T)``, t = 1 .. T = 100, from ``min_ratio`` on,
     ascending, so that a larger index stands for a later step of the diffusion. Their probabilities
-    follow MAGE's truncated normal distribution.
+    follow MAGE's truncated normal distribution. Another registered schedule needs ``ratios``,
+    :meth:`sample` and :meth:`num_masked`.
 
     Args:
         mean: Mean of the normal distribution before truncation.
-        std: Its standard deviation.
+        std: Its std.
         min_ratio: Smallest ratio, in (0, 1) and at most the largest of the cosine's.
         fixed_ratio: Always this ratio, in (0, 1], table 6's last row; the others are then without
             effect.
@@ -46,6 +47,7 @@ class MaskSchedule:
             self.ratios = torch.tensor([fixed_ratio], device='cpu')
             self.probabilities = torch.ones(1, dtype=torch.float64, device='cpu')
             return
+        # Ascending ratios: from t = T down to t = 1.
         steps = torch.arange(TOTAL_STEPS, 0, -1, dtype=torch.float64, device='cpu')
         ratios = torch.cos(math.pi / 2 * steps / TOTAL_STEPS)
         if not 0 < min_ratio <= ratios[-1]:
@@ -54,6 +56,7 @@ class MaskSchedule:
                 f'{ratios[-1]:.4f}, the largest ratio of the schedule'
             )
         ratios = ratios[ratios >= min_ratio]
+        # Truncated to these ratios and normalized.
         density = torch.exp(-0.5 * ((ratios - mean) / std) ** 2)
         self.ratios = ratios.float()
         self.probabilities = density / density.sum()
@@ -86,6 +89,7 @@ def masks_from_noise(noise: Tensor, num_masked: int) -> Tensor:
     Returns:
         (B, N) bool, with exactly ``num_masked`` True in each row, equal values or not.
     """
+    # A stable sort gives exact counts for repeated values.
     order = noise.argsort(dim=1, stable=True)
     return torch.zeros_like(noise, dtype=torch.bool).scatter(1, order[:, :num_masked], True)
 

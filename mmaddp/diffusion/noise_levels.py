@@ -18,7 +18,7 @@ class BetaNoise:
     """Noise levels gamma ~ Beta(a, b), of DARL's section 3.3 and figure 2.
 
     gamma = 1 is the clean patch, gamma = 0 pure noise. Beta(1, 1) is uniform; a < 1 with b = 1, as
-    the paper's a = 0.03, is mostly noise.
+    the paper's a = 0.03, is mostly noise. Another registered distribution needs :meth:`sample`.
 
     Args:
         a: Above 0; the smaller, the more noise.
@@ -52,8 +52,8 @@ class BetaNoise:
         Returns:
             gamma in [0, 1], both ends included, float32.
         """
-        # X / (X + Y) of two Gamma variates is Beta. With a = 0.03 one X in fourteen is less than
-        # the smallest float32, and for small a and b both would be 0: their logarithms never are.
+        # X / (X + Y) of two Gamma variates is Beta. With a = 0.03 one X in fourteen is below the
+        # smallest float32, and with small a and b both could be 0. Their logarithms are finite.
         log_x, log_y = (
             log_gamma_variates(one, shape, device, generator) for one in (self.a, self.b)
         )

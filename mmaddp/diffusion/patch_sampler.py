@@ -77,6 +77,7 @@ class SequenceSampler(ABC):
         given = values[rows[:, None], order[:, :num_known]]
         for position in order[:, num_known:].unbind(1):
             if given.shape[1]:
+                # x_<t: the known patches at first, then the last generated one.
                 state.append(model.embed_values(given))
             z = state.next_features()
             value = self.sample_next(model, z, values[:, 0], noise)
@@ -155,7 +156,7 @@ class PatchSampler(SequenceSampler):
         """A patch (B, P), from noise."""
         low, high = model.pixel_range() if self.clip else (None, None)
         gammas = self.gammas(model.prediction)
-        x_s = noise.normal(like)
+        x_s = noise.normal(like)  # x^S, gamma_S = 0
         for gamma, gamma_before in zip(gammas, gammas[1:]):
             x0 = model.denoise(z, x_s, torch.full_like(x_s[:, :1], gamma.item()))
             if self.clip:

@@ -27,6 +27,7 @@ def nucleus(probs: Tensor, top_p: float) -> Tensor:
         (probs.double() * FIXED_POINT).long().sort(dim=-1, descending=True, stable=True)
     )
     sums = ordered.cumsum(-1)
+    # A code is kept if those before it have not reached top_p.
     kept = sums - ordered < top_p * sums[..., -1:].double()
     return probs * torch.zeros_like(kept).scatter(-1, order, kept)
 
@@ -42,6 +43,7 @@ def sample_codes(probs: Tensor, uniform: Tensor) -> Tensor:
         (B, N), int64.
     """
     sums = (probs.double() * FIXED_POINT).long().cumsum(-1)
+    # Inverse of the cumulative distribution at a uniform height.
     heights = (uniform[..., None] * sums[..., -1:]).long()
     return torch.searchsorted(sums, heights, right=True).squeeze(-1)
 

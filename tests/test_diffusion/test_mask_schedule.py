@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmaddp.diffusion import MaskSchedule, masks_from_noise
+from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
 
 SCHEDULE = MaskSchedule()
@@ -58,6 +59,11 @@ def test_the_fixed_ratio_masks_half():
     schedule = MaskSchedule(fixed_ratio=0.5)
     assert schedule.sample() == (0, 0)
     assert schedule.num_masked(0, 256) == 128
+
+
+def test_schedules_are_built_by_the_registry():
+    schedule = TASK_UTILS.build(dict(type='mmaddp.MaskSchedule', fixed_ratio=0.75))
+    assert schedule.num_masked(schedule.sample()[0], 16) == 12
 
 
 def test_ratios_that_mask_nothing_are_refused():

@@ -55,10 +55,11 @@ class DDPM(DiffusionProcess):
 
     @cached_property
     def alpha_bars(self) -> Tensor:
-        """alpha_bar_t by t = 0 .. T, (T + 1,) float64; alpha_bar_0 = 1 are clean images."""
+        """alpha_bar_t by t = 0 .. T, (T + 1,) float64."""
         betas = torch.linspace(
             self.beta_start, self.beta_end, self.num_timesteps, dtype=torch.float64
         )
+        # alpha_bar_0 = 1, so that t indexes the result.
         return torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)])
 
     @property

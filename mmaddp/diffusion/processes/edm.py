@@ -68,6 +68,7 @@ class EDM(DiffusionProcess):
             (steps + 1,), float64.
         """
         largest, least = (sigma ** (1 / self.rho) for sigma in (self.sigma_max, self.sigma_min))
+        # (sigma_max^(1/rho) + i / (N - 1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho
         sigmas = torch.linspace(largest, least, steps, dtype=torch.float64) ** self.rho
         return torch.cat([sigmas, sigmas.new_zeros(1)])
 
@@ -104,6 +105,7 @@ class EDM(DiffusionProcess):
     def preconditioning(self, level: Level, images: Tensor) -> Preconditioning:
         """The factors that keep the network's input and target at unit variance, as ``images``."""
         sigma = per_image(level, images)
+        # Table 1: network and preconditioning. c_noise is :meth:`time`.
         total = sigma**2 + self.sigma_data**2
         return Preconditioning(
             c_skip=self.sigma_data**2 / total,

@@ -145,7 +145,7 @@ class ADDPViT(PlainViT):
         Returns:
             (B, [1 +] N + R, C).
         """
-        tokens, grid = self.embed(images)
+        tokens, grid = self.embed(images)  # (B, [1 +] N, C)
         if extra_tokens is not None:
             tokens = torch.cat([tokens, self.normalize_embeddings(extra_tokens)], dim=1)
         *_, tokens = self.block_outputs(tokens, grid)

@@ -258,6 +258,7 @@ class DARLViT(PlainViT):
         permutation = self.permutation(grid) if self.causal else None
         positions = self.sequence_positions(grid, permutation)
         sequence = positions.add_to(in_order(self.with_start(tokens), permutation))
+        # Rotary positions by window size; each window is an image of its own.
         phases = {0: positions.phases}
         for size in {block.window_size for block in self.blocks} - {0}:
             phases[size] = self.phases((size, size), (size, size))
@@ -304,6 +305,7 @@ class DARLViT(PlainViT):
         """
         self.check_order(order)
         permutation = self.permutation(grid, order)
+        # The last patch is never an input: x_0 .. x_{N-1} predict x_1 .. x_N, x_0 the start token.
         content = in_order(self.with_start(tokens), permutation)[:, :-1]
         positions = self.sequence_positions(grid, permutation)
         num_queries = content.shape[1] if self.two_stream else 0
@@ -389,6 +391,7 @@ class PatchByPatch:
         grid: tuple[int, int],
         order: Tensor | None = None,
     ) -> None:
+        # One order for all images needs no query stream.
         if order is not None and order.ndim == 2 and torch.equal(order, order[:1].expand_as(order)):
             order = order[0]
         backbone.check_order(order)
@@ -411,7 +414,7 @@ class PatchByPatch:
                 num_queries=int(self.backbone.two_stream),
                 caches=self.caches,
             )[:, -1]
-            self.pending = self.pending[:, :0]
+            self.pending = self.pending[:, :0]  # all is in the caches now
         return self.features
 
     @torch.no_grad()

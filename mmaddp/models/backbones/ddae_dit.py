@@ -221,6 +221,7 @@ class DDAEDiT(Denoiser, PlainViT):
         nn.init.zeros_(self.patch_embed.proj.bias)
         for layer in (self.condition.label, self.condition.time.fc1, self.condition.time.fc2):
             nn.init.normal_(layer.weight, std=0.02)
+        # adaLN-Zero: gates, and so the residual branches, start at zero.
         zeros = [block.modulation for block in self.blocks]
         zeros += [] if self.head is None else [self.head.modulation, self.head.proj]
         for layer in zeros:

@@ -120,8 +120,8 @@ class DDAEUNet(UNet):
         base = size_of(state, (r'conv_in\.(weight|bias)', 0), (r'time_embed\.fc1\.weight', 1))
         stages, resamples = stages_from(state)
         in_block = r'res\.(conv1|conv2|norm2)\.(weight|bias)'
-        places = [rf'down\.({"|".join(map(str, indices))})\.' for indices in stages]
-        widths = [size_of(state, (place + in_block, 0)) for place in places]
+        prefixes = [rf'down\.({"|".join(map(str, indices))})\.' for indices in stages]
+        widths = [size_of(state, (prefix + in_block, 0)) for prefix in prefixes]
         ups = {n.split('.')[1] for n in state if re.match(r'up\.\d+\.(res|attn)\.', n)}
         truncated = not any(name.startswith(('norm_out.', 'conv_out.')) for name in state)
         return dict(
@@ -130,8 +130,8 @@ class DDAEUNet(UNet):
             channel_multipliers=tuple(width // max(base, 1) for width in widths),
             attention_stages=tuple(
                 stage
-                for stage, place in enumerate(places)
-                if any(re.match(place + 'attn', name) for name in state)
+                for stage, prefix in enumerate(prefixes)
+                if any(re.match(prefix + 'attn', name) for name in state)
             ),
             num_blocks=len(stages[0]),
             resblock_updown=resamples,
@@ -209,12 +209,12 @@ class DDAEUNet(UNet):
         skips = deque([self.conv_in(self.pad(x))], maxlen=len(self.up_blocks))
         for layer in self.down:
             skips.append(self.run(layer, skips[-1], embedding))
-        x = skips[-1]
+        x = skips[-1]  # also the first skip connection of the way up
         for layer in self.middle:
             x = self.run(layer, x, embedding)
         blocks = {block.index for block in self.up_blocks.values()}
         for index, layer in enumerate(self.up):
-            if index in blocks:
+            if index in blocks:  # the others change the resolution
                 x = self.run(layer, torch.cat([x, skips.pop()], dim=1), embedding)
                 yield x
             else:

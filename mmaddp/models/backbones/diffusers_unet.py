@@ -101,6 +101,7 @@ class DiffusersUNet(UNet):
         unet = self.unet
         embedding = unet.time_embedding(unet.time_proj(time).to(unet.dtype))
         skips = [unet.conv_in(self.pad(x))]
+        # The forward pass of UNet2DModel, block by block on the way up.
         for block in unet.down_blocks:
             skips += block(skips[-1], embedding)[1]
         x = unet.mid_block(skips[-1], embedding)

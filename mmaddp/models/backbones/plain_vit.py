@@ -101,6 +101,7 @@ class PlainViT(Encoder):
         self.blocks = nn.ModuleList()
         for i, rate in enumerate(drop_path_rates):
             window = window_size if i in windowed else 0
+            # Relative positions within a window, else over the whole grid.
             side = window or rel_pos_size
             self.blocks.append(
                 Block(
@@ -213,7 +214,7 @@ class PlainViT(Encoder):
         for name, parameter in self.named_parameters():
             if name.endswith('bias'):
                 nn.init.zeros_(parameter)
-            elif '.' not in name:
+            elif '.' not in name:  # positions and special tokens
                 nn.init.normal_(parameter, std=0.02)
             elif parameter.ndim > 1 and 'rel_pos' not in name:
                 nn.init.xavier_uniform_(parameter.data.flatten(1))
@@ -237,6 +238,7 @@ class PlainViT(Encoder):
         for module in self.frozen_modules():
             module.requires_grad_(False)
         if self.frozen_stages >= 0:
+            # Positions and special tokens are parameters of the ViT itself.
             for positions_or_token in self.parameters(recurse=False):
                 positions_or_token.requires_grad_(False)
 

@@ -49,6 +49,7 @@ class AdaptiveBlock(nn.Module):
         Returns:
             As ``x``.
         """
+        # (B or 1, 1, C) each.
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(condition)[
             :, None
         ].chunk(6, dim=-1)

@@ -44,7 +44,7 @@ class KVCache:
         """
         length = self.length + keys.shape[2]
         if self.buffers is None:
-            # Only now are dtype (autocast's, perhaps) and device known.
+            # Device and dtype, under autocast another one, are known only now.
             shape = (*keys.shape[:2], self.capacity, keys.shape[3])
             self.buffers = keys.new_empty(shape), values.new_empty(shape)
         held_keys, held_values = self.buffers
@@ -125,12 +125,13 @@ class Attention(nn.Module):
             )
         if num_queries:
             return self.merge_heads(self.two_streams(x, num_queries, phases, cache))
-        q, k, v = self.project(x, phases)
+        q, k, v = self.project(x, phases)  # (B, heads, N, D) each
         if self.use_rel_pos:
             return self.merge_heads(
                 rel_pos_attention(q, k, v, self.rel_pos_h, self.rel_pos_w, grid)
             )
         if cache is not None:
+            # Of the earlier content too: (B, heads, length, D).
             k, v = cache.append(k, v)
         attend = causal_attention if causal else F.scaled_dot_product_attention
         return self.merge_heads(attend(q, k, v, dropout_p=self.dropout_p))
@@ -158,6 +159,7 @@ class Attention(nn.Module):
         q, k, v = self.project(content, content_phases)
         if cache is not None:
             k, v = cache.append(k, v)
+        # Queries have no keys and values: no token sees them.
         asked = self.query(queries).unflatten(-1, (self.num_heads, self.head_dims))
         if query_phases is not None:
             asked = apply_rotary(asked, query_phases[..., None, :])
@@ -194,6 +196,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) ->
     """
     earlier = k.shape[2] - q.shape[2]
     if q.shape[2] == 1:
+        # The last position sees all keys.
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p)
     # The kernel aligns the first query with the first key: pad queries for the earlier positions.
     q = F.pad(q, (0, 0, earlier, 0)) if earlier else q
@@ -223,8 +226,8 @@ def rel_pos_attention(
     head_dims = q.shape[-1]
     inputs = (q, k, v, rel_pos_h, rel_pos_w, grid)
     if torch.is_grad_enabled():
-        # The extra channels are cheap to compute and large to keep: what their backward pass
-        # needs is recomputed, so that only the kernel's own inputs stay in memory.
+        # The extra channels are cheap to compute and large to keep. Their backward pass recomputes
+        # them, so that only the kernel's own inputs stay in memory.
         q, k, v = checkpoint(
             add_rel_pos_channels, *inputs, use_reentrant=False, preserve_rng_state=False
         )
@@ -241,21 +244,22 @@ def add_rel_pos_channels(
     rel_pos_w: Tensor,
     grid: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values as the fused kernel takes them, with a scale of 1.
+    """Queries, keys and values for a fused kernel with a scale of 1.
 
-    ViTDet's products with the tables are not scaled, so the queries are scaled here. Arguments
-    are those of :func:`rel_pos_attention`.
+    Arguments are those of :func:`rel_pos_attention`.
 
     Returns:
         (B, heads, N, E) queries and keys, E = D + h + w up to a multiple of eight, and values of
-        D channels, or E on a CPU, whose fused kernel takes values as wide as queries only.
+        D channels, or E on a CPU.
     """
     head_dims = q.shape[-1]
     padding = -(head_dims + sum(grid)) % CHANNEL_MULTIPLE
     q_rel = rel_pos_query_channels(q, rel_pos_h, rel_pos_w, grid).to(q.dtype)
     k_rel = rel_pos_key_channels(grid, like=k).expand(*k.shape[:2], -1, -1)
+    # ViTDet does not scale its products with the tables, so q alone is scaled here.
     q = F.pad(torch.cat([q * head_dims**-0.5, q_rel], dim=-1), (0, padding))
     k = F.pad(torch.cat([k, k_rel], dim=-1), (0, padding))
     if q.device.type == 'cpu':
+        # Its fused kernel needs values as wide as queries.
         v = F.pad(v, (0, q.shape[-1] - head_dims))
     return q, k, v

@@ -12,17 +12,15 @@ from mmaddp.registry import MODELS
 class LN2d(nn.LayerNorm):
     """LayerNorm over the channel axis of (B, C, H, W), as ViTDet's pyramid and heads use it.
 
-    It subclasses ``nn.LayerNorm`` so that MMCV's ``ConvModule`` and every weight-decay rule treat
-    it as the norm that it is. Permuting to channels-last calls the fused kernel, which keeps two
-    numbers a position for the backward pass instead of the intermediate maps.
-
-    The result is contiguous again: MMCV's RoIAlign reads memory as (B, C, H, W) whatever the
-    strides say.
+    It subclasses ``nn.LayerNorm`` so that MMCV's ``ConvModule`` and weight-decay rules recognize a
+    norm.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize (B, C, H, W) over C."""
+        # Channels last, the fused kernel keeps two numbers per position for the backward pass.
         x = F.layer_norm(
             x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
         )
+        # MMCV's RoIAlign reads memory as (B, C, H, W), whatever the strides.
         return x.permute(0, 3, 1, 2).contiguous()

@@ -51,7 +51,7 @@ def sincos_pos_embed(coordinates: Tensor, embed_dims: int, base: float = 1e4) ->
         (N, C) float32: sin x, cos x, sin y, cos y of C / 4 frequencies each.
     """
     exponents = torch.arange(embed_dims // 4, device=coordinates.device) / (embed_dims // 4)
-    angles = coordinates[..., None] * base**-exponents
+    angles = coordinates[..., None] * base**-exponents  # (N, 2, C / 4)
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
@@ -146,7 +146,7 @@ def rel_pos_query_channels(
     Returns:
         (B, heads, h * w, h + w).
     """
-    q = q.unflatten(2, grid)
+    q = q.unflatten(2, grid)  # (B, heads, h, w, C)
     rel_h = torch.einsum('bnhwc,hkc->bnhwk', q, relative_to_absolute(rel_pos_h, grid[0]))
     rel_w = torch.einsum('bnhwc,wkc->bnhwk', q, relative_to_absolute(rel_pos_w, grid[1]))
     return torch.cat([rel_h, rel_w], dim=-1).flatten(2, 3)

@@ -74,6 +74,7 @@ def rotary_angles(coordinates: Tensor, head_dims: int, base: float = 1e4) -> Ten
     """
     axes = coordinates.shape[-1]
     axis_dims = head_dims // axes
+    # theta_i = base^(-2 i / d) for i = 0 .. d / 2 - 1.
     exponents = torch.arange(0, axis_dims, 2, device=coordinates.device) / axis_dims
     return (coordinates[..., None] * base**-exponents).flatten(-2)
 

@@ -56,7 +56,7 @@ def sinusoids(time: Tensor, channels: int) -> Tensor:
 
 
 class ResBlock(nn.Module):
-    """Norm, SiLU and convolution twice, told the noise level in between, beside a shortcut.
+    """Norm, SiLU and convolution twice, with the time embedding added in between, and a shortcut.
 
     Args:
         in_channels: Channels of the input.
@@ -89,6 +89,7 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, C_in, h, w) and the time embedding (B, time_dims) -> (B, C_out, h', w')."""
         branch = self.conv1(self.resample(F.silu(self.norm1(x))))
+        # The time embedding is behind its SiLU already.
         branch = branch + self.time(embedding)[..., None, None]
         branch = self.conv2(self.drop(F.silu(self.norm2(branch))))
         return self.shortcut(self.resample(x)) + branch
@@ -104,9 +105,8 @@ def resampling(kind: str) -> nn.Module:
 class SpatialAttention(nn.Module):
     """Attention among all positions of a map, with one head and a residual connection.
 
-    With windows they attend to those of their own window. Pre-training has seen no padding, so
-    what fills up the last windows is masked, unlike ViTDet's: a map that fits into one window is
-    treated as without windows, whatever its size.
+    With windows, positions attend within their own window. Pre-training has seen no padding, so
+    that the padding of the last windows is masked, unlike ViTDet's.
 
     Args:
         channels: C.

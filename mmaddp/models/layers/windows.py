@@ -16,6 +16,7 @@ def window_partition(x: Tensor, window_size: int) -> Tensor:
     """
     h, w, channels = x.shape[1:]
     x = F.pad(x, (0, 0, 0, -w % window_size, 0, -h % window_size))
+    # (B, rows, window_size, columns, window_size, C)
     x = x.unflatten(2, (-1, window_size)).unflatten(1, (-1, window_size))
     return x.transpose(2, 3).reshape(-1, window_size * window_size, channels)
 

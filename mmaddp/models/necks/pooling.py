@@ -28,6 +28,7 @@ class PoolNormNeck(BaseModule):
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor]:
         """(…, (B, C, h, w)) -> ((B, C),)."""
+        # The encoder's map has patch tokens only, no class token.
         return (self.norm(features[-1].mean((2, 3))),)
 
 
@@ -35,10 +36,10 @@ class PoolNormNeck(BaseModule):
 class LastTokenNeck(BaseModule):
     """The last patch's output as the vector of an image: DARL's read-out (section 4).
 
-    The last patch of every fixed order is the bottom right one. Under a causal mask it is the one
-    output that has seen the whole image; in pre-training its patch is never an input.
+    Under a causal mask this output alone has seen the whole image.
     """
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor]:
         """(…, (B, C, h, w)) -> ((B, C),)."""
+        # The bottom right patch is the last one of every order.
         return (features[-1][..., -1, -1],)

@@ -64,6 +64,7 @@ class SimpleFeaturePyramid(BaseModule):
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Maps (B, C, h, w) -> the levels (B, out_channels, s * h, s * w), finest first."""
         levels = [level(features[i]) for level, i in zip(self.levels, self.in_indices)]
+        # Coarser levels, as p6 of FPN.
         for _ in range(self.num_extra_levels):
             levels.append(F.max_pool2d(levels[-1], kernel_size=1, stride=2))
         return tuple(levels)
