@@ -236,5 +236,5 @@ def test_what_only_looks_like_a_checkpoint(tmp_path, name):
 def test_no_file_and_a_folder(tmp_path):
     with pytest.raises(UserError, match='No such file'):
         read_checkpoint(tmp_path / 'absent.pth')
-    with pytest.raises(UserError, match='is a folder'):
+    with pytest.raises(UserError, match='Is a directory'):
         read_checkpoint(tmp_path)
