@@ -10,7 +10,7 @@ from mmaddp.models import DARL
 from mmaddp.registry import MODELS
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2)
-GRID, NUM_PLACES, SIDE = (4, 4), 16, 16
+GRID, NUM_POSITIONS, SIDE = (4, 4), 16, 16
 TOKENIZER = dict(
     type='mmaddp.VQGAN',
     base_channels=32,

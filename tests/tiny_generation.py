@@ -10,12 +10,12 @@ from mmaddp.models import ADDP
 from mmaddp.registry import MODELS
 
 ARCH = dict(embed_dims=16, num_layers=2, num_heads=2)
-NUM_CODES, NUM_PLACES = 32, 16
+NUM_CODES, NUM_POSITIONS = 32, 16
 
 
 def model_settings(**settings: Any) -> dict:
     """Config of the model; ``settings`` replace its parts and options."""
-    sizes = dict(num_patches=NUM_PLACES, num_embeddings=NUM_CODES)
+    sizes = dict(num_patches=NUM_POSITIONS, num_embeddings=NUM_CODES)
     tokenizer = dict(base_channels=32, embed_dims=16, num_embeddings=NUM_CODES)
     parts = dict(
         type='mmaddp.ADDP',
@@ -39,10 +39,10 @@ def tiny_generator(seed: int = 0, **settings: Any) -> ADDP:
 
 def random_ids(batch: int = 2, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(NUM_CODES, (batch, NUM_PLACES), generator=generator)
+    return torch.randint(NUM_CODES, (batch, NUM_POSITIONS), generator=generator)
 
 
 def random_mask(masked: int, batch: int = 2, seed: int = 1) -> torch.Tensor:
     """``masked`` of the places of each image."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(batch, NUM_PLACES, generator=generator).argsort(1) < masked
+    return torch.rand(batch, NUM_POSITIONS, generator=generator).argsort(1) < masked

@@ -15,7 +15,7 @@ from .image_samplers import (
 from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
 from .noise_levels import BetaNoise
-from .patch_sampler import MeanSampler, PatchSampler, Placed, TokenSampler
+from .patch_sampler import MeanSampler, PatchSampler, PatchStep, TokenSampler
 from .processes import DDPM, EDM, DiffusionProcess
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     'MeanSampler',
     'NonLeakingAugmentation',
     'PatchSampler',
-    'Placed',
+    'PatchStep',
     'Step',
     'TokenSampler',
     'masks_from_noise',

@@ -22,7 +22,7 @@ from .token_sampling import check_top_p, nucleus, sample_codes
 MIN_GAMMA = 1e-4
 
 
-class Placed(NamedTuple):
+class PatchStep(NamedTuple):
     """Patches (B, N, P) or token ids (B, N), and where they are still missing, (B, N) bool."""
 
     values: Tensor
@@ -49,7 +49,7 @@ class SequenceSampler(ABC):
     @torch.no_grad()
     def __call__(
         self, model: Any, known: Tensor, masked: Tensor, noise: ImageNoise
-    ) -> Iterator[Placed]:
+    ) -> Iterator[PatchStep]:
         """Generate the masked positions one by one, the known ones given first.
 
         Args:
@@ -83,9 +83,9 @@ class SequenceSampler(ABC):
             value = self.sample_next(model, z, values[:, 0], noise)
             values[rows, position], masked[rows, position] = value, False
             given = value[:, None]
-            yield Placed(values, masked)
+            yield PatchStep(values, masked)
         if num_known == masked.shape[1]:
-            yield Placed(values, masked)
+            yield PatchStep(values, masked)
 
 
 def known_first(model: Any, masked: Tensor) -> Tensor:

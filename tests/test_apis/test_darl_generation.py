@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from tiny_darl_generation import NUM_PLACES, SIDE, any_order, build, diffusion, mse, of_tokens
+from tiny_darl_generation import NUM_POSITIONS, SIDE, any_order, build, diffusion, mse, of_tokens
 
 from mmaddp.apis import extract_features, generate, inpaint, load_pretrainer, reconstruct
 from mmaddp.utils import UserError
@@ -131,7 +131,7 @@ def test_reconstruction_is_teacher_forced(pictures):
     rebuilt = reconstruct(model, pictures, batch_size=1)
     for place in (0, 5, 15):
         rows, columns = place // 4, place % 4
-        mask = np.arange(NUM_PLACES).reshape(4, 4) >= place
+        mask = np.arange(NUM_POSITIONS).reshape(4, 4) >= place
         done = inpaint(model, pictures, mask)
         area = np.s_[:, 4 * rows : 4 * rows + 4, 4 * columns : 4 * columns + 4]
         assert same(rebuilt[area], done[area])

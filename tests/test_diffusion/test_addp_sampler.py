@@ -1,4 +1,4 @@
-"""Algorithm 2: which tokens are drawn, which are kept, and how many places stay masked."""
+"""Algorithm 2: which tokens are sampled, which are kept, and how many positions stay masked."""
 
 import math
 from fractions import Fraction
@@ -18,7 +18,7 @@ from mmaddp.utils import UserError
 
 
 class FixedModel:
-    """Predicts the same distributions whatever it sees; words that are no codes score highest."""
+    """Predicts the same distributions whatever it sees; entries that are no codes score highest."""
 
     def __init__(self, probs: torch.Tensor) -> None:
         self.logits = torch.nn.functional.pad(probs.log(), (0, 3), value=100.0)
@@ -57,26 +57,28 @@ def run(model, sampler, mask=None, ids=None, seed=0):
         ('linear', 16, list(range(15, -1, -1))),
     ],
 )
-def test_places_left_masked_after_each_step(schedule, steps, left):
+def test_positions_left_masked_after_each_step(schedule, steps, left):
     done = run(FixedModel(torch.full((1, 16, 4), 0.25)), ADDPSampler(steps, schedule))
     assert [step.m_t.sum(1).tolist() for step in done] == [[n, n] for n in left]
 
 
-@given(places=st.integers(1, 1024), data=st.data())
-def test_linear_counts_are_exact(places, data):
-    steps = data.draw(st.integers(1, places))
+@given(positions=st.integers(1, 1024), data=st.data())
+def test_linear_counts_are_exact(positions, data):
+    steps = data.draw(st.integers(1, positions))
     sampler = ADDPSampler(steps)
     for step in range(steps):
-        exact = math.ceil(places * Fraction(steps - 1 - step, steps))
-        assert sampler.num_left(step, places) == exact
+        exact = math.ceil(positions * Fraction(steps - 1 - step, steps))
+        assert sampler.num_left(step, positions) == exact
 
 
-@given(places=st.integers(1, 1024), data=st.data(), schedule=st.sampled_from(['linear', 'cosine']))
-def test_counts_fall_to_none(places, data, schedule):
-    steps = data.draw(st.integers(1, places))
-    left = [ADDPSampler(steps, schedule).num_left(step, places) for step in range(steps)]
+@given(
+    positions=st.integers(1, 1024), data=st.data(), schedule=st.sampled_from(['linear', 'cosine'])
+)
+def test_counts_fall_to_none(positions, data, schedule):
+    steps = data.draw(st.integers(1, positions))
+    left = [ADDPSampler(steps, schedule).num_left(step, positions) for step in range(steps)]
     assert left == sorted(left, reverse=True)
-    assert left[0] <= places
+    assert left[0] <= positions
     assert left[-1] == 0
 
 
@@ -120,13 +122,13 @@ def test_all_known_is_the_reconstruction(model):
     assert torch.equal(only.x_t, model.tokenizer.decode(model.tokenizer.embed(ids)))
 
 
-def test_codes_are_drawn_by_their_probability():
+def test_codes_are_sampled_by_their_probability():
     probs = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    places = 40_000
-    fixed = FixedModel(probs.expand(1, places, -1))
-    mask = torch.ones(1, places, dtype=torch.bool)
-    (step,) = ADDPSampler(1)(fixed, torch.zeros(1, places).long(), mask, ImageNoise(5, [0]))
-    shares = step.z_t.flatten().bincount(minlength=4) / places
+    positions = 40_000
+    fixed = FixedModel(probs.expand(1, positions, -1))
+    mask = torch.ones(1, positions, dtype=torch.bool)
+    (step,) = ADDPSampler(1)(fixed, torch.zeros(1, positions).long(), mask, ImageNoise(5, [0]))
+    shares = step.z_t.flatten().bincount(minlength=4) / positions
     assert torch.allclose(shares, probs, atol=0.01)
 
 
@@ -144,7 +146,7 @@ def test_without_temperature_the_most_probable_come_first():
 
 
 def test_temperature_shuffles_the_order():
-    """At a high temperature every place is as likely to be first, whatever its probability."""
+    """At a high temperature every position is as likely to be first, whatever its probability."""
     best = torch.tensor([0.9, 0.5, 0.3, 0.1])
     fixed = FixedModel(torch.stack([1 - best, best], -1)[None])
     batch = 4000
@@ -174,19 +176,19 @@ def test_draws_invert_the_distribution():
     """Evenly spaced heights hit every code as often as its probability says, and no other."""
     probs = torch.tensor([0.0, 0.25, 0.0, 0.125, 0.625, 0.0])
     heights = (torch.arange(800, dtype=torch.float64) + 0.5) / 800
-    drawn = sample_codes(probs.expand(1, 800, -1), heights[None])
-    assert drawn.flatten().bincount(minlength=6).tolist() == [0, 200, 0, 100, 500, 0]
+    sampled = sample_codes(probs.expand(1, 800, -1), heights[None])
+    assert sampled.flatten().bincount(minlength=6).tolist() == [0, 200, 0, 100, 500, 0]
     ends = torch.tensor([[0.0, 1 - 2.0**-53]], dtype=torch.float64)
     assert sample_codes(probs.expand(1, 2, -1), ends).tolist() == [[1, 4]]
 
 
 def test_confidence_in_closed_form():
     probs = torch.tensor([[[0.25, 0.75], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]])
-    drawn = torch.tensor([[1, 0, 0, 0]])
+    sampled = torch.tensor([[1, 0, 0, 0]])
     known = torch.tensor([[True, True, True, False]])
     # The Gumbel distribution's quantiles: -log(-log u).
     uniform = torch.tensor([[math.exp(-1), math.exp(-math.e), 0.0, 0.5]], dtype=torch.float64)
-    scores = confidence(probs, drawn, known, 2.0, uniform)[0]
+    scores = confidence(probs, sampled, known, 2.0, uniform)[0]
     expected = [math.log(0.75), math.log(0.5) - 2.0]
     assert scores[:2].tolist() == pytest.approx(expected)
     assert scores[2].isfinite()

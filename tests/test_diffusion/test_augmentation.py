@@ -40,19 +40,19 @@ def test_nothing_is_done_without_a_label():
     assert torch.equal(move(images(), only()), images())
 
 
-@pytest.mark.parametrize(('name', 'side', 'place'), [('flip_x', 3, 0), ('flip_y', 2, 1)])
-def test_flips_keep_pixels(name, side, place):
+@pytest.mark.parametrize(('name', 'side', 'position'), [('flip_x', 3, 0), ('flip_y', 2, 1)])
+def test_flips_keep_pixels(name, side, position):
     flip = only(**{name: 1.0})
     assert torch.equal(move(images(), flip), images().flip(side))
-    assert labels(flip)[0].nonzero().flatten().tolist() == [place]
+    assert labels(flip)[0].nonzero().flatten().tolist() == [position]
 
 
 @pytest.mark.parametrize('turns', [1, 2, 3])
 def test_rotation_by_right_angles(turns):
-    turned = only(angle=turns * math.pi / 2)
-    close(move(images(), turned), images().rot90(turns, (2, 3)))
+    rotated = only(angle=turns * math.pi / 2)
+    close(move(images(), rotated), images().rot90(turns, (2, 3)))
     expected = [math.cos(turns * math.pi / 2) - 1, math.sin(turns * math.pi / 2)]
-    close(labels(turned)[0, 3:5], torch.tensor(expected))
+    close(labels(rotated)[0, 3:5], torch.tensor(expected))
 
 
 @pytest.mark.parametrize(('pixels', 'axis'), [(2, 0), (3, 1)])
@@ -108,9 +108,9 @@ def test_moves_of_a_batch_are_those_of_each_image():
     torch.manual_seed(0)
     moves = NonLeakingAugmentation(1.0).sample(4, 'cpu')
     together = move(images(4), moves)
-    for place in range(4):
-        alone = move(images(4)[[place]], Moves(*(values[[place]] for values in moves)))
-        close(alone, together[[place]])
+    for position in range(4):
+        alone = move(images(4)[[position]], Moves(*(values[[position]] for values in moves)))
+        close(alone, together[[position]])
     assert together.isfinite().all()
 
 

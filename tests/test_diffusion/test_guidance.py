@@ -19,7 +19,7 @@ from mmaddp.diffusion import (
 )
 from mmaddp.diffusion.gaussian import epsilon_from_x0, posterior_mean
 
-MEANS, SHARES, DEVIATION = (-0.6, 0.1, 0.7), (0.2, 0.5, 0.3), 0.1
+MEANS, SHARES, STD = (-0.6, 0.1, 0.7), (0.2, 0.5, 0.3), 0.1
 SAMPLERS = {
     'ancestral': (DDPM(200, 1e-3, 0.1), AncestralSampler(clip=False)),
     'ddim': (DDPM(), DDIMSampler(500, clip=False)),
@@ -44,13 +44,13 @@ class Mixture:
     def of_class(self, x_t, level, k):
         """E[x_0 | x_t, y = k]."""
         alpha, sigma = self.scales(level)
-        variance = alpha**2 * DEVIATION**2 + sigma**2
-        return MEANS[k] + alpha * DEVIATION**2 / variance * (x_t - alpha * MEANS[k])
+        variance = alpha**2 * STD**2 + sigma**2
+        return MEANS[k] + alpha * STD**2 / variance * (x_t - alpha * MEANS[k])
 
     def logits(self, x_t, level):
         """log p(y) + log N(x_t; alpha mu_y, variance) of whole images, up to a constant."""
         alpha, sigma = self.scales(level)
-        variance = alpha**2 * DEVIATION**2 + sigma**2
+        variance = alpha**2 * STD**2 + sigma**2
         squares = [((x_t - alpha * mean) ** 2).sum((1, 2, 3)) for mean in MEANS]
         return torch.stack(
             [math.log(p) - square / (2 * variance) for p, square in zip(SHARES, squares)], 1
@@ -99,7 +99,7 @@ def test_samples_of_a_class(name):
     of_class = sample(process, sampler, lambda x, t: mixture.of_class(x, t, 2), like)
     torch.testing.assert_close(images, of_class, rtol=0, atol=1e-7)
     assert images.mean().item() == pytest.approx(MEANS[2], abs=0.01)
-    assert images.std().item() == pytest.approx(DEVIATION, rel=0.05)
+    assert images.std().item() == pytest.approx(STD, rel=0.05)
 
 
 @pytest.mark.parametrize('name', SAMPLERS)

@@ -16,7 +16,7 @@ from mmaddp.diffusion import (
 )
 from mmaddp.utils import UserError
 
-MEAN, DEVIATION = 0.3, 0.5
+MEAN, STD = 0.3, 0.5
 LIKE = torch.zeros(2, 3, 4, 4, dtype=torch.float64)
 
 
@@ -34,8 +34,8 @@ def crooked(x, level):
 
 
 def gaussian(x, sigma):
-    """The best denoiser of images from N(MEAN, DEVIATION^2), noised as EDM does."""
-    return MEAN + (x - MEAN) * DEVIATION**2 / (DEVIATION**2 + sigma**2)
+    """The best denoiser of images from N(MEAN, STD^2), noised as EDM does."""
+    return MEAN + (x - MEAN) * STD**2 / (STD**2 + sigma**2)
 
 
 @pytest.mark.parametrize('num_timesteps', [1, 5, 64])
@@ -61,13 +61,13 @@ def test_the_variance_beta_is_exact_for_normal_images():
     def denoise(x, t):
         return process.alpha_bars[t].sqrt() * x
 
-    deviations = {}
+    stds = {}
     for variance in ('beta', 'posterior'):
         sampler = AncestralSampler(variance, clip=False)
         steps = list(sampler(process, denoise, like, ImageNoise(0, [0])))
-        deviations[variance] = steps[-2].x_t.std().item()
-    assert deviations['beta'] == pytest.approx(1, abs=0.01)
-    assert deviations['posterior'] < 0.95
+        stds[variance] = steps[-2].x_t.std().item()
+    assert stds['beta'] == pytest.approx(1, abs=0.01)
+    assert stds['posterior'] < 0.95
 
 
 def test_the_posteriors_variance_is_exact_for_a_single_image():
@@ -81,17 +81,17 @@ def test_the_posteriors_variance_is_exact_for_a_single_image():
 
 
 def test_ddim_carries_a_gaussian_to_its_image():
-    """The probability flow of DDPM keeps quantiles: the noise z becomes MEAN + DEVIATION z."""
+    """The probability flow of DDPM keeps quantiles: the noise z becomes MEAN + STD z."""
     process = DDPM()
 
     def denoise(x, t):
         alpha = process.alpha_bars[t].sqrt()
-        variance = alpha**2 * DEVIATION**2 + 1 - alpha**2
-        return MEAN + alpha * DEVIATION**2 / variance * (x - alpha * MEAN)
+        variance = alpha**2 * STD**2 + 1 - alpha**2
+        return MEAN + alpha * STD**2 / variance * (x - alpha * MEAN)
 
     z = ImageNoise(0, range(2)).normal(LIKE)
     errors = [
-        (run(DDIMSampler(steps, clip=False), process, denoise).x_t - MEAN - DEVIATION * z)
+        (run(DDIMSampler(steps, clip=False), process, denoise).x_t - MEAN - STD * z)
         .abs()
         .max()
         .item()
@@ -112,7 +112,7 @@ def test_timesteps_of_ddim():
 def heun_error(steps):
     """Of Heun's method, from the exact solution of the probability flow on a Gaussian."""
     start = 80 * ImageNoise(0, range(2)).normal(LIKE)
-    exact = MEAN + (start - MEAN) * DEVIATION / math.hypot(DEVIATION, 80)
+    exact = MEAN + (start - MEAN) * STD / math.hypot(STD, 80)
     return (run(HeunSampler(steps, clip=False), EDM(), gaussian).x_t - exact).abs().max().item()
 
 
@@ -129,7 +129,7 @@ def test_heun_samples_a_gaussian(gamma):
     sampler = HeunSampler(64, 64 * gamma, S_noise=1.0, clip=False)
     x = run(sampler, EDM(), gaussian, like).x_t
     assert x.mean().item() == pytest.approx(MEAN, abs=0.01)
-    assert x.std().item() == pytest.approx(DEVIATION, rel=0.02)
+    assert x.std().item() == pytest.approx(STD, rel=0.02)
 
 
 def test_noise_is_added_only_in_its_window():

@@ -47,7 +47,7 @@ def test_an_earlier_timestep_is_before():
 
 
 @pytest.mark.parametrize('num_tokens', [16, 64, 256])
-def test_every_ratio_masks_the_smallest_whole_number_of_places_that_reaches_it(num_tokens):
+def test_every_ratio_masks_the_smallest_whole_number_of_positions_that_reaches_it(num_tokens):
     for index, ratio in enumerate(SCHEDULE.ratios.double()):
         count = SCHEDULE.num_masked(index, num_tokens)
         assert count - 1 < num_tokens * ratio <= count

@@ -21,8 +21,8 @@ def test_distribution_is_scipys(a, b):
     points = np.r_[10.0 ** np.arange(-35, -1, 2), np.linspace(0.02, 0.98, 49), 1 - 1e-4, 1 - 1e-6]
     expected = distribution.cdf(points)
     share = (gamma[:, None] <= points).mean(0)
-    deviation = np.sqrt(expected * (1 - expected) / COUNT)
-    assert np.all(np.abs(share - expected) < 4.5 * deviation + 1e-5)
+    std = np.sqrt(expected * (1 - expected) / COUNT)
+    assert np.all(np.abs(share - expected) < 4.5 * std + 1e-5)
 
 
 def test_moments_of_the_papers_schedule():

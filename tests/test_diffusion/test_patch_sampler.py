@@ -6,21 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_darl_generation import GRID, NUM_PLACES, any_order, build, diffusion, mse, of_tokens
+from tiny_darl_generation import GRID, NUM_POSITIONS, any_order, build, diffusion, mse, of_tokens
 
 from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, TokenSampler
 from mmaddp.diffusion.patch_sampler import MIN_GAMMA, known_first
 from mmaddp.utils import UserError
 
-NOTHING_KNOWN = torch.ones(2, NUM_PLACES, dtype=torch.bool)
+NOTHING_KNOWN = torch.ones(2, NUM_POSITIONS, dtype=torch.bool)
 
 
 def patches(model, count=2, seed=0):
     """Random values of the kind that the model generates."""
     generator = torch.Generator().manual_seed(seed)
     if model.target == 'tokens':
-        return torch.randint(8, (count, NUM_PLACES), generator=generator)
-    return torch.randn(count, NUM_PLACES, 48, generator=generator)
+        return torch.randint(8, (count, NUM_POSITIONS), generator=generator)
+    return torch.randn(count, NUM_POSITIONS, 48, generator=generator)
 
 
 def last(steps):
@@ -28,21 +28,23 @@ def last(steps):
 
 
 def without_cache(model, sampler, known, masked, noise):
-    """The whole sequence through the backbone for each place: what the cache must equal."""
+    """The whole sequence through the backbone for each position: what the cache must equal."""
     values, order = known.clone(), known_first(model, masked)
     asked = order if model.random_order else None
     rows = torch.arange(len(values))
     with torch.no_grad():
-        for place in order[:, int((~masked[0]).sum()) :].unbind(1):
+        for position in order[:, int((~masked[0]).sum()) :].unbind(1):
             z = model.backbone.predict_next(model.embed_values(values), GRID, asked)
-            values[rows, place] = sampler.sample_next(model, z[rows, place], values[:, 0], noise)
+            values[rows, position] = sampler.sample_next(
+                model, z[rows, position], values[:, 0], noise
+            )
     return values
 
 
 def each_mask(left):
-    """Two masks of ``left`` places, not the same."""
+    """Two masks of ``left`` positions, not the same."""
     generator = torch.Generator().manual_seed(left)
-    return torch.rand(2, NUM_PLACES, generator=generator).argsort(1) < left
+    return torch.rand(2, NUM_POSITIONS, generator=generator).argsort(1) < left
 
 
 CASES = [
@@ -82,7 +84,7 @@ def test_the_cache_changes_nothing_where_noise_is_predicted():
     assert torch.allclose(done.values, expected, atol=1e-5)
 
 
-def test_places_come_in_the_order_of_the_model():
+def test_positions_come_in_the_order_of_the_model():
     model = build(diffusion(dict(order='round-robin', block_size=2)))
     masks = [
         step.masked.clone()
@@ -109,14 +111,14 @@ def test_given_values_stay_with_the_caller():
     assert masked.all()
 
 
-def test_known_places_behind_generated_ones():
+def test_known_positions_behind_generated_ones():
     model = build(diffusion())
     bottom = torch.arange(16).expand(2, -1) < 8
     with pytest.raises(UserError, match=r"after generated ones .*'raster'.*random_order=True"):
         last(PatchSampler(1)(model, patches(model), bottom, ImageNoise(0, range(2))))
 
 
-def test_known_patches_of_any_place_are_looked_at():
+def test_known_patches_of_any_position_are_looked_at():
     """Only a known patch at the end of the raster differs, and the first one generated with it."""
     model = build(any_order())
     masked = torch.arange(16).expand(2, -1) < 15
@@ -130,12 +132,12 @@ def test_known_first_is_the_order_of_the_backbone_otherwise():
     model = build(any_order())
     masked = torch.ones(1, 16, dtype=torch.bool)
     masked[0, [3, 9]] = False
-    expected = [3, 9, *(place for place in range(16) if place not in (3, 9))]
+    expected = [3, 9, *(position for position in range(16) if position not in (3, 9))]
     assert known_first(model, masked).tolist() == [expected]
 
 
 def test_every_predicted_patch_is_a_picture():
-    """White is 1 and black 0 after the mean and the deviation of ImageNet are undone."""
+    """White is 1 and black 0 after the mean and the std of ImageNet are undone."""
     model = build(diffusion())
     with torch.no_grad():
         model.patch_decoder.head.bias.fill_(100)
@@ -154,7 +156,7 @@ def test_noise_that_is_predicted_begins_above_zero():
     assert PatchSampler(1000).gammas('x0')[:3].tolist() == pytest.approx([0, 0.001, 0.002])
 
 
-MEAN, DEVIATION, COUNT = 0.7, 0.4, 20000
+MEAN, STD, COUNT = 0.7, 0.4, 20000
 
 
 class Gaussian:
@@ -173,7 +175,7 @@ class Gaussian:
         )
 
     def denoise(self, z, x_s, gamma):
-        gain = gamma.sqrt() * DEVIATION**2 / (gamma * DEVIATION**2 + 1 - gamma)
+        gain = gamma.sqrt() * STD**2 / (gamma * STD**2 + 1 - gamma)
         return MEAN + gain * (x_s - gamma.sqrt() * MEAN)
 
 
@@ -187,7 +189,7 @@ class OneStream(ImageNoise):
         return torch.randn(like.shape, generator=self.generator)
 
 
-def deviation_after(steps, eta):
+def std_after(steps, eta):
     """What S steps make of pure noise, by equations 3 and 4 or DDIM, in plain numbers.
 
     All is linear: x^{s-1} - its mean is a factor times x^s - its mean, and fresh noise.
@@ -196,7 +198,7 @@ def deviation_after(steps, eta):
     for s in range(steps, 0, -1):
         gamma, before = 1 - s / steps, 1 - (s - 1) / steps
         alpha = gamma / before
-        gain = math.sqrt(gamma) * DEVIATION**2 / (gamma * DEVIATION**2 + 1 - gamma)
+        gain = math.sqrt(gamma) * STD**2 / (gamma * STD**2 + 1 - gamma)
         if eta == 1:
             factor = math.sqrt(alpha) * (1 - before) / (1 - gamma)
             factor += math.sqrt(before) * (1 - alpha) / (1 - gamma) * gain
@@ -215,12 +217,12 @@ def test_a_gaussian_is_sampled(steps, eta):
     known, masked = torch.zeros(COUNT, 1, 1), torch.ones(COUNT, 1, dtype=torch.bool)
     sampler = PatchSampler(steps, eta, clip=False)
     values = last(sampler(Gaussian(), known, masked, OneStream(steps))).values
-    error = DEVIATION / math.sqrt(COUNT)
+    error = STD / math.sqrt(COUNT)
     assert values.mean().item() == pytest.approx(MEAN, abs=4 * error)
-    wanted = deviation_after(steps, eta)
+    wanted = std_after(steps, eta)
     assert values.std().item() == pytest.approx(wanted, abs=4 * error)
     if steps == 400:
-        assert wanted == pytest.approx(DEVIATION, rel=0.03)
+        assert wanted == pytest.approx(STD, rel=0.03)
 
 
 def test_more_than_the_first_noise_is_random_only_with_eta():
@@ -250,8 +252,8 @@ def test_temperature_and_top_p_sharpen_tokens():
     z, like, noise = torch.zeros(4000, 1), torch.zeros(4000, dtype=torch.long), OneUniform()
 
     def shares(**settings):
-        drawn = TokenSampler(**settings).sample_next(model, z, like, noise)
-        return torch.bincount(drawn, minlength=4) / len(z)
+        sampled = TokenSampler(**settings).sample_next(model, z, like, noise)
+        return torch.bincount(sampled, minlength=4) / len(z)
 
     assert torch.allclose(shares(), probs, atol=0.03)
     squared = probs.square() / probs.square().sum()

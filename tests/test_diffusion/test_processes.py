@@ -87,7 +87,7 @@ def test_time_inputs():
 @settings(max_examples=25)
 @given(sigmas, st.floats(0.1, 2))
 def test_preconditioning_has_unit_variance(sigma, sigma_data):
-    """Of input and target, for clean images of deviation sigma_data and independent noise."""
+    """Of input and target, for clean images of std sigma_data and independent noise."""
     one = torch.ones(1, 3, 1, 1, dtype=torch.float64)
     process = EDM(sigma_data=sigma_data)
     c_skip, c_out, c_in = (f.item() for f in process.preconditioning(sigma, one))
@@ -117,7 +117,7 @@ def test_the_network_of_edm_sees_unit_variance(sigma):
 @settings(max_examples=25)
 @given(sigmas)
 def test_edm_on_a_gaussian(sigma):
-    """With images of deviation sigma_data alone, the best denoiser is c_skip x."""
+    """With images of std sigma_data alone, the best denoiser is c_skip x."""
     x_t = noise(2, 3, 4, 4)
     best = x_t * 0.25 / (0.25 + sigma**2)
     torch.testing.assert_close(EDM().denoise(nothing, x_t, sigma), best)
@@ -158,11 +158,11 @@ def test_each_image_has_its_own_level(process):
     level = torch.tensor([process.level(3), process.level(9)])
     together = process.perturb(x_0, level, epsilon)
     denoised = process.denoise(network, together, level)
-    for place in range(2):
-        image, fresh, number = x_0[[place]], epsilon[[place]], level[place].item()
+    for position in range(2):
+        image, fresh, number = x_0[[position]], epsilon[[position]], level[position].item()
         alone = process.perturb(image, number, fresh)
-        torch.testing.assert_close(together[[place]], alone)
-        torch.testing.assert_close(denoised[[place]], process.denoise(network, alone, number))
+        torch.testing.assert_close(together[[position]], alone)
+        torch.testing.assert_close(denoised[[position]], process.denoise(network, alone, number))
 
 
 @BOTH
@@ -175,16 +175,16 @@ def test_reduced_precision_stays_inside_the_network(process):
 
 
 def test_timesteps_are_uniform():
-    drawn = DDPM(4).sample_levels(40_000, generator=torch.Generator().manual_seed(0))
-    values, counts = drawn.unique(return_counts=True)
+    sampled = DDPM(4).sample_levels(40_000, generator=torch.Generator().manual_seed(0))
+    values, counts = sampled.unique(return_counts=True)
     assert values.tolist() == [1, 2, 3, 4]
     assert (counts / 40_000 - 0.25).abs().max() < 0.01
 
 
 def test_sigmas_are_log_normal():
-    drawn = EDM().sample_levels(100_000, generator=torch.Generator().manual_seed(0)).log()
-    assert drawn.mean().item() == pytest.approx(-1.2, abs=0.02)
-    assert drawn.std().item() == pytest.approx(1.2, abs=0.02)
+    sampled = EDM().sample_levels(100_000, generator=torch.Generator().manual_seed(0)).log()
+    assert sampled.mean().item() == pytest.approx(-1.2, abs=0.02)
+    assert sampled.std().item() == pytest.approx(1.2, abs=0.02)
 
 
 @BOTH
@@ -194,15 +194,15 @@ def test_a_level_that_there_is_not(process, number):
         process.level(number)
 
 
-MEAN, DEVIATION = 0.3, 0.5
+MEAN, STD = 0.3, 0.5
 # As much noise as DDPM's own, in fewer steps.
 SHORT = DDPM(250, 4e-4, 0.08)
 
 
 def best_of_ddpm(x_t, time):
-    """The noise as it is best predicted of images from N(MEAN, DEVIATION^2)."""
+    """The noise as it is best predicted of images from N(MEAN, STD^2)."""
     alpha = SHORT.alpha_bars[(250 * time).round().long()].sqrt().view(-1, 1, 1, 1)
-    variance = alpha**2 * DEVIATION**2 + 1 - alpha**2
+    variance = alpha**2 * STD**2 + 1 - alpha**2
     return ((1 - alpha**2).sqrt() * (x_t - alpha * MEAN) / variance).float()
 
 
@@ -212,7 +212,7 @@ def best_of_edm(x, time):
     factors = EDM().preconditioning(sigma, x.double())
     x_t = x / factors.c_in
     sigma = sigma.view(-1, 1, 1, 1)
-    x_0 = MEAN + (x_t - MEAN) * DEVIATION**2 / (DEVIATION**2 + sigma**2)
+    x_0 = MEAN + (x_t - MEAN) * STD**2 / (STD**2 + sigma**2)
     return ((x_0 - factors.c_skip * x_t) / factors.c_out).float()
 
 
@@ -232,7 +232,7 @@ def test_the_best_network_samples_what_it_was_trained_on(process, network, sampl
     like = torch.zeros(1, 3, 40, 40)
     images = sampler.sample(process, network, like, ImageNoise(0, [0]))
     assert images.mean().item() == pytest.approx(MEAN, abs=0.03)
-    assert images.std().item() == pytest.approx(DEVIATION, rel=0.05)
+    assert images.std().item() == pytest.approx(STD, rel=0.05)
 
 
 @BOTH

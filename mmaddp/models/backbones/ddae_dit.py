@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from torch import Tensor, nn
@@ -199,17 +198,10 @@ class DDAEDiT(Denoiser, PlainViT):
         return unpatchify(values, tuple(features.shape[-2:]), self.patch_size)
 
     def block_features(
-        self,
-        latents: Tensor,
-        timesteps: Tensor,
-        labels: Tensor | None = None,
-        names: Sequence[str] | None = None,
+        self, latents: Tensor, timesteps: Tensor, labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Tokens (B, N, C) after blocks by name, with labels (B,) from 0 to ``num_classes``."""
-        names = self.layers if names is None else names
-        end = 1 + self.layers.index(self.last_of(names))
-        outputs = islice(self.layer_outputs(latents, timesteps, labels), end)
-        return {name: tokens for name, tokens in zip(self.layers, outputs) if name in names}
+        """Tokens (B, N, C) after each block by name, for labels (B,) up to ``num_classes``."""
+        return dict(zip(self.layers, self.layer_outputs(latents, timesteps, labels)))
 
     def init_parameters(self) -> None:
         """Initialize as DiT does: every block starts as the identity, every output as 0."""

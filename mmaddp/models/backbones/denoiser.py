@@ -147,11 +147,9 @@ class UNet(Denoiser):
         height, width = (-(-side // self.up_blocks[layer].stride) for side in size)
         return output[..., :height, :width]
 
-    def block_features(
-        self, x: Tensor, time: Tensor, names: Sequence[str] | None = None
-    ) -> dict[str, Tensor]:
-        """See :meth:`forward_intermediates`."""
-        return self.forward_intermediates(x, names, time)
+    def block_features(self, x: Tensor, time: Tensor) -> dict[str, Tensor]:
+        """Maps of all blocks on the way up, see :meth:`forward_intermediates`."""
+        return self.forward_intermediates(x, time=time)
 
     def pad(self, x: Tensor) -> Tensor:
         """Pad by zeros at the right and bottom until ``stride`` divides the sides."""

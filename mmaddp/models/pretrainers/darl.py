@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, Placed, TokenSampler
+from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, PatchStep, TokenSampler
 from mmaddp.diffusion.gaussian import perturb, x0_from_epsilon
 from mmaddp.diffusion.patch_sampler import known_first
 from mmaddp.registry import MODELS, TASK_UTILS
@@ -371,18 +371,18 @@ class DARL(FrozenTokenizer, Pretrainer):
                 'as inputs of the next position; take a model whose target and inputs agree'
             )
 
-    def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Placed]:
+    def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[PatchStep]:
         """A step for as many positions as a row has, and the last."""
         columns, count = self.grid[1], int(start.masked[0].sum())
         for number, step in enumerate(sampler(self, *start, noise), start=1):
             if number % columns == 0 or number >= count:
                 yield step
 
-    def step_images(self, step: Placed) -> Tensor:
+    def step_images(self, step: PatchStep) -> Tensor:
         """The image so far; missing positions are undefined."""
         return self.values_to_images(step.values, self.grid)
 
-    def step_views(self, step: Placed) -> Tensor:
+    def step_views(self, step: PatchStep) -> Tensor:
         """The image with missing positions in gray."""
         return gray_out(self.step_images(step), step.masked)[:, None]
 

@@ -171,7 +171,7 @@ def test_refuses_what_it_cannot_build(kwargs, message):
         build(**kwargs)
 
 
-def test_fresh_weights_are_drawn_once_and_norms_stay_at_identity():
+def test_fresh_weights_are_sampled_once_and_norms_stay_at_identity():
     torch.manual_seed(0)
     model = ADDPViT(TINY, img_size=64, use_rel_pos=True, with_cls_token=False)
     model.init_weights()

@@ -14,20 +14,20 @@ def predict(model, images, order=None):
         return model.predict_next(*model.embed_patches(images), order)
 
 
-def random_orders(batch, places=16, seed=0):
+def random_orders(batch, length=16, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(batch, places, generator=generator).argsort(dim=1)
+    return torch.rand(batch, length, generator=generator).argsort(dim=1)
 
 
 def dependencies(model, order=None):
-    """(16, 16) bool by place: whether changing the patch of a row changes the output there."""
+    """(16, 16) bool by patch: whether changing the patch of a row changes the output there."""
     images, changed = each_patch_changed(model)
     difference = predict(model, images, order) - predict(model, changed, order)
     return difference.abs().amax(-1) > 1e-4
 
 
 def only_later_ones(order):
-    """(16, 16) bool by place: whether the patch of a row stands before the other in its order."""
+    """(16, 16) bool by patch: whether the patch of a row stands before the other in its order."""
     rank = order.argsort(dim=-1).expand(16, 16)
     return rank.diagonal()[:, None] < rank
 
@@ -101,12 +101,12 @@ def test_patch_by_patch_it_is_the_same(positions, order, two_stream):
     tokens, grid = model.embed_patches(torch.randn(2, 3, 32, 48))
     expected = model.predict_next(tokens, grid).detach()
     state = model.start_sampling(2, grid)
-    for k, place in enumerate(model.sequence_order(grid)):
+    for k, patch in enumerate(model.sequence_order(grid)):
         assert state.num_given == k
         for _ in range(2):
             found = state.next_features()
-            torch.testing.assert_close(found, expected[:, place], rtol=1e-5, atol=1e-5)
-        state.append(tokens[:, place])
+            torch.testing.assert_close(found, expected[:, patch], rtol=1e-5, atol=1e-5)
+        state.append(tokens[:, patch])
 
 
 def test_several_patches_may_be_given_at_once_in_an_order_for_each_image():

@@ -188,7 +188,7 @@ def test_depths_for_layer_wise_learning_rates():
     assert depths['blocks.1.attn.query.weight'] == (2, 4)
 
 
-def test_weights_are_drawn_xavier_uniform():
+def test_weights_are_sampled_xavier_uniform():
     torch.manual_seed(0)
     model = DARLViT(TINY, img_size=32, patch_size=8, two_stream=True)
     model.init_weights()

@@ -136,7 +136,7 @@ def test_it_starts_as_the_identity_and_predicts_nothing():
     model.init_weights()
     x, t = latents(), torch.tensor([3, 900])
     assert not model.predict(x, t).any()
-    first, last = model.block_features(x, t, names=('layer-0', 'layer-2')).values()
+    first, last = model.forward_intermediates(x, ('layer-0', 'layer-2'), t).values()
     assert torch.equal(first, last)
     assert first.std() > 0.1
 
@@ -172,7 +172,7 @@ def test_images_go_through_the_autoencoder_and_odd_sides_are_padded(means):
     images = latents(2, 3, 32, 32)
     for ours, expected in zip(model(images), backbone()(Means().encode(images))):
         assert torch.equal(ours, expected)
-    # 4 pixels a place, 2 places a patch.
+    # 4 pixels a position, 2 positions a patch.
     assert [tuple(m.shape) for m in model(latents(1, 3, 30, 41))] == [(1, 32, 4, 6)] * 2
     padded = nn.functional.pad(latents(1, 3, 30, 41), (0, 7, 0, 2))
     assert torch.equal(model(latents(1, 3, 30, 41))[0], model(padded)[0])
@@ -214,9 +214,9 @@ def test_depths_for_layer_wise_decay():
 
 def test_features_of_named_blocks_end_behind_the_last(monkeypatch):
     model, x, t = build(), latents(), torch.tensor([3, 900])
-    every = model.block_features(x, t)
+    every = model.forward_intermediates(x, time=t)
     monkeypatch.setattr(model.blocks[2], 'forward', None)
-    some = model.block_features(x, t, names=('layer-1', 'layer-0'))
+    some = model.forward_intermediates(x, ('layer-1', 'layer-0'), t)
     assert list(some) == ['layer-0', 'layer-1']
     assert all(torch.equal(some[name], every[name]) for name in some)
 
@@ -244,7 +244,7 @@ def test_whole_and_truncated_networks_say_what_they_cannot_do():
     with pytest.raises(ValueError, match='truncated behind layer-1 and predicts nothing'):
         model.predict(latents(), torch.tensor([5, 5]))
     with pytest.raises(ValueError, match=r'layer-2: the network has layer-0, layer-1$'):
-        model.block_features(latents(), torch.tensor([5, 5]), names=('layer-2',))
+        model.forward_intermediates(latents(), ('layer-2',), torch.tensor([5, 5]))
 
 
 @pytest.mark.skipif(importlib.util.find_spec('diffusers') is None, reason='needs diffusers')

@@ -98,7 +98,7 @@ def test_blocks_are_counted_on_the_way_up_from_the_coarsest():
 def test_truncation_drops_exactly_what_is_not_reached(settings, name):
     whole = build(settings)
     x = torch.randn(2, 3, 8, 8)
-    feature = whole.block_features(x, times(2), names=[name])[name]
+    feature = whole.forward_intermediates(x, [name], times(2))[name]
     feature.sum().backward()
     reached = {n for n, parameter in whole.named_parameters() if parameter.grad is not None}
     encoder = encoder_of(whole, settings, name)
@@ -110,7 +110,7 @@ def test_truncation_drops_exactly_what_is_not_reached(settings, name):
 def test_a_whole_network_truncates_in_place():
     model = build(TINY)
     x = torch.randn(1, 3, 8, 8)
-    expected = model.block_features(x, times(1), names=['out_3'])['out_3']
+    expected = model.forward_intermediates(x, ['out_3'], times(1))['out_3']
     model.truncate('out_3')
     assert list(model.up_blocks) == ['out_1', 'out_2', 'out_3']
     assert torch.equal(model.block_features(x, times(1))['out_3'], expected)
@@ -212,4 +212,4 @@ def test_bad_calls_are_refused_in_one_line():
     with pytest.raises(ValueError, match='DDAEUNet: set out_blocks and time'):
         model(x)
     with pytest.raises(ValueError, match='layers middle: the network has out_1, out_2'):
-        model.block_features(x, times(1), names=['middle'])
+        model.forward_intermediates(x, ['middle'], times(1))

@@ -62,7 +62,7 @@ def test_features_are_those_of_the_librarys_layers(published):
         torch.testing.assert_close(feature, seen[name], atol=1e-5, rtol=1e-5)
         block = model.up_blocks[name]
         assert feature.shape == (2, block.channels, 8 // block.stride, 8 // block.stride)
-    assert list(model.block_features(x, time, names=['out_2'])) == ['out_2']
+    assert list(model.forward_intermediates(x, ['out_2'], time)) == ['out_2']
 
 
 @pytest.mark.parametrize('last', ['out_1', 'out_2', 'out_3', 'out_4'])
@@ -78,7 +78,7 @@ def test_truncation_drops_what_is_not_reached(published, last):
         torch.testing.assert_close(map_, expected[name])
     maps[1].sum().backward()
     assert all(parameter.grad is not None for parameter in encoder.parameters())
-    whole.block_features(images, time, names=[last])[last].sum().backward()
+    whole.forward_intermediates(images, [last], time)[last].sum().backward()
     reached = {name for name, one in whole.named_parameters() if one.grad is not None}
     assert reached == dict(encoder.named_parameters()).keys()
     with pytest.raises(ValueError, match=f'is truncated behind {last} and predicts nothing'):

@@ -29,7 +29,7 @@ def test_within_one_window_attention_is_global(size):
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
-def drawn_attention(window):
+def random_attention(window):
     torch.manual_seed(0)
     attention = SpatialAttention(32, window)
     for parameter in attention.parameters():
@@ -38,9 +38,9 @@ def drawn_attention(window):
 
 
 @pytest.mark.parametrize('size', [(8, 8), (7, 10)])
-def test_each_window_attends_to_its_own_places(size):
-    """As if its places were all: what fills up the last windows counts for nothing."""
-    attention, x = drawn_attention(4), torch.randn(2, 32, *size)
+def test_each_window_attends_to_its_own_positions(size):
+    """As if its positions were all: what fills up the last windows counts for nothing."""
+    attention, x = random_attention(4), torch.randn(2, 32, *size)
     actual = attention(x) - x
     normed = attention.norm(x)
     for top in range(0, size[0], 4):

@@ -12,11 +12,11 @@ from mmaddp.models.layers.attention import add_rel_pos_channels
 def definition(q, k, v, rel_pos_h, rel_pos_w, grid):
     """ViTDet's decomposed relative positions, pair of tokens by pair of tokens."""
     h, w = grid
-    places = list(itertools.product(range(h), range(w)))
+    positions = list(itertools.product(range(h), range(w)))
     logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
     bias = torch.empty_like(logits)
-    for i, (row, column) in enumerate(places):
-        for j, (key_row, key_column) in enumerate(places):
+    for i, (row, column) in enumerate(positions):
+        for j, (key_row, key_column) in enumerate(positions):
             offsets = rel_pos_h[row - key_row + h - 1] + rel_pos_w[column - key_column + w - 1]
             bias[:, :, i, j] = q[:, :, i] @ offsets
     return (logits + bias).softmax(-1) @ v

@@ -37,10 +37,10 @@ def test_both_branches_and_the_weights_of_attention_are_dropped():
         assert (dropped == 0).float().mean() == pytest.approx(0.5, abs=0.05)
     # Without the dropout of what the layer gives, that of its weights is left: its mean is theirs.
     dropping.attn.proj_drop.p = 0.0
-    drawn = torch.stack([dropping.attn(x, GRID) for _ in range(400)])
-    assert drawn.std(0).mean() > 0.01
+    sampled = torch.stack([dropping.attn(x, GRID) for _ in range(400)])
+    assert sampled.std(0).mean() > 0.01
     expected = plain.attn(x, GRID)
-    assert F.mse_loss(drawn.mean(0), expected) < 0.02 * drawn.var(0).mean()
+    assert F.mse_loss(sampled.mean(0), expected) < 0.02 * sampled.var(0).mean()
 
 
 def test_dropout_and_relative_positions_are_refused_together():

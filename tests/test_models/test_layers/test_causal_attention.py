@@ -34,7 +34,7 @@ def calls(monkeypatch):
 
 @torch.no_grad()
 @pytest.mark.parametrize('length', [1, 2, 6])
-def test_queries_of_the_last_places_see_what_a_mask_would_let_them(length):
+def test_queries_of_the_last_positions_see_what_a_mask_would_let_them(length):
     q, k, v = tokens(3, 2, 2, 6, 8).unbind(0)
     mask = torch.ones(6, 6, dtype=torch.bool).tril()
     expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)[:, :, -length:]

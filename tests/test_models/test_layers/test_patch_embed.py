@@ -1,4 +1,4 @@
-"""Patches hold the pixels of their place, by row, column and channel."""
+"""Patches hold the pixels of their position, by row, column and channel."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_inverse(batch, rows, columns, patch_size, channels):
     assert torch.equal(unpatchify(patches, (rows, columns), patch_size), pixels)
 
 
-def test_same_places_as_the_embedding():
+def test_same_positions_as_the_embedding():
     """The convolution of PatchEmbed is a linear layer on these patches."""
     embed = PatchEmbed(4, 3, 8)
     pixels = images(2, 3, 8, 12)
@@ -51,13 +51,13 @@ def test_images_that_patches_do_not_fill(shape):
 
 def test_statistics_are_numpys():
     patches = images(2, 5, 48)
-    mean, deviation = patch_statistics(patches)
+    mean, std = patch_statistics(patches)
     values = patches.double().numpy()
     np.testing.assert_allclose(mean[..., 0], values.mean(-1), atol=1e-6)
-    np.testing.assert_allclose(deviation[..., 0], values.std(-1, ddof=1), atol=1e-5)
+    np.testing.assert_allclose(std[..., 0], values.std(-1, ddof=1), atol=1e-5)
 
 
 def test_even_patches_can_be_normalized():
-    mean, deviation = patch_statistics(torch.full((1, 1, 48), 0.7))
+    mean, std = patch_statistics(torch.full((1, 1, 48), 0.7))
     assert mean.item() == pytest.approx(0.7)
-    assert deviation.item() == pytest.approx(1e-3)
+    assert std.item() == pytest.approx(1e-3)

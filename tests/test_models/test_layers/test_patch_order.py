@@ -45,8 +45,8 @@ def test_inverse_undoes_an_order(length, batch, seed):
     order = torch.rand(*[batch] * bool(batch), length, generator=generator).argsort(-1)
     x = torch.randn(max(batch, 1), length, 2, generator=generator)
     there = in_order(x, order)
-    for image, places in enumerate(order.expand(len(x), -1)):
-        assert torch.equal(there[image], x[image][places])
+    for image, positions in enumerate(order.expand(len(x), -1)):
+        assert torch.equal(there[image], x[image][positions])
     assert torch.equal(in_order(there, inverse(order)), x)
 
 

@@ -16,7 +16,7 @@ from mmaddp.models.layers import (
     rotary_angles,
 )
 
-places = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
+positions = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
 
 
 def rotate(x, angles):
@@ -45,7 +45,7 @@ def closed_form(q, k, at_q, at_k, base=1e4):
     return total
 
 
-@given(at_q=places, at_k=places, head_dims=st.sampled_from([4, 8, 16]))
+@given(at_q=positions, at_k=positions, head_dims=st.sampled_from([4, 8, 16]))
 def test_scores_are_those_of_appendix_d(at_q, at_k, head_dims):
     q, k = draw(head_dims), draw(head_dims, seed=1)
     coordinates = torch.tensor([at_q, at_k], dtype=torch.float64)
@@ -54,7 +54,7 @@ def test_scores_are_those_of_appendix_d(at_q, at_k, head_dims):
     assert found.item() == pytest.approx(closed_form(q, k, at_q, at_k), abs=1e-5)
 
 
-@given(shift=places, axes=st.sampled_from([1, 2]))
+@given(shift=positions, axes=st.sampled_from([1, 2]))
 def test_scores_depend_on_relative_positions_only(shift, axes):
     q, k = draw(2, 3, 12, 8), draw(2, 3, 12, 8, seed=1)
     coordinates = patch_coordinates((3, 4)).double()[:, :axes]

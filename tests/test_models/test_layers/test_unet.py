@@ -15,7 +15,7 @@ from mmaddp.models.layers.unet import (
 )
 
 
-def drawn(layer, seed=0):
+def randomized(layer, seed=0):
     """None of its weights a constant, so that each of them counts."""
     torch.manual_seed(seed)
     for parameter in layer.parameters():
@@ -31,8 +31,8 @@ def group_norm(x, norm):
     return x * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
-def test_attention_is_the_softmax_over_all_places():
-    attention, x = drawn(SpatialAttention(32)), torch.randn(2, 32, 3, 5)
+def test_attention_is_the_softmax_over_all_positions():
+    attention, x = randomized(SpatialAttention(32)), torch.randn(2, 32, 3, 5)
     tokens = group_norm(x, attention.norm).flatten(2).transpose(1, 2)
     q, k, v = (tokens @ attention.qkv.weight.T + attention.qkv.bias).split(32, dim=-1)
     weights = ((q @ k.transpose(1, 2)) / math.sqrt(32)).softmax(-1)
@@ -44,7 +44,7 @@ def test_attention_is_the_softmax_over_all_places():
 @pytest.mark.parametrize('resample', ['', 'down', 'up'])
 @pytest.mark.parametrize('out_channels', [32, 64])
 def test_a_residual_block_step_by_step(resample, out_channels):
-    block = drawn(ResBlock(32, out_channels, 16, dropout=0.5, resample=resample))
+    block = randomized(ResBlock(32, out_channels, 16, dropout=0.5, resample=resample))
     x, embedding = torch.randn(2, 32, 4, 6), torch.randn(2, 16)
 
     def resampled(y):
@@ -67,7 +67,7 @@ def test_a_residual_block_step_by_step(resample, out_channels):
 
 
 def test_dropout_acts_in_training_only():
-    block = drawn(ResBlock(32, 32, 16, dropout=0.5))
+    block = randomized(ResBlock(32, 32, 16, dropout=0.5))
     x, embedding = torch.randn(1, 32, 4, 4), torch.randn(1, 16)
     assert torch.equal(block(x, embedding), block(x, embedding))
     block.train()
@@ -76,7 +76,7 @@ def test_dropout_acts_in_training_only():
 
 def test_convolutions_change_the_resolution_whatever_the_noise():
     x = torch.randn(1, 32, 4, 6)
-    down, up = drawn(Downsample(32)), drawn(Upsample(32))
+    down, up = randomized(Downsample(32)), randomized(Upsample(32))
     assert down(x, torch.zeros(1, 8)).shape == (1, 32, 2, 3)
     copies = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
     expected = F.conv2d(copies, up.conv.weight, up.conv.bias, padding=1)
@@ -84,7 +84,7 @@ def test_convolutions_change_the_resolution_whatever_the_noise():
 
 
 def test_the_time_embedding_has_ddpms_sinusoids():
-    layer, time = drawn(TimeEmbedding(6)), torch.tensor([0.0, 0.011, -1.5])
+    layer, time = randomized(TimeEmbedding(6)), torch.tensor([0.0, 0.011, -1.5])
     # Three frequencies, from 1 to 1 / 10000 in equal steps of their logarithm.
     angles = time[:, None] * torch.tensor([1.0, 0.01, 0.0001])
     sinusoids = torch.cat([angles.sin(), angles.cos()], 1)
@@ -94,11 +94,11 @@ def test_the_time_embedding_has_ddpms_sinusoids():
 
 
 def test_an_augmentation_is_a_linear_shift_of_the_sinusoids():
-    layer, time = drawn(TimeEmbedding(8, augment_dim=3)), torch.tensor([0.3])
+    layer, time = randomized(TimeEmbedding(8, augment_dim=3)), torch.tensor([0.3])
     none, zero = layer(time), layer(time, torch.zeros(1, 3))
     assert torch.equal(none, zero)
     labels = torch.tensor([[0.5, -1.0, 2.0]])
-    shifted = drawn(TimeEmbedding(8))
+    shifted = randomized(TimeEmbedding(8))
     shifted.load_state_dict({k: v for k, v in layer.state_dict().items() if 'augment' not in k})
     with torch.no_grad():
         shifted.fc1.bias += layer.fc1.weight @ layer.augment.weight @ labels[0]

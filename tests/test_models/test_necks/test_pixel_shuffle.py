@@ -8,14 +8,14 @@ from mmaddp.models import PixelShuffleNeck
 RESNET = dict(type='ResNet', depth=18, out_indices=(3,), norm_cfg=dict(type='BN'))
 
 
-def test_each_place_gives_its_channels_to_the_four_that_cover_it():
+def test_each_position_gives_its_channels_to_the_four_that_cover_it():
     coarse = torch.arange(2 * 8 * 3 * 5.0).view(2, 8, 3, 5)
     (fine,) = PixelShuffleNeck(8)((torch.zeros(1), coarse))
     assert fine.shape == (2, 2, 6, 10)
     for row, column in ((0, 0), (4, 7), (5, 9)):
-        place = coarse[:, :, row // 2, column // 2]
+        position = coarse[:, :, row // 2, column // 2]
         corner = 2 * (row % 2) + column % 2
-        assert torch.equal(fine[:, :, row, column], place[:, corner::4])
+        assert torch.equal(fine[:, :, row, column], position[:, corner::4])
 
 
 def test_a_pretrained_resnet_goes_into_a_classifier_as_it_is(tmp_path):
