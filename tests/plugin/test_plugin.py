@@ -134,7 +134,6 @@ def test_it_gives_features(model):
     assert [one.shape for one in maps] == [(1, DIMS, 4, 4)] * 2
 
 
-@pytest.mark.xfail(reason='the probe is about to take any encoder')
 def test_it_is_probed(run, checkpoint, pictures, tmp_path):
     probe_config(pictures).dump(tmp_path / 'probe.py')
     run('tools/probe.py', tmp_path / 'probe.py', checkpoint, '--work-dir', tmp_path / 'probe')
@@ -143,7 +142,6 @@ def test_it_is_probed(run, checkpoint, pictures, tmp_path):
     assert cell['layer'] in [f'block_{number}' for number in range(1, 5)]
 
 
-@pytest.mark.xfail(reason='the probe is about to take any encoder')
 def test_it_is_compared(run, checkpoint, pictures, tmp_path):
     """Probe and fine-tuning, the second with the best cell of the first."""
     probe_config(pictures).dump(tmp_path / 'probe.py')

@@ -1,4 +1,3 @@
-from .noise_conditional import GuidedSampler, NoiseConditionalClassifier
-from .noise_conditional_head import NoiseConditionalHead
+from .noise_conditional import GuidedSampler, NoiseConditionalClassifier, NoiseConditionalHead
 
 __all__ = ['GuidedSampler', 'NoiseConditionalClassifier', 'NoiseConditionalHead']

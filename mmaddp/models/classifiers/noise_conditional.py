@@ -14,14 +14,43 @@ from mmaddp.diffusion import ClassifierGuidance, Denoised, ImageNoise
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
+from ..layers.unet import sinusoids
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
 from ..pretrainers import ImageGenerator, Start
-from .noise_conditional_head import NoiseConditionalHead
 
 if TYPE_CHECKING:
     from mmengine.structures import BaseDataElement
 
 EVAL_LEVELS = 20
+
+
+class NoiseConditionalHead(nn.Module):
+    """g(y | f + tau(t)), equation 5: two layers on features to which the level is added.
+
+    As in the authors' code tau is the head's own embedding, as wide as the features: sines and
+    cosines of a quarter as many channels, then a two-layer MLP. It sees the number of the level,
+    t of 1 .. T for DDPM and of 1 .. 18 for EDM, not the network's time input.
+
+    Args:
+        channels: C of the features, a multiple of 8 and at least 16.
+        num_classes: Number of classes.
+        hidden_dims: Channels between the two layers; the authors' 2 C when None.
+    """
+
+    def __init__(self, channels: int, num_classes: int, hidden_dims: int | None = None) -> None:
+        super().__init__()
+        hidden_dims = hidden_dims or 2 * channels
+        self.time_dims, self.num_classes = channels // 4, num_classes
+        self.time_embed = nn.Sequential(
+            nn.Linear(self.time_dims, channels), nn.SiLU(), nn.Linear(channels, channels)
+        )
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, hidden_dims), nn.SiLU(), nn.Linear(hidden_dims, num_classes)
+        )
+
+    def forward(self, features: Tensor, numbers: Tensor) -> Tensor:
+        """Logits (B, num_classes) of features (B, C) and the numbers of their levels (B,)."""
+        return self.mlp(features + self.time_embed(sinusoids(numbers, self.time_dims)))
 
 
 @dataclass(frozen=True)
@@ -43,32 +72,31 @@ class GuidedSampler:
 class NoiseConditionalClassifier(ImageGenerator):
     """p_t(y | x_t) by equation 5, and classifier-guided generation with the same network.
 
-    A block of the frozen denoiser is averaged over its places, and a
-    :class:`NoiseConditionalHead` reads it. In training each image has a level of its own. The
-    authors' code draws its number uniformly, for EDM too, whose own training has another
-    distribution; so does this. Between EDM's 18 sigmas tau sees fractions of numbers.
+    A block of the frozen denoiser is averaged over its positions, and a
+    :class:`NoiseConditionalHead` reads it. In training each image has its own level. As in the
+    authors' code its number is uniform, for EDM too, although EDM's own training has another
+    distribution. A sampler's sigma between EDM's 18 has a fractional number.
 
-    In testing each image is classified at all of ``eval_levels``, with one and the same noise,
-    which is a function of ``seed`` and the image's place in the data set alone.
+    In testing each image is classified at all of ``eval_levels`` with the same noise, which depends
+    only on ``seed`` and the image's index in the data set.
 
-    A checkpoint holds all weights, the denoiser's included, and so generates without another file.
+    A checkpoint holds all weights, the denoiser's included, so it generates without another file.
 
     Args:
         pretrainer: Config of :class:`mmaddp.DDAE`, whose ``network`` has the ``init_cfg``.
-        layer: The block of the network that is read, such as 'out_6'.
-        num_classes: Classes.
-        frozen: Train the head alone. Otherwise the network is cut behind the block and trained
-            too, which with random weights is a supervised control; it does not generate.
-        hidden_dims: As :class:`NoiseConditionalHead` takes it.
-        eval_levels: Numbers of the levels of the test. None takes the authors': every T / 20-th
-            from 1 on, for EDM all 18.
-        seed: Of the noise in testing.
+        layer: The block that is read, such as 'out_6'.
+        num_classes: Number of classes.
+        frozen: Train the head alone. Otherwise the network is truncated behind the block and
+            trained too; with random weights this is a supervised control. It cannot generate.
+        hidden_dims: As for :class:`NoiseConditionalHead`.
+        eval_levels: Numbers of the levels in testing. None takes the authors': every T / 20-th from
+            1 on, for EDM all 18.
+        seed: Seed of the noise in testing.
         data_preprocessor: Must give RGB images in [-1, 1].
         init_cfg: As for any module of MMEngine.
 
     Raises:
-        ValueError: Parts or options do not fit each other.
-        UserError: One of ``eval_levels`` does not exist.
+        UserError: The layer or one of ``eval_levels`` does not exist.
     """
 
     checkpoint_prefixes = ('pretrainer.', 'head.')
@@ -112,25 +140,23 @@ class NoiseConditionalClassifier(ImageGenerator):
         data_samples: list[BaseDataElement] | None = None,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | list[BaseDataElement] | Tensor:
-        """Loss of a batch, its labels at all levels of the test, or logits.
+        """Loss ('loss'), labels at all levels ('predict') or logits ('tensor') of a batch.
 
         Args:
             inputs: (B, 3, H, W) in [-1, 1], clean.
-            data_samples: With ``gt_label``, and in testing ``sample_idx``, as MMPretrain has them.
-            mode: 'loss', 'predict', or 'tensor', where the images are taken as they are for ones
-                of the least noise: (B, num_classes).
+            data_samples: MMPretrain's, with ``gt_label``, and in testing ``sample_idx``.
+            mode: 'loss', 'predict', or 'tensor': logits (B, num_classes) of the images as they
+                are, at the lowest level.
         """
         images = inputs.float()
         if mode == 'loss':
             return self.loss(images, data_samples)
         if mode == 'predict':
             return self.predict(images, data_samples)
-        if mode == 'tensor':
-            return self.classify(self.pretrainer.encode(images), self.process.level(1))
-        raise ValueError(f"mode '{mode}' is none of 'loss', 'predict', 'tensor'")
+        return self.classify(self.pretrainer.encode(images), self.process.level(1))
 
     def loss(self, images: Tensor, data_samples: list[BaseDataElement]) -> dict[str, Tensor]:
-        """Cross entropy, with a level and noise for each image."""
+        """Cross entropy; each image has its own level and noise."""
         labels = torch.cat([sample.gt_label for sample in data_samples])
         x_0 = self.pretrainer.encode(images)
         level = self.levels[torch.randint(len(self.levels), (len(x_0),), device=x_0.device)]
@@ -183,14 +209,14 @@ class NoiseConditionalClassifier(ImageGenerator):
         def network(x: Tensor, time: Tensor) -> Tensor:
             prediction, maps = self.network.predict_with_features(x, time, [self.layer])
             features.update(maps)
-            # What is beyond the channels of the input is DiT's variance.
+            # Channels beyond those of the input are DiT's variance.
             return prediction[:, : x.shape[1]].float()
 
         x_0 = self.process.denoise(network, x_t, level)
         return x_0, self.read(features[self.layer], level)
 
     def guidance(self, labels: Tensor | int, scale: float, count: int) -> ClassifierGuidance:
-        """The denoiser that is drawn toward labels, for a batch of ``count`` images.
+        """The denoiser guided to labels, for a batch of ``count`` images.
 
         Args:
             labels: (B,), or one for all.
@@ -198,12 +224,12 @@ class NoiseConditionalClassifier(ImageGenerator):
             count: B.
 
         Raises:
-            UserError: The network is cut, or a label is no class.
+            UserError: The network is truncated, or a label is not a class.
         """
         if not self.frozen:
             raise UserError(
-                f'frozen=False has cut the network behind {self.layer}, it does not generate: take '
-                'a classifier of frozen=True'
+                f'frozen=False has truncated the network behind {self.layer}, so it cannot '
+                'generate: take a classifier with frozen=True'
             )
         labels = torch.as_tensor(labels, device=self.levels.device).expand(count)
         if not ((labels >= 0) & (labels < self.head.num_classes)).all():
