@@ -56,34 +56,31 @@ class ImageGenerator(FrozenParts, BaseModel):
     checkpoint_prefixes: tuple[str, ...] = ()
     training_parts: tuple[str, ...] = ()
 
+    # The members up to `blank` make a model generate. A method that only represents has none.
+
     @property
-    @abstractmethod
     def grid(self) -> tuple[int, int]:
         """(h, w), the positions of an image."""
 
     @property
-    @abstractmethod
     def stride(self) -> int:
         """Side of a position in pixels."""
 
     @property
-    @abstractmethod
     def samplers(self) -> dict[str, Any]:
         """Samplers with their default settings, by name; the first is the default.
 
         Raises:
             UserError: The model cannot generate.
         """
+        return {}
 
-    @abstractmethod
     def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Any]:
         """Run the sampler. Yields the steps that are worth showing, and the last."""
 
-    @abstractmethod
     def step_images(self, step: Any) -> Tensor:
         """The images (B, 3, H, W), about [0, 1], of a step."""
 
-    @abstractmethod
     def blank(self) -> Start:
         """The start of one image of which nothing is known."""
 
@@ -134,9 +131,12 @@ class ImageGenerator(FrozenParts, BaseModel):
         Raises:
             UserError: The sampler has no such setting, or a value is out of range.
         """
-        name = settings.pop('sampler', next(iter(self.samplers)))
-        check_choice('sampler', name, self.samplers)
-        default = self.samplers[name]
+        samplers = self.samplers
+        if not samplers:
+            raise UserError(f'{type(self).__name__} does not generate images')
+        name = settings.pop('sampler', next(iter(samplers)))
+        check_choice('sampler', name, samplers)
+        default = samplers[name]
         known = [field.name for field in fields(default)]
         unknown = [name for name in settings if name not in known]
         if unknown:
@@ -223,7 +223,6 @@ class Pretrainer(ImageGenerator):
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
         """The training objective of a batch, step by step as in the paper."""
 
-    @abstractmethod
     def visualize(self, inputs: Tensor, seed: int = 0) -> Iterator[tuple[str, Tensor, int]]:
         """Pictures of the training; further arguments are settings of the method.
 
@@ -234,6 +233,7 @@ class Pretrainer(ImageGenerator):
         Yields:
             The name of a picture, its images (M, 3, H, W) in [0, 1], and its number of columns.
         """
+        yield from ()
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
