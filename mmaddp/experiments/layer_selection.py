@@ -83,6 +83,8 @@ def select_layers(
         layers = list(selection.layers or model.layers)
         model.encoder_module.last_of(layers)
         model.check_level(selection.level)
+        for part in model.frozen_parts:  # such as the autoencoder of latents
+            model.get_submodule(part).init_weights()
         images = training_images(config, model.img_size, selection)
         settings = {key: value for key, value in asdict(selection).items() if key != 'layers'}
         identity = {'config': digest(config.to_dict()), 'encoder': model.layers, **settings}
