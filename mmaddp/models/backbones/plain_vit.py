@@ -144,7 +144,10 @@ class PlainViT(Encoder):
     @property
     def weight_rules(self) -> WeightRules:
         """Positions are resized, outer norms taken or left, the prefix token left out."""
-        dropped = {r'(embed_)?norm\.': 'fine-tuning puts a fresh norm behind average pooling'}
+        dropped = {
+            r'norm\.': 'fine-tuning puts a fresh norm behind average pooling',
+            r'embed_norm\.': "the authors' fine-tuning has none",
+        }
         if self.prefix_token and not self.num_prefix_tokens:
             dropped[f'{self.prefix_token}$'] = 'the encoder has none, nor its position'
         return WeightRules(
