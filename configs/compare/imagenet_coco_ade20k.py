@@ -69,9 +69,12 @@ methods = dict(
         cls=dict(
             config='configs/cls/ddae/ddae-ddpm_dit-xl_8xb128-amp-coslr-100e_in1k-256px.py', **ddae
         ),
-        det=dict(config='configs/det/ddae/mask-rcnn_ddae-dit-xl_sfp_16xb4-lsj-25e_coco.py', **ddae),
+        det=dict(
+            config='configs/det/ddae/mask-rcnn_ddae-ddpm-dit-xl_sfp_16xb4-lsj-25e_coco.py', **ddae
+        ),
         seg=dict(
-            config='configs/seg/ddae/upernet_ddae-dit-xl_8xb2-amp-160k_ade20k-512x512.py', **ddae
+            config='configs/seg/ddae/upernet_ddae-ddpm-dit-xl_8xb2-amp-160k_ade20k-512x512.py',
+            **ddae,
         ),
     ),
 )

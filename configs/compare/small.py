@@ -65,12 +65,12 @@ scratch = {'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.0}
 detectors = dict(
     addp='configs/det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
     darl='configs/det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py',
-    ddae='configs/det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder.py',
+    ddae='configs/det/ddae/mask-rcnn_ddae-ddpm-unet-toy_sfp_1xb4-500i_coco-folder.py',
 )
 segmentors = dict(
     addp='configs/seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py',
     darl='configs/seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py',
-    ddae='configs/seg/ddae/upernet_ddae-unet-toy_1xb8-600i_camvid-224x224.py',
+    ddae='configs/seg/ddae/upernet_ddae-ddpm-unet-toy_1xb8-600i_camvid-224x224.py',
 )
 
 methods = {}

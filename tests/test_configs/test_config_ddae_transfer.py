@@ -22,11 +22,11 @@ CIFAR, TINY = 'cifar10-32px', 'tiny-imagenet-64px'
 UNETS = [CLS.format(kind, data) for kind in ('ddpm_unet', 'edm_ddpmpp') for data in (CIFAR, TINY)]
 DITS = [DIT.format('cifar10'), DIT.format('tiny-imagenet')]
 TOY_CLS = 'cls/ddae/ddae-ddpm_unet-toy_1xb64-20e_cifar10-32px'
-TOY_DET = 'det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder'
-TOY_SEG = 'seg/ddae/upernet_ddae-unet-toy_1xb8-600i_camvid-224x224'
+TOY_DET = 'det/ddae/mask-rcnn_ddae-ddpm-unet-toy_sfp_1xb4-500i_coco-folder'
+TOY_SEG = 'seg/ddae/upernet_ddae-ddpm-unet-toy_1xb8-600i_camvid-224x224'
 DET = 'det/ddae/{}_ddae-{}_sfp_16xb4-lsj-25e_coco'
 SEG = 'seg/ddae/upernet_ddae-{}_8xb2-amp-160k_ade20k-512x512'
-ENCODERS = ('ddpm-unet', 'edm-ddpmpp', 'dit-xl')
+ENCODERS = ('ddpm-unet', 'edm-ddpmpp', 'ddpm-dit-xl')
 PYRAMIDS = [*(DET.format('mask-rcnn', kind) for kind in ENCODERS), TOY_DET]
 # Each kind of encoder and each kind of head at least once.
 STEPS = [
@@ -34,9 +34,9 @@ STEPS = [
     DITS[1],
     TOY_CLS,
     DET.format('cascade-mask-rcnn', 'ddpm-unet'),
-    DET.format('mask-rcnn', 'dit-xl'),
+    DET.format('mask-rcnn', 'ddpm-dit-xl'),
     SEG.format('edm-ddpmpp'),
-    SEG.format('dit-xl'),
+    SEG.format('ddpm-dit-xl'),
     TOY_DET,
     TOY_SEG,
 ]
@@ -238,7 +238,7 @@ def test_small_classifiers_share_darls_recipe(load_config):
     [
         (TOY_DET, 'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder'),
         (TOY_SEG, 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224'),
-        (SEG.format('dit-xl'), 'seg/addp/upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512'),
+        (SEG.format('ddpm-dit-xl'), 'seg/addp/upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512'),
     ],
 )
 def test_dense_recipes_are_addps_but_for_the_encoder(ours, addps, load_config):

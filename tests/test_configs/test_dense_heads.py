@@ -26,11 +26,11 @@ TOY_MASK2FORMER = 'seg/addp/mask2former_addp-vit-toy_1xb8-600i_camvid-224x224.py
 # Toy encoders of other methods, from the configs of other heads.
 TOYS = [
     (TOY_DINO, None),
-    (TOY_DINO, 'det/ddae/mask-rcnn_ddae-unet-toy_sfp_1xb4-500i_coco-folder.py'),
+    (TOY_DINO, 'det/ddae/mask-rcnn_ddae-ddpm-unet-toy_sfp_1xb4-500i_coco-folder.py'),
     (TOY_MASK2FORMER, None),
     (TOY_MASK2FORMER, 'seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py'),
 ]
-ENCODERS = ['darl_vit-b', 'ddae-ddpm_unet', 'ddae-edm_ddpmpp', 'ddae_dit-xl', 'mae_vit-l']
+ENCODERS = ['darl_vit-b', 'ddae-ddpm_unet', 'ddae-edm_ddpmpp', 'ddae-ddpm_dit-xl', 'mae_vit-l']
 # What follows from the encoder.
 OF_THE_ENCODER = ('backbone.', 'neck.', 'data_preprocessor.', 'decode_head.in_channels')
 

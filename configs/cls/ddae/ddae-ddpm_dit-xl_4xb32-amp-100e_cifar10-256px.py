@@ -1,6 +1,6 @@
 # The 314M parameters of table 3 are those up to the block before, layer-12.
 _base_ = [
-    '../../_base_/backbones/ddae_dit-xl.py',
+    '../../_base_/backbones/ddae-ddpm_dit-xl.py',
     '../../_base_/heads/avg-pool.py',
     '../../_base_/datasets/cifar10-folder_32_crop_256.py',
     '../../_base_/schedules/ddae-finetune_100e.py',

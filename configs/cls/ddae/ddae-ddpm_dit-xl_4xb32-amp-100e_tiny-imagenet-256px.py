@@ -1,6 +1,6 @@
 # The timestep is that of the authors' script for linear probing here.
 _base_ = [
-    '../../_base_/backbones/ddae_dit-xl.py',
+    '../../_base_/backbones/ddae-ddpm_dit-xl.py',
     '../../_base_/heads/avg-pool.py',
     '../../_base_/datasets/tiny-imagenet_64_256.py',
     '../../_base_/schedules/ddae-finetune_100e.py',

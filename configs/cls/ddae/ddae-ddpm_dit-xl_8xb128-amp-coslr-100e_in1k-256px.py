@@ -1,7 +1,7 @@
 # DiT's encoder by the recipe of ADDP's fine-tuning (its table 15), so that the two can be compared;
 # the authors of DDAE fine-tune on smaller data only. Block and timestep are those of CIFAR-10.
 _base_ = [
-    '../../_base_/backbones/ddae_dit-xl.py',
+    '../../_base_/backbones/ddae-ddpm_dit-xl.py',
     '../../_base_/heads/avg-pool-norm.py',
     '../../_base_/datasets/imagenet_256_randaug-9-erasing.py',
     '../../_base_/schedules/vit-finetune_100e.py',

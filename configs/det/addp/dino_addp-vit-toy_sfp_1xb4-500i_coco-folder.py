@@ -1,17 +1,15 @@
 # A toy encoder from scratch, at 192 x 192 pixels, under a DINO of 64 channels and 20 queries.
 _base_ = [
+    '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/dino.py',
     '../../_base_/datasets/coco-folder_192.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
 
 model = dict(
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], pad_size_divisor=192
-    ),
+    data_preprocessor=dict(_base_.pixel_values, pad_size_divisor=192),
     backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
+        _base_.encoder,
         img_size=192,
         with_cls_token=False,
         embed_norm=False,

@@ -1,5 +1,6 @@
 # A toy encoder from scratch, under a Mask2Former of 64 channels and 20 queries.
 _base_ = [
+    '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/mask2former.py',
     '../../_base_/datasets/camvid_224x224.py',
     '../../_base_/schedules/seg-toy_600i.py',
@@ -10,12 +11,9 @@ attention = dict(embed_dims=64, num_heads=4)
 ffn = dict(embed_dims=64, feedforward_channels=128)
 
 model = dict(
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], size=(224, 224)
-    ),
+    data_preprocessor=dict(_base_.pixel_values, size=(224, 224)),
     backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
+        _base_.encoder,
         img_size=224,
         with_cls_token=False,
         embed_norm=False,
