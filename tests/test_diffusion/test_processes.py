@@ -259,6 +259,15 @@ def test_each_process_has_its_samplers_the_default_one_first():
     assert samplers_of(EDM(num_steps=7)) == {'heun': HeunSampler(7)}
 
 
+def test_a_sampler_from_outside_joins_those_of_its_process(monkeypatch):
+    class Reverse(AncestralSampler):
+        name = 'reverse'
+
+    monkeypatch.setitem(TASK_UTILS.module_dict, 'Reverse', Reverse)
+    assert list(samplers_of(DDPM())) == ['ddim', 'ancestral', 'reverse']
+    assert 'reverse' not in samplers_of(EDM())
+
+
 def test_samplers_are_built_from_configs():
     config = dict(type='mmaddp.HeunSampler', steps=9, S_churn=2.0)
     assert TASK_UTILS.build(config) == HeunSampler(9, 2.0)

@@ -91,6 +91,7 @@ class DiffusionProcess(ABC):
 
     def network_input(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """What the network is called with: images (B, 3, H, W) and time (B,), both float32."""
+        # One level for all images counts for each.
         time = self.time(level).to(x_t.device).expand(len(x_t))
         return self.scale_input(x_t, level).float(), time
 

@@ -82,8 +82,8 @@ class DDPM(DiffusionProcess):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """t ~ Uniform{1 .. T}: (count,), int64."""
-        shape = (count,)
-        return torch.randint(1, self.num_timesteps + 1, shape, device=device, generator=generator)
+        end = self.num_timesteps + 1
+        return torch.randint(1, end, (count,), device=device, generator=generator)
 
     def alpha_bar(self, level: Level, images: Tensor) -> Tensor:
         """alpha_bar_t of each image, to broadcast with them."""
@@ -97,6 +97,7 @@ class DDPM(DiffusionProcess):
     def time(self, level: Level) -> Tensor:
         """t / T, or t - 1."""
         t = torch.as_tensor(level).float()
+        # Networks that count timesteps from 0 call the first one 0.
         return t - 1 if self.time_input == 'index' else t / self.num_timesteps
 
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:

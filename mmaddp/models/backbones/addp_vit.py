@@ -32,25 +32,20 @@ class ADDPViT(PlainViT):
             sizes interpolate them.
         patch_size: Side of a patch in pixels.
         in_channels: Channels of the image.
-        pretrain_img_size: Input side of the pre-training, which sets the grid of the learned
-            absolute positions; ``img_size`` when None. Other inputs, non-square ones included,
-            interpolate them bicubically.
+        pretrain_img_size: Input side of the pre-training, ``img_size`` when None. Learned absolute
+            positions have its grid; those of other inputs are interpolated bicubically.
         with_cls_token: Prepend a class token. ViTDet has none, and windows exclude it.
         embed_norm: LayerNorm after patch, position and class embeddings.
         final_norm: LayerNorm after the last block.
         window_size: Side in tokens of the attention windows; 0 makes all blocks global.
         global_attn_indexes: The blocks that attend globally when there are windows.
         use_rel_pos: Decomposed relative positions in every block.
-        drop_rate: Dropout behind the embeddings and their norm and in all blocks; ADDP pre-trains
-            with 0.1.
+        drop_rate: Dropout of embeddings and in all blocks; ADDP pre-trains with 0.1.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
-        out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
-            the end.
-        frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks; with all
-            blocks frozen the final norm is frozen too. What no output needs is frozen as well.
-        with_cp: Recompute each block in the backward pass instead of keeping its activations.
-        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
-            file, see :meth:`load`.
+        out_indices: As :class:`PlainViT` takes it, as are ``frozen_stages`` and ``with_cp``.
+        frozen_stages: See there.
+        with_cp: See there.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Raises:
         UserError: An unknown ``arch``, a class token together with windows or relative

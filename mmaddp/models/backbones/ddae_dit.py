@@ -107,26 +107,22 @@ class DDAEDiT(Denoiser, PlainViT):
         if time is not None and not 0 <= time < NUM_TIMESTEPS:
             raise UserError(f'time={time} is no timestep in 0..{NUM_TIMESTEPS - 1}')
         super().__init__(arch, patch_size, in_channels, 0, (-1,), -1, with_cp, init_cfg)
-        self.set_backbone(out_blocks, time)
         if out_blocks is not None:
-            # The blocks behind the last one are not built.
+            # The blocks behind the last one are not even built.
             self.num_layers = 1 + self.layers.index(self.last_of(out_blocks))
-            self.truncated = True
         self.grid = (input_size // patch_size, input_size // patch_size)
         self.in_channels, self.patch_size = in_channels, patch_size
         self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
+        # DiT counts patches from 0, and does not learn positions.
         positions = sincos_pos_embed(patch_coordinates(self.grid) - 1, self.embed_dims)
         self.register_buffer('pos_embed', positions[None])
         self.condition = ConditionEmbed(self.embed_dims, num_classes)
         sizes = (self.embed_dims, arch['num_heads'], arch['mlp_ratio'])
         self.blocks = nn.ModuleList(AdaptiveBlock(*sizes) for _ in range(self.num_layers))
-        self.norm, self.head = nn.Identity(), None
-        if not self.truncated:
-            out_channels = in_channels * (1 + learn_sigma)
-            self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
-        self.frozen = frozen
-        if frozen:
-            self.requires_grad_(False)
+        out_channels = in_channels * (1 + learn_sigma)
+        self.norm = nn.Identity()
+        self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
+        self.set_backbone(out_blocks, time, frozen)
 
     @classmethod
     def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
@@ -162,7 +158,7 @@ class DDAEDiT(Denoiser, PlainViT):
         return [f'layer-{i}' for i in range(self.num_layers)]
 
     def truncate(self, layer: str) -> None:
-        """Drop all that is behind a block."""
+        """See :class:`Denoiser`."""
         self.num_layers = 1 + self.layers.index(layer)
         del self.blocks[self.num_layers :]
         self.head, self.truncated = None, True
@@ -183,7 +179,7 @@ class DDAEDiT(Denoiser, PlainViT):
         self, x: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Iterator[Tensor]:
         """Tokens (B, N, C) after each block; ``condition`` are labels, the null class when None."""
-        drive = self.condition(time, condition)
+        drive = self.condition(time, condition)  # (B, C), one for all blocks
         return self.block_outputs(*self.embed(x), [dict(condition=drive)] * self.num_layers)
 
     def embed(self, latents: Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -102,12 +102,7 @@ class DDAEUNet(UNet):
         self.norm_out = nn.GroupNorm(OUTPUT_GROUPS, self.widths[0])
         self.conv_out = nn.Conv2d(self.widths[0], in_channels, 3, padding=1)
 
-        self.set_backbone(out_blocks, time)
-        if out_blocks is not None:
-            self.truncate(self.last_of(out_blocks))
-        self.frozen = frozen
-        if frozen:
-            self.requires_grad_(False)
+        self.set_backbone(out_blocks, time, frozen)
         if channels_last:
             # The convolutions' weights decide for the maps.
             self.to(memory_format=torch.channels_last)
@@ -142,7 +137,7 @@ class DDAEUNet(UNet):
 
     def build_down(self, channels: int) -> tuple[nn.ModuleList, list[int]]:
         """The layers on the way down, and the channels of all maps that the way up is given."""
-        layers, skips = nn.ModuleList(), [channels]
+        layers, skips = nn.ModuleList(), [channels]  # the first convolution's map comes across too
         for stage, width in enumerate(self.widths):
             for _ in range(self.num_blocks):
                 layers.append(self.build_block(channels, stage))
@@ -165,6 +160,7 @@ class DDAEUNet(UNet):
         """The layers on the way up, given the channels of the skip connections, and their names."""
         layers, names, channels = nn.ModuleList(), {}, self.widths[-1]
         for stage, width in reversed(list(enumerate(self.widths))):
+            # One block more than on the way down, for the map of the resampling or of conv_in.
             for _ in range(self.num_blocks + 1):
                 names[f'out_{len(names) + 1}'] = UpBlock(len(layers), width, 2**stage)
                 layers.append(self.build_block(channels + skips.pop(), stage))
@@ -186,7 +182,7 @@ class DDAEUNet(UNet):
         return (Downsample if direction == 'down' else Upsample)(channels)
 
     def truncate(self, layer: str) -> None:
-        """Drop all that a block's map does not need, the embedding of augmentations included."""
+        """See :class:`Denoiser`; an encoder is not told of augmentations."""
         last = self.up_blocks[layer].index
         del self.up[last + 1 :]
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}

@@ -43,17 +43,25 @@ class Denoiser(Encoder):
     def project(self, features: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         """The prediction from the last layer's map: (B, C, h, w) -> (B, C_out, H, W)."""
 
-    def set_backbone(self, out_blocks: Sequence[str] | None, time: float | None) -> None:
-        """Choose the layers and the time input of a backbone.
+    @abstractmethod
+    def truncate(self, layer: str) -> None:
+        """Drop all that a layer's map does not need."""
+
+    def set_backbone(
+        self, out_blocks: Sequence[str] | None, time: float | None, frozen: bool
+    ) -> None:
+        """Make a backbone that gives ``out_blocks`` at a time input, if any; the last step.
 
         Raises:
-            UserError: A layer does not exist, or one of the two is missing.
+            UserError: A layer does not exist, or one of ``out_blocks`` and ``time`` is missing.
         """
         if (out_blocks is None) != (time is None):
             raise UserError('out_blocks and time go together: a backbone needs both')
+        self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
         if out_blocks is not None:
-            self.last_of(out_blocks)
-        self.out_blocks, self.time = out_blocks, time
+            self.truncate(self.last_of(out_blocks))
+        if frozen:
+            self.requires_grad_(False)
 
     @property
     def out_layers(self) -> Sequence[str] | None:
@@ -91,6 +99,7 @@ class Denoiser(Encoder):
                 f'the network is truncated behind {last} and predicts nothing: remove out_blocks '
                 'and time'
             )
+        # The generator ends with the last layer, whose map gives the prediction.
         outputs = self.layer_outputs(x, time, condition)
         maps = self.collect_maps(outputs, [*layers, last], (height, width))
         prediction = self.project(maps[last], time, condition)[..., :height, :width]

@@ -25,21 +25,21 @@ SETTINGS = dict(
     downsample_type='conv',
     upsample_type='conv',
 )
-BLOCKS = ('DownBlock2D', 'AttnDownBlock2D', 'UpBlock2D', 'AttnUpBlock2D')
+BLOCKS = {'DownBlock2D', 'AttnDownBlock2D', 'UpBlock2D', 'AttnUpBlock2D'}
 
 
 @MODELS.register_module()
 class DiffusersUNet(UNet):
     """A UNet2DModel of a local folder, whole or truncated to an encoder.
 
-    The library builds the network, whose norms, paddings and embedding of the time are not those of
-    :class:`DDAEUNet`; the blocks on the way up are named 'out_1', 'out_2' and so on in the same
-    way. It needs ``DDPM(time_input='index')``.
+    The library builds the network, whose norms, paddings and time embedding are not those of
+    :class:`DDAEUNet`. Its blocks on the way up have the same names. It needs
+    ``DDPM(time_input='index')``.
 
     Args:
-        folder: That of the network or of a whole pipeline. Of it the config is read when the
-            network is built, and the weights by ``init_weights``, as data alone.
-        out_blocks: Names of the blocks whose maps a backbone gives, in the order of the maps.
+        folder: Folder of the network or of a whole pipeline. Building reads its config,
+            ``init_weights`` its weights, as data alone.
+        out_blocks: Blocks whose maps a backbone gives, in the order of the maps.
         time: A backbone's time input, a timestep from 0 on.
         frozen: Train nothing, and leave the dropout out.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the weights of another folder
@@ -47,12 +47,11 @@ class DiffusersUNet(UNet):
 
     Attributes:
         in_channels: Channels of the image.
-        counts_timesteps: The time input is no share of T.
+        counts_timesteps: The time input is t, not a share of T.
 
     Raises:
-        UserError: The library is not installed, or the folder holds no such network.
-        ValueError: A block that does not exist, or one of ``out_blocks`` and ``time`` without the
-            other.
+        UserError: The library is not installed, the folder holds no such network, a block does not
+            exist, or only one of ``out_blocks`` and ``time`` is given.
     """
 
     counts_timesteps = True
@@ -71,15 +70,10 @@ class DiffusersUNet(UNet):
         self.in_channels = self.unet.config.in_channels
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
-        self.set_backbone(out_blocks, time)
-        if out_blocks is not None:
-            self.truncate(self.last_of(out_blocks))
-        self.frozen = frozen
-        if frozen:
-            self.requires_grad_(False)
+        self.set_backbone(out_blocks, time, frozen)
 
     def truncate(self, layer: str) -> None:
-        """Drop all that is behind a block."""
+        """See :class:`Denoiser`."""
         last = self.up_blocks[layer].index
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
         left = len(self.up_blocks)
@@ -154,17 +148,16 @@ def check_config(folder: Path, config: dict) -> None:
     Raises:
         UserError: Names the setting.
     """
-    for name, value in SETTINGS.items():
-        if config.get(name, value) != value:
-            raise UserError(
-                f'{folder}: its config has {name}={config[name]!r}, DiffusersUNet runs networks '
-                f'with {value!r}'
-            )
-    blocks = [*config.get('down_block_types', ()), *config.get('up_block_types', ())]
-    unknown = [block for block in blocks if block not in BLOCKS]
-    if unknown:
+    wrong = [name for name, value in SETTINGS.items() if config.get(name, value) != value]
+    wrong += [
+        name
+        for name in ('down_block_types', 'up_block_types')
+        if not set(config.get(name, ())) <= BLOCKS
+    ]
+    if wrong:
         raise UserError(
-            f'{folder}: its network has {unknown[0]}, DiffusersUNet runs {", ".join(BLOCKS)}'
+            f'{folder}: its config has {wrong[0]}={config[wrong[0]]!r}, DiffusersUNet runs '
+            f'networks with {SETTINGS.get(wrong[0], sorted(BLOCKS))!r}'
         )
 
 

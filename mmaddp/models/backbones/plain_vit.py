@@ -28,7 +28,7 @@ ARCHITECTURES = {
 
 
 class PlainViT(Encoder):
-    """Patch embedding, blocks and a last norm, with what training and transfer ask of them.
+    """Patch embedding, blocks and a last norm.
 
     A subclass adds its tokens and positions, as parameters of its own or as modules named by
     :meth:`embedding_modules`, then calls :meth:`add_blocks`, the last step of its constructor.
@@ -39,10 +39,10 @@ class PlainViT(Encoder):
         patch_size: Side of a patch in pixels.
         in_channels: Channels of the image.
         num_prefix_tokens: Tokens in front of the patches, which maps leave out.
-        out_indices: Blocks whose outputs are given in ascending order, negative ones counted from
-            the end.
-        frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks; with all
-            blocks frozen the final norm is frozen too. What no output needs is frozen as well.
+        out_indices: Blocks whose maps a backbone gives, in ascending order; negative ones count
+            from the end.
+        frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks, all
+            blocks also the final norm. What no output needs is always frozen.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
             file, see :meth:`load`.
@@ -84,7 +84,7 @@ class PlainViT(Encoder):
         rel_pos_size: int | None = None,
         two_stream: bool = False,
     ) -> None:
-        """Add blocks and last norm, and freeze what is to be frozen.
+        """Add blocks and last norm, and freeze the frozen stages.
 
         Args:
             final_norm: LayerNorm after the last block.
@@ -96,6 +96,7 @@ class PlainViT(Encoder):
                 them out everywhere.
             two_stream: Have the projections of a query stream.
         """
+        # ViTDet: windows in most blocks, a few global ones to exchange between windows.
         windowed = set(range(self.num_layers)) - {self.block_index(i) for i in global_attn_indexes}
         drop_path_rates = torch.linspace(0, drop_path_rate, self.num_layers, device='cpu').tolist()
         self.blocks = nn.ModuleList()
@@ -179,6 +180,7 @@ class PlainViT(Encoder):
 
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Patch tokens as a contiguous map: (B, [1 +] N, C) -> (B, C, h, w)."""
+        # (B, N, C) -> (B, C, N) -> (B, C, h, w)
         return tokens[:, self.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid).contiguous()
 
     def is_last(self, index: int) -> bool:

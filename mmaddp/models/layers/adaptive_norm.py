@@ -1,8 +1,8 @@
 """Blocks whose norms a condition drives: adaLN-Zero of the diffusion transformer.
 
-The condition is one vector for each image, behind its SiLU, or one for all images. A linear layer
-makes of it shifts and scales that follow norms without parameters, and gates of the branches. All
-start at zero, so that a block starts as the identity.
+The condition is one vector for each image, or one for all, behind its SiLU. A linear layer turns it
+into shifts and scales behind norms without parameters, and gates of the branches. All start at
+zero, so that a block starts as the identity.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class TimestepEmbed(Mlp):
 
     def forward(self, timesteps: Tensor) -> Tensor:
         """Embed timesteps: (B,), integers or fractions -> (B, C)."""
+        # Frequencies from 1 to nearly 1 / 10,000, cosines first.
         exponents = torch.arange(self.num_waves, device=timesteps.device) / self.num_waves
         angles = timesteps[:, None].float() * 1e4**-exponents
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
@@ -120,6 +121,7 @@ class ConditionEmbed(nn.Module):
         Returns:
             (B, C), behind its SiLU.
         """
+        # The last entry is the null class.
         classes = self.label.weight[-1] if labels is None else self.label(labels)
         return F.silu(self.time(timesteps) + classes)
 
