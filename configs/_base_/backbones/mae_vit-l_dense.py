@@ -1,4 +1,5 @@
-# MAE's ViT-L, with the same settings as ADDP's but for the size of its pre-training images.
+# MAE's ViT-L as the encoder of dense tasks, set as ADDP's. Its pre-training images had 224 pixels a
+# side.
 encoder = dict(
     type='mmaddp.ADDPViT',
     arch='large',
