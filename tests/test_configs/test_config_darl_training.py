@@ -17,6 +17,7 @@ PRETRAININGS = [
 ]
 OBJECTIVES = ['mse_vit-toy', 'diff_vit-toy', 'diff_vit-toy_transformer-2-gamma']
 CLASSIFIER = 'cls/darl/darl-mse_vit-toy_1xb64-20e_cifar10-32px'
+ALL_DEPTHS = 'cls/darl/darl-mse_vit-toy_linear-all-depths_1xb64-20e_cifar10-32px'
 SCRATCH = {'model.backbone.init_cfg': None, 'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.0}
 
 
@@ -76,3 +77,15 @@ def test_a_classifier_goes_on_from_the_pretraining(repository, tmp_path, picture
     cfg.model.backbone.arch.update(num_layers=1)
     runner = train(cfg)
     assert 0 <= runner.message_hub.get_scalar('val/accuracy/top1').current() <= 100
+
+
+def test_all_depths_are_evaluated_on_the_pretraining(repository, tmp_path, pictures, monkeypatch):
+    pretraining = short(repository, PRETRAININGS[0].format(OBJECTIVES[0]), tmp_path / 'pretraining')
+    encoder = train(pretraining).model.backbone.state_dict()
+    monkeypatch.setenv('ENCODER', str(tmp_path / 'pretraining/iter_2.pth'))
+    runner = train(short(repository, ALL_DEPTHS, tmp_path / 'depths'))
+    probed = runner.model.encoder.encoder_module.state_dict()
+    assert all(torch.equal(tensor, encoder[name]) for name, tensor in probed.items())
+    assert all(head.weight.any() for head in runner.model.heads.values())
+    for layer in (*runner.model.layers, 'best'):
+        assert 0 <= runner.message_hub.get_scalar(f'val/accuracy/{layer}').current() <= 100
