@@ -19,11 +19,8 @@ if find_spec('mmpretrain'):
 
     __all__ += ['datasets', 'evaluation']
 
-# Python 3.9 gives a dict, later versions let one select.
 _points = entry_points()
-for _point in (
-    _points.select(group='mmaddp.plugins')
-    if hasattr(_points, 'select')
-    else (_points.get('mmaddp.plugins', ()))
-):
+# A dict in Python 3.9.
+_select = getattr(_points, 'select', lambda group: _points.get(group, ()))
+for _point in _select(group='mmaddp.plugins'):
     _point.load()

@@ -95,18 +95,12 @@ def check_sources(
 
 
 def load_weights(model: ImageGenerator, weights: dict[str, Tensor], path: str) -> None:
-    """Load all that learns, and the frozen parts that the file holds; strictly, in both.
+    """Load weights strictly; a file may lack frozen parts as a whole.
 
     Raises:
         UserError: The tensors do not fit the model.
     """
-    others = {*model.frozen_parts, *model.training_parts}
-    own = {name: v for name, v in weights.items() if name.partition('.')[0] not in others}
-    check_weights(model, own, path, complete=True)
-    model.load_state_dict(own, strict=False)
-    for part in model.frozen_parts:
-        prefix = f'{part}.'
-        held = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
-        if held:
-            check_weights(model.get_submodule(part), held, path, complete=True)
-            model.get_submodule(part).load_state_dict(held)
+    absent = [part for part in model.training_parts if getattr(model, part) is None]
+    weights = {name: v for name, v in weights.items() if name.partition('.')[0] not in absent}
+    check_weights(model, weights, path, complete=True)
+    model.load_state_dict(weights)

@@ -146,12 +146,13 @@ class ADDP(FrozenTokenizer, Pretrainer):
         Args:
             inputs: (B, 3, H, W) in [0, 1], or precomputed token ids (B, N), int64.
         """
-        z_0 = self.tokenize(inputs)
-        mask_t, mask_other = self.sample_masks(*z_0.shape, z_0.device)
-        probs_target, probs_t = self.predict_tokens(z_0, mask_t, mask_other)
-        x_t = self.synthesize(z_0, mask_t, probs_t)
-        e_t = self.encode(x_t, z_0, mask_t)
-        logits = self.decode(e_t, z_0, mask_t)
+        z_0 = self.tokenize(inputs)  # line 5
+        mask_t, mask_other = self.sample_masks(*z_0.shape, z_0.device)  # lines 2 and 3
+        probs_target, probs_t = self.predict_tokens(z_0, mask_t, mask_other)  # line 7
+        x_t = self.synthesize(z_0, mask_t, probs_t)  # line 8, equation 7
+        e_t = self.encode(x_t, z_0, mask_t)  # line 9
+        logits = self.decode(e_t, z_0, mask_t)  # line 10, equation 2
+        # Line 11, equation 6.
         loss = self.denoising_loss(logits, self.target(probs_target, z_0), mask_t)
         return dict(loss=loss, mask_ratio=mask_t[0].float().mean())
 
@@ -183,6 +184,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         which is then returned for both.
         """
         masks = self.prediction_masks(mask_t, mask_other)[self.target_kind == 'delta' :]
+        # Both passes see all tokens of z_0 but the masked ones.
         with self.frozen_precision(z_0.device):
             probs = self.token_predictor(z_0.repeat(len(masks), 1), torch.cat(masks))
         chunks = probs.chunk(len(masks))
@@ -205,6 +207,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
             (B, 3, H, W), not clamped.
         """
         with self.frozen_precision(z_t.device):
+            # f(z_bar_t): the expected code for 'WeightedSum', one code for the other mappings.
             unreliable = self.map_probs(probs_t) @ self.tokenizer.codebook.to(probs_t)
             reliable = self.tokenizer.embed(z_t).to(unreliable)
             return self.tokenizer.decode(torch.where(mask_t[..., None], unreliable, reliable))
@@ -275,6 +278,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
             The mean over all masked positions, with the target smoothed over all V entries.
         """
         logits, target = logits[mask_t].float(), target[mask_t].float()
+        # Classes and mask never are targets, but share in the label smoothing.
         target = F.pad(target, (0, logits.shape[-1] - target.shape[-1]))
         return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
 

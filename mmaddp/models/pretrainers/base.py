@@ -243,7 +243,7 @@ class Pretrainer(ImageGenerator):
             return self.loss(inputs)
         if mode == 'tensor':
             return self.represent(inputs)
-        raise ValueError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
+        raise UserError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
 
     def represent(self, images: Tensor) -> Tensor:
         """The map of the last layer, (B, C, h, w)."""

@@ -1,4 +1,4 @@
-"""Which codes of a codebook are in use, and a new start for those that are not."""
+"""The use of a codebook's codes, and the revival of unused ones."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 class CodebookUsage(nn.Module):
     """Keeps a codebook from collapsing to a few codes.
 
-    A code that no feature is nearest to gets no gradient and stays unused for ever. Its share of
-    all tokens is followed by a running mean; when it falls below a fraction of the fair share 1/K,
-    the code takes the value of a feature of the batch, drawn at random, as in Jukebox (section
-    3.1). The first batch does so for all codes, which puts them where the features are.
+    A code that is nearest to no feature gets no gradient and stays unused. A running mean follows
+    the share of tokens of each code. If it falls below a fraction of the fair share 1/K, the code
+    takes the value of a random feature of the batch, as in Jukebox (section 3.1). The first batch
+    does so for all codes.
 
     Args:
         num_embeddings: K.
-        trained: The codes are used already, those of a tokenizer that is trained further.
-        decay: Of the running mean, a batch.
-        dead_below: The fraction of 1/K below which a code starts anew.
+        trained: The tokenizer is trained further, so that its codes are in use.
+        decay: Decay of the running mean in each batch.
+        dead_below: Fraction of 1/K below which a code is revived.
     """
 
     share: Tensor
@@ -34,7 +34,7 @@ class CodebookUsage(nn.Module):
         super().__init__()
         self.num_embeddings, self.decay, self.dead_below = num_embeddings, decay, dead_below
         fair = 1 / num_embeddings
-        # Part of the checkpoints, so that a resumed training revives the same codes.
+        # A buffer of the checkpoint, so that a resumed training revives the same codes.
         self.register_buffer('share', torch.full((num_embeddings,), fair if trained else 0.0))
 
     @torch.no_grad()
@@ -54,13 +54,13 @@ class CodebookUsage(nn.Module):
 
     @torch.no_grad()
     def count(self, ids: Tensor) -> Tensor:
-        """Follow the tokens of a batch of all processes.
+        """Update the shares by a batch of all processes.
 
         Args:
-            ids: (B, N), this process's.
+            ids: (B, N) token ids of this process.
 
         Returns:
-            Their perplexity: how many codes, equally frequent, would be as diverse, in [1, K].
+            Perplexity of the tokens of all processes, in [1, K].
         """
         counts = torch.bincount(ids.flatten(), minlength=self.num_embeddings).float()
         all_reduce(counts)

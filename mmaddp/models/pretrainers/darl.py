@@ -152,10 +152,10 @@ class DARL(FrozenTokenizer, Pretrainer):
         """Equation 1 with one of its objectives, of normalized images (B, 3, H, W)."""
         ids = self.tokenize(images) if self.tokenizer is not None else None
         x_0 = ids if self.target == 'tokens' else self.clean_patches(images)
-        x_s, gamma, epsilon = self.corrupt(x_0)
+        x_s, gamma, epsilon = self.corrupt(x_0)  # section 3.3
         tokens, grid = self.embed(images, ids)
-        z = self.encode(tokens, grid, self.sample_order(tokens))
-        prediction = self.decode(z, x_s, gamma)
+        z = self.encode(tokens, grid, self.sample_order(tokens))  # z_t = f(x_<t)
+        prediction = self.decode(z, x_s, gamma)  # g(x_t^s, z_t)
         return dict(loss=self.simple_loss(prediction, x_0, epsilon))
 
     @torch.no_grad()

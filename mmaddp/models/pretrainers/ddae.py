@@ -107,6 +107,7 @@ class DDAE(Pretrainer):
         """The process's objective for images in [-1, 1], each with its own level and noise."""
         x_0, labels = self.augment(self.encode(images.float()))
         level = self.process.sample_levels(len(x_0), x_0.device)
+        # The augmentation does not leak into samples: the network is told of it.
         network = partial(self.predict, augment=labels)
         return dict(loss=self.process.loss(network, x_0, level, torch.randn_like(x_0)))
 
@@ -134,6 +135,7 @@ class DDAE(Pretrainer):
             (B, C, h, w), float32.
         """
         labels = () if augment is None else (augment,)
+        # DiT predicts a variance in further channels.
         return self.network.predict(x, time, *labels)[:, : x.shape[1]].float()
 
     def denoise(self, x_t: Tensor, level: Tensor | float) -> Tensor:

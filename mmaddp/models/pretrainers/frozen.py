@@ -16,18 +16,18 @@ DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch
 
 
 class FrozenParts(nn.Module):
-    """Keeps some children frozen, in evaluation mode and out of everything that is about training.
+    """Keeps some children frozen: no training, no gradients, no checkpoints.
 
-    They get no gradient, are no part of ``state_dict()``, nor of what DistributedDataParallel
-    averages or broadcasts. They are filled by their own ``init_cfg``, or by a file that holds them:
-    ``load_state_dict`` takes their tensors, all or none of each part's. ``loaded_parts`` are those
+    Frozen children stay in evaluation mode. ``state_dict()`` leaves them out, and
+    DistributedDataParallel ignores them. Their own ``init_cfg`` fills them, or a file that holds
+    them: ``load_state_dict`` takes all tensors of a part or none. ``loaded_parts`` are the parts
     that it has filled.
     """
 
     frozen_parts: tuple[str, ...] = ()
 
     def freeze(self, *names: str) -> None:
-        """Freeze the children of these names; called once, when they exist."""
+        """Freeze children by name. Call it once, when they exist."""
         self.frozen_parts = names
         self.loaded_parts: set[str] = set()
         for name in names:
@@ -38,7 +38,7 @@ class FrozenParts(nn.Module):
         self.train(self.training)
 
     def frozen_state(self) -> dict[str, Any]:
-        """Names and tensors of the frozen children, as :meth:`state_dict` would have them."""
+        """Names and tensors of the frozen children, as :meth:`state_dict` would name them."""
         return {
             f'{part}.{name}': tensor
             for part in self.frozen_parts
@@ -60,22 +60,14 @@ class FrozenTokenizer(FrozenParts):
     num_patches: int
 
     def set_frozen_dtype(self, name: str | None) -> None:
-        """Choose the precision of the frozen parts.
-
-        Args:
-            name: 'float32', 'bfloat16' or 'float16'; None for what the rest runs in.
-
-        Raises:
-            UserError: Another name.
-        """
+        """Set the precision of the frozen parts by name; None for the precision of the rest."""
         check_choice('frozen_dtype', name, (None, *DTYPES))
         self.frozen_dtype = name and DTYPES[name]
 
     def check_filled(self) -> None:
-        """Refuse to train on a frozen part whose weights are the random ones it was built with.
+        """Refuse to train on a frozen part with random weights.
 
-        An ``init_cfg`` that has run counts as filled, whatever its type: who wants a random part
-        says so.
+        Any ``init_cfg`` that has run counts as filling, so that a random part can be asked for.
 
         Raises:
             UserError: Neither its ``init_cfg`` nor a file has filled a part; names the key.
@@ -92,7 +84,7 @@ class FrozenTokenizer(FrozenParts):
 
     @torch.no_grad()
     def tokenize(self, inputs: Tensor) -> Tensor:
-        """z_0 = VQ-Encoder(x_0) (algorithm 1, line 5); token ids pass as they are.
+        """z_0 = VQ-Encoder(x_0) (algorithm 1, line 5); token ids are returned as they are.
 
         Args:
             inputs: (B, 3, H, W) in [0, 1], or token ids (B, N).
@@ -132,8 +124,8 @@ def _without_frozen(module: FrozenParts, state: dict, prefix: str, metadata: dic
 
 
 def _note_whole_parts(module: FrozenParts, incompatible: Any) -> None:
-    """A frozen part that a file has nothing of is not missing; one that it has whole is filled."""
-    # Sharding puts its name in front of what it misses.
+    """Do not report a part as missing of which the file has nothing; note those it has whole."""
+    # A sharded model puts its name in front of missing keys.
     absent = {name: name.replace('_fsdp_wrapped_module.', '') for name in incompatible.missing_keys}
     for part in module.frozen_parts:
         names = {f'{part}.{name}' for name in module.get_submodule(part).state_dict()}

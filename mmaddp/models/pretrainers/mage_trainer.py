@@ -26,17 +26,16 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         token_predictor: :class:`mmaddp.models.MAGE`, which learns.
         mean: Mean of the normal distribution of mask ratios before it is truncated.
         std: Its standard deviation.
-        min_ratio: Smallest mask ratio, in (0, 1); so many of the masked tokens are dropped from the
-            encoder.
-        label_smoothing: Share of the target that is spread over all V words, as the authors do.
-        frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for what the
-            optimizer wrapper runs the rest in.
+        min_ratio: Smallest mask ratio, in (0, 1), and the share of tokens that the encoder drops.
+        label_smoothing: Share of the target that is spread over all V entries, as in the authors'
+            code.
+        frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for the precision
+            of the rest.
         data_preprocessor: Must give images in [0, 1], RGB.
         init_cfg: As for any module of MMEngine.
 
     Raises:
-        UserError: The parts have different numbers of codes, or an option does not exist or
-            is out of its range.
+        UserError: The parts have different numbers of codes, or an option is out of range.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
 
     @property
     def num_patches(self) -> int:
-        """N, places of an image."""
+        """N, positions of an image."""
         return self.token_predictor.num_patches
 
     def forward(
@@ -83,7 +82,7 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
             mode: 'loss'.
         """
         if mode != 'loss':
-            raise ValueError(f"mode '{mode}' is not 'loss'")
+            raise UserError(f"mode '{mode}' is not 'loss'")
         ids = self.tokenize(inputs)
         mask, dropped = self.sample_masks(*ids.shape, ids.device)
         logits = self.token_predictor.logits(ids, mask, dropped)
@@ -91,10 +90,10 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         return dict(loss=loss, mask_ratio=mask[0].float().mean())
 
     def sample_masks(self, batch: int, tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Masked places, as many in each image of the batch, and those of them that are dropped.
+        """The masked tokens, equally many in each image, and those that the encoder drops.
 
         Returns:
-            Two bool tensors (B, N).
+            Two bool tensors (B, N); the dropped tokens are masked.
         """
         num_masked = math.ceil(tokens * self.sample_ratio())
         noise = torch.rand(batch, tokens).to(device)

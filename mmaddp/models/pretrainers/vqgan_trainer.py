@@ -30,24 +30,23 @@ from .frozen import FrozenParts
 
 @MODELS.register_module()
 class VQGANTrainer(FrozenParts, BaseModel):
-    """Trains a VQGAN as its paper does (equations 4 to 7): all of it but the data is optional.
+    """Trains a VQGAN as in its paper (equations 4 to 7).
 
-    Without a discriminator one optimizer wrapper does. With one, ``optim_wrapper`` has the parts
-    'tokenizer' and 'discriminator', see :class:`mmaddp.PartsOptimWrapperConstructor`. Several
-    processes need ``model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')``.
+    With a discriminator, ``optim_wrapper`` has the parts 'tokenizer' and 'discriminator', see
+    :class:`mmaddp.PartsOptimWrapperConstructor`; otherwise it is a single one. Several processes
+    need ``model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')``.
 
     Args:
         tokenizer: :class:`mmaddp.models.VQGAN`; with an ``init_cfg`` it is trained further.
         commitment: Weight beta of the commitment loss.
-        quantize_from: Iterations that train encoder and decoder alone first, without quantization.
-            Early features drift as a whole, faster than codes follow; what the decoder then gets
-            says nothing of the image, and commitment draws all features to one point. The first
-            quantized batch puts the codes where the features have come to.
+        quantize_from: Iterations that train encoder and decoder without quantization first. Early
+            features drift faster than codes follow, and commitment would draw all of them to one
+            point.
         perceptual: ``dict(weights=PATH)`` adds :class:`mmaddp.models.losses.PerceptualLoss`.
-        perceptual_weight: Weight of it beside the reconstruction loss.
+        perceptual_weight: Its weight relative to the reconstruction loss.
         discriminator: :class:`mmaddp.models.PatchDiscriminator`; None for no adversarial loss.
-        adversarial_weight: What the adaptive weight of equation 7 is multiplied by.
-        adversarial_start: Iterations before discriminator and adversarial loss begin.
+        adversarial_weight: Factor of the adaptive weight of equation 7.
+        adversarial_start: Iteration at which discriminator and adversarial loss begin.
         codebook_usage: Arguments of :class:`CodebookUsage`.
         data_preprocessor: Must give images in [0, 1], RGB.
         init_cfg: As for any module of MMEngine.
@@ -95,8 +94,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
             (B, 3, H, W), about [0, 1], not clamped.
 
         Raises:
-            UserError: Another mode, which a wrapper for several processes asks for that does not
-                know how to train this model.
+            UserError: Another mode, as the usual wrapper of several processes asks for.
         """
         if mode != 'tensor':
             raise UserError(
@@ -109,7 +107,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
         """Update the tokenizer, then the discriminator, both on the same reconstructions.
 
         Raises:
-            UserError: The optimizer wrappers are not those of the model's parts.
+            UserError: The optimizer wrappers do not fit the model's parts.
         """
         wrappers = self.check_wrappers(optim_wrapper)
         with wrappers['tokenizer'].optim_context(self.tokenizer):
@@ -158,11 +156,11 @@ class VQGANTrainer(FrozenParts, BaseModel):
         return hinge_discriminator_loss(real, fake)
 
     def is_adversarial(self) -> bool:
-        """Whether there is a discriminator and its time has come."""
+        """Whether there is a discriminator that has begun."""
         return self.discriminator is not None and iteration() >= self.adversarial_start
 
     def is_quantized(self) -> bool:
-        """Whether codes are decoded by now."""
+        """Whether quantization has begun."""
         return iteration() >= self.quantize_from
 
     def check_wrappers(self, optim_wrapper: OptimWrapper) -> Mapping[str, OptimWrapper]:
@@ -180,17 +178,17 @@ class VQGANTrainer(FrozenParts, BaseModel):
 
 
 def iteration() -> int:
-    """The iteration of the training that runs, 0 where none does."""
+    """The current iteration of the training, 0 outside one."""
     return MessageHub.get_current_instance().get_info('iter', 0)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """A module without what averages its gradients over the processes."""
+    """A module without its wrapper for several processes."""
     return module.module if is_model_wrapper(module) else module
 
 
 def _without_wrappers(module: VQGANTrainer, state: dict, prefix: str, metadata: Any) -> None:
-    """Name the weights of parts that are wrapped as those of parts that are not."""
+    """Leave the names of wrappers out of the names of weights."""
     for name, child in module.named_children():
         if is_model_wrapper(child):
             for key in [key for key in state if key.startswith(f'{prefix}{name}.module.')]:
