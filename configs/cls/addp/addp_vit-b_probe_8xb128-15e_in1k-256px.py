@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
-    encoder=_base_.model,
+    encoder=dict(_base_.model, token_predictor=None),
     num_classes=1000,
     batch_norm=True,
 )

@@ -15,8 +15,8 @@ from mmaddp.models.classifiers import GuidedSampler, NoiseConditionalHead
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-FRAMEWORKS = {'ddpm': ddae(), 'edm': ddae(process=EDM)}
-of_both = pytest.mark.parametrize('pretrainer', FRAMEWORKS.values(), ids=FRAMEWORKS)
+PROCESSES = {'ddpm': ddae(), 'edm': ddae(process=EDM)}
+of_both = pytest.mark.parametrize('pretrainer', PROCESSES.values(), ids=PROCESSES)
 SAMPLERS = {'mmaddp.DDPM': DDIMSampler(5), 'mmaddp.EDM': HeunSampler(3)}
 
 
@@ -29,14 +29,14 @@ def classifier(pretrainer=None, seed=0, **settings):
 def labeled(labels, first=0):
     """Data samples as MMPretrain packs them."""
     return [
-        DataSample(metainfo=dict(sample_idx=first + place)).set_gt_label(label)
-        for place, label in enumerate(labels)
+        DataSample(metainfo=dict(sample_idx=first + index)).set_gt_label(label)
+        for index, label in enumerate(labels)
     ]
 
 
 def bright_and_dark(count):
     """Images of two brightnesses, and their classes."""
-    labels = [place % 2 for place in range(count)]
+    labels = [index % 2 for index in range(count)]
     values = torch.tensor(labels).view(-1, 1, 1, 1).float() - 0.5
     return values.expand(-1, 3, SIDE, SIDE), labels
 
