@@ -13,13 +13,12 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_choice
 
 from .judge import Fit, WeightRules, build_heads, complain, default_module, fit, module_of, nested
 from .reader import naming, read_checkpoint
 from .rules import (
     PARTS,
-    TARGETS,
     Part,
     Renamed,
     Source,
@@ -91,8 +90,6 @@ def convert(
         target: As there.
         module: A module that the tensors must fit, its ``weight_rules`` applied.
     """
-    if target not in TARGETS:
-        raise UserError(f"target '{target}' is none of {', '.join(TARGETS)}")
     tensors = unwrap(checkpoint)
     layout = find_source(checkpoint, tensors, source)
     if target not in layout.tables:
@@ -100,11 +97,11 @@ def convert(
         raise UserError(
             f"'{target}' cannot be made from '{layout.name}'; possible: {', '.join(pairs)}"
         )
-    try:
+    if module is not None:
         return _convert(tensors, layout, target, module)
+    try:
+        return _convert(tensors, layout, target)
     except UserError as error:
-        if module is not None:
-            raise
         found = recognize(checkpoint, tensors)
         hint = '' if found in (None, layout) else f" (its keys look like '{found.name}')"
         raise UserError(
@@ -326,9 +323,10 @@ def find_source(checkpoint: Mapping[str, Any], tensors: Tensors, name: str) -> S
     Raises:
         UserError: There is none; lists those that there are.
     """
-    source = recognize(checkpoint, tensors) if name == 'auto' else SOURCES.get(name)
-    if source is None and name != 'auto':
-        raise UserError(f"source '{name}' is none of auto, {', '.join(SOURCES)}")
+    if name != 'auto':
+        check_choice('source', name, ('auto', *SOURCES))
+        return SOURCES[name]
+    source = recognize(checkpoint, tensors)
     if source is None:
         known = '; '.join(f'{other.name} has {other.looks_like}' for other in SOURCES.values())
         raise UserError(

@@ -25,9 +25,6 @@ from mmaddp.utils import UserError
 
 from .rules import MAX_NAMES, Renamed, Tensors, shortened
 
-LEFT_OVER = 'left over'
-INITIALIZED = 'left as initialized'
-
 
 @dataclass(frozen=True)
 class WeightRules:
@@ -59,10 +56,6 @@ class Fit:
     state_dict: dict[str, Tensor] = field(default_factory=dict)
     fates: dict[str, str] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        counts = Counter(self.fates.values())
-        return '; '.join(f'{count} tensors {fate}' for fate, count in counts.items())
-
 
 def fit(
     state: Tensors,
@@ -92,33 +85,32 @@ def fit(
         UserError: Tensors are missing, left over or of the wrong shape; one line with the remedy.
     """
     wanted = module.state_dict() if wanted is None else wanted
-    known = Rules(module if adapt else None, rules)
+    known = ModuleRules(module if adapt else None, rules)
     renamed = renamed or Renamed(state, ())
-    result, wrong = Fit(), []
+    result, left_over, wrong = Fit(), [], []
     for name, tensor in state.items():
-        if name not in wanted:
+        if name in wanted:
+            shape = wanted[name].shape
+            fitted = known.resized(name, tensor, shape)
+            # What keeps its size must be one that the module could have: resizing leads back to it.
+            back = known.resized(name, fitted, tensor.shape) if keep_sizes else tensor
+            fits = fitted.shape == shape and back.shape == tensor.shape
+            wrong += [] if fits else [(name, shape)]
+            result.state_dict[name] = tensor if keep_sizes else fitted
+            result.fates[name] = 'kept' if result.state_dict[name] is tensor else 'resized'
+        else:
             why = known.find('dropped', name) or renamed.spare.get(name)
-            result.fates[name] = f'dropped: {why}' if why else LEFT_OVER
-            continue
-        shape = wanted[name].shape
-        resize = known.find('resized', name) if tensor.shape != shape else None
-        # Resizing computes in autocast's reach, which the meta device does not have.
-        values = torch.zeros(tensor.shape) if tensor.is_meta else tensor
-        fitted = resize(values, shape) if resize else tensor
-        result.state_dict[name] = tensor if keep_sizes else fitted
-        result.fates[name] = 'kept' if result.state_dict[name] is tensor else 'resized'
-        if fitted.shape != shape:
-            wrong.append(name)
+            left_over += [] if why else [name]
+            result.fates[name] = f'dropped: {why}'
     missing = [name for name in wanted if name not in state]
     if not keep_sizes:
-        missing = [name for name in missing if not known.stays_initialized(name, state, module)]
-        own = {name: wanted[name] for name in wanted if name not in state and name not in missing}
-        result.state_dict.update(own)
-        result.fates.update(dict.fromkeys(own, INITIALIZED))
-    left_over = [name for name, fate in result.fates.items() if fate == LEFT_OVER]
+        own = [name for name in missing if known.stays_initialized(name, state, module)]
+        missing = [name for name in missing if name not in own]
+        result.state_dict.update({name: wanted[name] for name in own})
+        result.fates.update(dict.fromkeys(own, 'left as initialized'))
     held = {**result.state_dict, **{name: state[name] for name in left_over}}
-    remedy = (lambda: '') if keep_sizes else partial(remedy_for, held, state, module)
-    complain(renamed, missing, left_over, [(name, wanted[name].shape) for name in wrong], remedy)
+    remedy = str if keep_sizes else partial(remedy_for, held, state, module)
+    complain(renamed, missing, left_over, wrong, remedy)
     return result
 
 
@@ -145,7 +137,7 @@ def complain(
     raise UserError(f'{how} ({listed})' if how else listed)
 
 
-class Rules:
+class ModuleRules:
     """The rules of a module and of all modules inside it.
 
     Args:
@@ -166,6 +158,14 @@ class Rules:
                 if re.match(re.escape(prefix) + pattern, name):
                     return value
         return None
+
+    def resized(self, name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
+        """The tensor in the shape wanted, where a rule can resize it."""
+        resize = self.find('resized', name) if tensor.shape != shape else None
+        if resize is None:
+            return tensor
+        # Resizing computes within autocast, which the meta device does not have.
+        return resize(torch.zeros(tensor.shape) if tensor.is_meta else tensor, shape)
 
     def stays_initialized(self, name: str, state: Tensors, module: nn.Module) -> bool:
         """Whether a tensor may stay as it is: nothing of its kind is there, and it can learn."""

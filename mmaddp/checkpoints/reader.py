@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
@@ -88,7 +88,7 @@ def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) ->
     with naming(path):
         reader = choose(path, read_head(path))
         try:
-            checkpoint = reader(path)
+            return dict(reader(path))
         except UserError:
             raise
         except Exception as error:  # what a damaged file raises has no common type
@@ -96,9 +96,6 @@ def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) ->
             raise UserError(
                 f'truncated, damaged or no checkpoint ({reason}); download or copy it again'
             ) from None
-        if not isinstance(checkpoint, Mapping):
-            raise UserError(f'holds a {type(checkpoint).__name__}, not a state dict')
-        return dict(checkpoint)
 
 
 def read_head(path: Path) -> bytes:

@@ -116,12 +116,10 @@ class ModuleState(dict):
     """The tensors of a module by name, filled from what Python pickles of the object."""
 
     def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, Mapping):
-            raise UserError('refused: it holds a module whose state is no plain mapping')
         for kind in ('_parameters', '_buffers'):
-            tensors = plain(state.get(kind))
+            tensors = plain(plain(state).get(kind))
             self.update({k: v for k, v in tensors.items() if isinstance(v, torch.Tensor)})
-        for child, module in plain(state.get('_modules')).items():
+        for child, module in plain(plain(state).get('_modules')).items():
             self.update({f'{child}.{name}': tensor for name, tensor in plain(module).items()})
 
 

@@ -219,7 +219,7 @@ LOOKALIKES = {
     'web page': (b'\n<!DOCTYPE html><html></html>', 'is a web page'),
     'text': (b'not found', 'no checkpoint'),
     'other zip': (b'PK\x03\x04' + bytes(100), 'no checkpoint'),
-    'a list': (pickle.dumps([1, 2]), 'holds a list, not a state dict'),
+    'a list': (pickle.dumps([1, 2]), 'damaged or no checkpoint'),
 }
 
 

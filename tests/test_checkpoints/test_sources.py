@@ -236,9 +236,9 @@ def test_the_wrong_source_is_told_the_right_one():
 def test_an_impossible_pair_lists_the_possible_ones():
     with pytest.raises(UserError, match=r"'detector' cannot be made from 'addp'.*vitdet gives"):
         convert_checkpoint(on_meta(addp_encoder_shapes()), 'addp', 'detector')
-    with pytest.raises(UserError, match=r"target 'neck' is none of backbone, .*, official"):
-        convert_checkpoint({}, 'addp', 'neck')
-    with pytest.raises(UserError, match="source 'moco' is none of auto, addp"):
+    with pytest.raises(UserError, match=r"'neck' cannot be made from 'addp'"):
+        convert_checkpoint({'a': torch.zeros(1)}, 'addp', 'neck')
+    with pytest.raises(UserError, match="source='moco' is none of 'auto', 'addp'"):
         convert_checkpoint({'a': torch.zeros(1)}, 'moco')
 
 
