@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmengine.config import Config
 
 # Variables of configs/_base_/backbones, of which a leaf takes what its task needs.
-OFFERS = {'encoder', 'pixel_values', 'pyramid', 'for_detection', 'for_segmentation'}
+OFFERS = {'encoder', 'pixel_values', 'dense', 'pyramid', 'for_detection', 'for_segmentation'}
 
 
 def flat(value: object, key: str = '') -> dict[str, object]:

@@ -1,8 +1,11 @@
 # DARL's table 12, a sweep of 108 cells on one of VTAB's tasks:
-#     VTAB=pets python tools/sweep.py CONFIG --grid configs/grids/darl_table-12.py --work-dir …
+#     VTAB=pets python tools/sweep.py configs/grids/darl_table-12.py --work-dir work_dirs/vtab/pets
 # The best cell on the validation images is trained once more, on training and validation images,
-# and tested. configs/cls/darl/README.md has the commands.
+# and tested: configs/cls/darl/README.md has the commands.
 _base_ = '../_base_/datasets/vtab_224.py'
+
+config = '../cls/darl/darl-diff_vit-l_1xb256-20k_vtab-224px.py'
+
 randaug_pipeline = [
     _base_.load,
     _base_.crop,

@@ -9,7 +9,7 @@ from tiny_runs import write_pictures
 
 import mmaddp  # noqa: F401
 from mmaddp.engine.setup import load_config
-from mmaddp.experiments.grid import read_grid
+from mmaddp.experiments.grid import read_grid, read_sweep
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 CONFIG = CONFIGS / 'cls/darl/darl-diff_vit-l_1xb256-20k_vtab-224px.py'
@@ -97,7 +97,8 @@ def test_no_image_is_in_two_parts(task, load_task):
 
 
 def test_the_sweep_is_table_12():
-    grid = read_grid([SWEEP])
+    config, grid = read_sweep(SWEEP)
+    assert Path(config).resolve() == CONFIG
     assert len(grid.cells) == 3 * 2 * 2 * 3 * 3
     axes = {name.rsplit('.', 1)[-1]: axis for name, axis in grid.axes.items()}
     values = {

@@ -104,7 +104,7 @@ def test_one_base_takes_every_encoder(name, encoder, repository, tmp_path):
     text = (repository / f'configs/{name}.py').read_text()
     text = text.replace('../../_base_/', f'{repository}/configs/_base_/')
     path = tmp_path / 'combined.py'
-    path.write_text(text.replace('addp_vit-b_dense', f'{encoder}_dense'))
+    path.write_text(text.replace('addp_vit-b', encoder))
     cfg = Config.fromfile(path)
     form = 'for_detection' if name == DINO else 'for_segmentation'
     assert cfg.model.backbone == cfg[form].backbone

@@ -1,4 +1,42 @@
-# DARL's ViT-L/16 at the size of its pre-training. ENCODER names a checkpoint; each config has its
-# own default.
-encoder = dict(type='mmaddp.DARLViT', arch='large', img_size=224, patch_size=16)
+# DARL's ViT-L/16. ENCODER names its checkpoint.
+encoder = dict(type='mmaddp.DARLViT', arch='large')
 pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+# Dense tasks are without the mask. Rotary positions, interpolated from the pre-training grid, stand
+# where ViTDet and MAE add relative ones.
+dense = dict(
+    **encoder,
+    pretrain_img_size=224,
+    final_norm=False,
+    init_cfg=dict(
+        type='Pretrained',
+        checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-l_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
+    ),
+)
+
+# ViTDet's windows and global blocks. Windows have no place for the start token. Drop path is
+# table 11's.
+for_detection = dict(
+    data_preprocessor=dict(**pixel_values, pad_size_divisor=1024),
+    backbone=dict(
+        **dense,
+        img_size=1024,
+        with_start_token=False,
+        window_size=14,
+        global_attn_indexes=(5, 11, 17, 23),
+        drop_path_rate=0.4,
+    ),
+    neck=dict(in_channels=1024),
+)
+
+# Maps from four depths. Depths and drop path are ADDP's.
+for_segmentation = dict(
+    data_preprocessor=pixel_values,
+    backbone=dict(**dense, img_size=512, drop_path_rate=0.2, out_indices=(7, 11, 15, 23)),
+    neck=dict(
+        type='Feature2Pyramid',
+        embed_dim=1024,
+        rescales=[4, 2, 1, 0.5],
+        norm_cfg=dict(type='SyncBN', requires_grad=True),
+    ),
+)

@@ -9,6 +9,7 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         **_base_.encoder,
+        img_size=256,
         embed_norm=False,
         final_norm=False,
         drop_path_rate=0.1,

@@ -7,7 +7,10 @@ _base_ = [
     '../../_base_/schedules/linear-probe_90e.py',
 ]
 
-model = dict(encoder=dict(**_base_.encoder, embed_norm=True, final_norm=True), label_smoothing=0.0)
+model = dict(
+    encoder=dict(**_base_.encoder, img_size=256, embed_norm=True, final_norm=True),
+    label_smoothing=0.0,
+)
 
 train_dataloader = dict(batch_size=1024)
 

@@ -10,6 +10,7 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         **_base_.encoder,
+        img_size=256,
         embed_norm=True,
         final_norm=True,
         frozen_stages=24,

@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/backbones/darl_vit-l.py',
+    '../../_base_/backbones/darl_vit-b.py',
     '../../_base_/heads/linear-all-depths.py',
     '../../_base_/datasets/imagenet_224.py',
     '../../_base_/schedules/linear-probe_90e.py',
@@ -7,8 +7,9 @@ _base_ = [
 
 model = dict(
     encoder=dict(
-        _base_.encoder,
-        arch='base',
+        **_base_.encoder,
+        img_size=224,
+        patch_size=16,
         causal=True,
         init_cfg=dict(
             type='Pretrained',

@@ -103,6 +103,8 @@ model = dict(
     data_preprocessor=dict(**_base_.pixel_values, num_classes=num_classes),
     backbone=dict(
         **_base_.encoder,
+        img_size=224,
+        patch_size=16,
         causal=True,
         init_cfg=dict(
             type='Pretrained',

@@ -10,6 +10,8 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         _base_.encoder,
+        img_size=224,
+        patch_size=16,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-l_64xb64-amp-coslr-100e_in1k-224px/epoch_100.pth}}',

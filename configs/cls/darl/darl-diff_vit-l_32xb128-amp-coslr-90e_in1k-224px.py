@@ -9,6 +9,8 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         _base_.encoder,
+        img_size=224,
+        patch_size=16,
         drop_path_rate=0.1,
         init_cfg=dict(
             type='Pretrained',

@@ -8,6 +8,8 @@ _base_ = [
 model = dict(
     encoder=dict(
         _base_.encoder,
+        img_size=224,
+        patch_size=16,
         causal=True,
         init_cfg=dict(
             type='Pretrained',

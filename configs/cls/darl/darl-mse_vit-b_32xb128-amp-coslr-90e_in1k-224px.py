@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/backbones/darl_vit-l.py',
+    '../../_base_/backbones/darl_vit-b.py',
     '../../_base_/heads/last-token.py',
     '../../_base_/datasets/imagenet_224_randaug-9.py',
     '../../_base_/schedules/darl-finetune_90e.py',
@@ -8,8 +8,9 @@ _base_ = [
 model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
-        _base_.encoder,
-        arch='base',
+        **_base_.encoder,
+        img_size=224,
+        patch_size=16,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/darl-mse_vit-b_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',

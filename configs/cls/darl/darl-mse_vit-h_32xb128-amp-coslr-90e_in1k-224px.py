@@ -9,6 +9,7 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         _base_.encoder,
+        img_size=224,
         arch='huge',
         patch_size=14,
         drop_path_rate=0.2,

@@ -10,6 +10,8 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         _base_.encoder,
+        img_size=224,
+        patch_size=16,
         drop_path_rate=0.2,
     ),
     neck=dict(_delete_=True, type='GlobalAveragePooling'),

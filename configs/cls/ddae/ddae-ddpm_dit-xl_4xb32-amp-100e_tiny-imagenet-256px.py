@@ -13,6 +13,7 @@ model = dict(
     data_preprocessor=dict(**_base_.pixel_values, num_classes=200),
     backbone=dict(
         _base_.encoder,
+        out_blocks=('layer-13',),
         time=81,
     ),
     head=dict(in_channels=1152, num_classes=200),

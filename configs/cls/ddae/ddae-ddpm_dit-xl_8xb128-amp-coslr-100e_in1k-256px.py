@@ -12,7 +12,7 @@ best_cell = '{{$BEST_CELL:none}}'
 
 model = dict(
     data_preprocessor=_base_.pixel_values,
-    backbone=_base_.encoder,
+    backbone=dict(**_base_.encoder, out_blocks=('layer-13',), time=121),
     neck=dict(in_channels=1152),
     head=dict(in_channels=1152),
 )

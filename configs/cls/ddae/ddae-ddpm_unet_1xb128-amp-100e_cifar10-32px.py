@@ -11,7 +11,8 @@ best_cell = '{{$BEST_CELL:none}}'
 model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
-        _base_.encoder,
+        **_base_.encoder,
+        out_blocks=('out_6',),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px/epoch_2000.pth}}',

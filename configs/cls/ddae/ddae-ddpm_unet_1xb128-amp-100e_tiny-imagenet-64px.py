@@ -12,7 +12,8 @@ best_cell = '{{$BEST_CELL:none}}'
 model = dict(
     data_preprocessor=dict(**_base_.pixel_values, num_classes=200),
     backbone=dict(
-        _base_.encoder,
+        **_base_.encoder,
+        out_blocks=('out_6',),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',

@@ -12,7 +12,8 @@ best_cell = '{{$BEST_CELL:none}}'
 model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
-        _base_.encoder,
+        **_base_.encoder,
+        out_blocks=('out_7',),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$ENCODER:work_dirs/ddae-edm_ddpmpp-aug_8xb64-amp-4000e_cifar10-32px/epoch_4000.pth}}',

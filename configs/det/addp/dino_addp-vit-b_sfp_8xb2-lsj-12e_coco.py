@@ -1,6 +1,6 @@
 # DINO predicts boxes, no masks.
 _base_ = [
-    '../../_base_/backbones/addp_vit-b_dense.py',
+    '../../_base_/backbones/addp_vit-b.py',
     '../../_base_/heads/dino.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/dino_12e.py',

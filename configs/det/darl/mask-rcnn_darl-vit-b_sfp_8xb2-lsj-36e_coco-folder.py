@@ -1,6 +1,6 @@
 # DARL's optimizer, with its learning rate scaled from 64 to 16 images by the square root.
 _base_ = [
-    '../../_base_/backbones/darl_vit-b_dense.py',
+    '../../_base_/backbones/darl_vit-b.py',
     '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco-folder_lsj-1024.py',
     '../../_base_/schedules/coco-folder_36e.py',

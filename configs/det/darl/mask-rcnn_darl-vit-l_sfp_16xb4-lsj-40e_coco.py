@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/backbones/darl_vit-l_dense.py',
+    '../../_base_/backbones/darl_vit-l.py',
     '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024-autoaug.py',
     '../../_base_/schedules/darl-vitdet_40e.py',

@@ -1,6 +1,6 @@
 # ViTDet's recipe with the layer decay of its ViT-L.
 _base_ = [
-    '../../_base_/backbones/ddae-ddpm_dit-xl_dense.py',
+    '../../_base_/backbones/ddae-ddpm_dit-xl.py',
     '../../_base_/heads/cascade-mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/vitdet_25e.py',

@@ -1,6 +1,6 @@
 # ViTDet's recipe. The layers, about twice as many as a ViT-B's, decay less.
 _base_ = [
-    '../../_base_/backbones/ddae-ddpm_unet_dense.py',
+    '../../_base_/backbones/ddae-ddpm_unet.py',
     '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/vitdet_25e.py',

@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/backbones/mae_vit-l_dense.py',
+    '../../_base_/backbones/mae_vit-l.py',
     '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco_lsj-1024.py',
     '../../_base_/schedules/vitdet_100e.py',

@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/backbones/addp_vit-b_dense.py',
+    '../../_base_/backbones/addp_vit-b.py',
     '../../_base_/heads/mask2former.py',
     '../../_base_/datasets/ade20k_512x512.py',
     '../../_base_/schedules/mask2former_160k.py',

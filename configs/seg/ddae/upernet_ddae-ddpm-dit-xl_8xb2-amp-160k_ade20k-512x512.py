@@ -1,5 +1,5 @@
 _base_ = [
-    '../../_base_/backbones/ddae-ddpm_dit-xl_dense.py',
+    '../../_base_/backbones/ddae-ddpm_dit-xl.py',
     '../../_base_/heads/upernet.py',
     '../../_base_/datasets/ade20k_512x512.py',
     '../../_base_/schedules/upernet-mae_160k.py',

@@ -1,8 +1,11 @@
-# DARL's ViT-B as the encoder of dense tasks, without its mask. Rotary positions, interpolated from
-# the pre-training grid, stand where ViTDet and MAE add relative ones.
-encoder = dict(
-    type='mmaddp.DARLViT',
-    arch='base',
+# DARL's ViT-B/16. ENCODER names its checkpoint.
+encoder = dict(type='mmaddp.DARLViT', arch='base')
+pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+# Dense tasks are without the mask. Rotary positions, interpolated from the pre-training grid, stand
+# where ViTDet and MAE add relative ones.
+dense = dict(
+    **encoder,
     pretrain_img_size=224,
     final_norm=False,
     init_cfg=dict(
@@ -10,14 +13,13 @@ encoder = dict(
         checkpoint='{{$ENCODER:work_dirs/darl-diff_vit-b_64xb64-amp-coslr-800e_in1k-224px/epoch_800.pth}}',
     ),
 )
-pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
 # ViTDet's windows and global blocks. Windows have no place for the start token. Table 11 is
 # ViT-L's: global blocks and drop path are those of ViTDet's ViT-B.
 for_detection = dict(
     data_preprocessor=dict(**pixel_values, pad_size_divisor=1024),
     backbone=dict(
-        **encoder,
+        **dense,
         img_size=1024,
         with_start_token=False,
         window_size=14,
@@ -30,7 +32,7 @@ for_detection = dict(
 # Maps from four depths, ADDP's.
 for_segmentation = dict(
     data_preprocessor=pixel_values,
-    backbone=dict(**encoder, img_size=512, drop_path_rate=0.1, out_indices=(3, 5, 7, 11)),
+    backbone=dict(**dense, img_size=512, drop_path_rate=0.1, out_indices=(3, 5, 7, 11)),
     neck=dict(
         type='Feature2Pyramid',
         embed_dim=768,

@@ -1,26 +1,28 @@
-# ADDP's ViT-B as the encoder of dense tasks: no class token, none of pre-training's norms, and
-# decomposed relative positions, which start from zero.
-#
-# Files of this folder define no `model`: they offer an encoder in the form that each kind of task
-# needs. A leaf merges one into the model of its head, as in `model = _base_.for_detection`.
+# MAE's ViT-B, with ADDP's settings but for the size of its pre-training images.
 encoder = dict(
     type='mmaddp.ADDPViT',
     arch='base',
-    pretrain_img_size=256,
+    init_cfg=dict(type='Pretrained', checkpoint='checkpoints/mae_pretrain_vit_base.pth'),
+)
+pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+# Dense tasks: no class token, none of pre-training's norms, and decomposed relative positions,
+# which start from zero.
+dense = dict(
+    **encoder,
+    pretrain_img_size=224,
     with_cls_token=False,
     embed_norm=False,
     final_norm=False,
     use_rel_pos=True,
-    init_cfg=dict(type='Pretrained', checkpoint='checkpoints/addp-vit-base-16.pth'),
 )
-pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
 # ViTDet: windows with four global blocks. Every input is padded to a square of 1024 pixels after
 # normalization, in training and in testing: the grid that the relative positions are made for.
 for_detection = dict(
     data_preprocessor=dict(**pixel_values, pad_size_divisor=1024),
     backbone=dict(
-        **encoder,
+        **dense,
         img_size=1024,
         window_size=14,
         global_attn_indexes=(2, 5, 8, 11),
@@ -32,7 +34,7 @@ for_detection = dict(
 # MAE's UperNet: maps from four depths, resized to strides 4, 8, 16 and 32.
 for_segmentation = dict(
     data_preprocessor=pixel_values,
-    backbone=dict(**encoder, img_size=512, drop_path_rate=0.1, out_indices=(3, 5, 7, 11)),
+    backbone=dict(**dense, img_size=512, drop_path_rate=0.1, out_indices=(3, 5, 7, 11)),
     neck=dict(
         type='Feature2Pyramid',
         embed_dim=768,
