@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.engine.setup import load_config
 from mmaddp.models.pretrainers import ImageGenerator

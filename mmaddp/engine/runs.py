@@ -11,9 +11,10 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 
-from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.preflight import preflight
 from mmaddp.engine.resumption import find_newest
+from mmaddp.engine.validation import validate
 from mmaddp.utils import UserError, atomic_write
 
 METRICS_FILE = 'test_metrics.json'
@@ -34,6 +35,7 @@ def train(config: Config, resume: str | None = None) -> Any:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
     with clear_errors(config):
+        validate(config)
         if resume == 'auto':
             resume = find_newest(config.work_dir)
             if resume is None:
@@ -56,6 +58,7 @@ def test(config: Config) -> dict[str, float]:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
     with clear_errors(config):
+        validate(config)
         preflight(config, 'test')
         metrics = RUNNERS.build(config).test()
     metrics = {name: _plain(value) for name, value in metrics.items()}

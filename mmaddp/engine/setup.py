@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner as MMEngineRunner
-from torch.utils.data import DataLoader
 
 from mmaddp.utils import UserError
 
 from .best_cell import KEY as BEST_CELL
 from .best_cell import apply_best_cell
-from .explain import accepted_arguments, find_class, first_line, nearest
+from .validation import check_option, validate
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
-_LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch'}
-_TOP_KEYS = {
-    BEST_CELL,
-    'compile',
-    'custom_imports',
-    'default_scope',
-    'find_unused_parameters',
-    'skip_corrupt_images',
-    'strategy',
-    'sync_bn',
-}
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +85,7 @@ def load_config(
     Args:
         path: The config file, or a grid file: ``config``, the path of a config from there, and
             ``variants``, the options of each by dotted key.
-        options: Values by dotted key. A key that the config does not have must be one that its
-            class, dataloader or runner takes, and must not look like a misspelt one.
+        options: Values by dotted key.
         variant: Which variant of a grid file.
 
     Returns:
@@ -110,15 +93,15 @@ def load_config(
         ``options`` say otherwise.
 
     Raises:
-        UserError: The file is missing or does not run, a key of the file or of ``options`` is not
-            known, or ``best_cell`` does not fit.
+        UserError: The file is missing or does not run, a type or key is not known, or
+            ``best_cell`` does not fit.
     """
     if not Path(path).is_file():
         raise UserError(f'{path}: no such config file')
     try:
         config = Config.fromfile(str(path))
     except Exception as error:
-        raise UserError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+        raise UserError(f'{path}: {type(error).__name__}: {error}'.splitlines()[0]) from error
     if variant is not None or isinstance(config.get('config'), str):
         variants = config.get('variants', {})
         if variant not in variants:
@@ -126,12 +109,14 @@ def load_config(
             raise UserError(f'{path}: --variant {variant}: give one of {known}')
         base = Path(path).parent / config.config
         return load_config(base, {**variants[variant], **(options or {})})
-    _check_top_keys(config, path)
-    init_default_scope(config.get('default_scope') or 'mmengine')
     for key in options or {}:
-        _check_option(config, key)
+        check_option(config.to_dict(), key)
     apply_best_cell(config, (options or {}).get(BEST_CELL, config.get(BEST_CELL)))
     config.merge_from_dict({k: v for k, v in (options or {}).items() if k != BEST_CELL})
+    try:
+        validate(config)
+    except UserError as error:
+        raise UserError(f'{path}: {error}') from None
     return config
 
 
@@ -204,64 +189,3 @@ def set_auto_scale_lr(config: Config) -> None:
             '--cfg-options auto_scale_lr.base_batch_size=N'
         )
     config.auto_scale_lr.enable = True
-
-
-def _check_option(config: Config, key: str) -> None:
-    """Refuse a key that the config does not have and that looks like a mistake."""
-    parent: Any = config
-    steps = key.split('.')
-    for depth, step in enumerate(steps):
-        if isinstance(parent, (list, tuple)):
-            parent = _list_item(parent, step, key)
-        elif not isinstance(parent, dict) and not isinstance(parent, Config):
-            return
-        elif step in parent:
-            parent = parent[step]
-        else:
-            _check_new_key(parent, step, key, at_top=depth == 0, through=steps[:depth])
-            return
-
-
-def _check_top_keys(config: Config, path: str | Path) -> None:
-    """Refuse a variable of a config file whose name is nearly that of a setting.
-
-    Config files have variables of their own, so a name that is like no setting is none.
-    """
-    known = _run_settings()
-    for key in config:
-        close = None if key in known else nearest(key, known, cutoff=0.85)
-        if close and not key.startswith(f'{close}_'):
-            raise UserError(f'{path}: {key} is no setting of a run: did you mean {close}?')
-
-
-def _run_settings() -> set[str]:
-    return set(inspect.signature(MMEngineRunner.__init__).parameters) - {'self'} | _TOP_KEYS
-
-
-def _list_item(parent: Any, step: str, key: str) -> Any:
-    if not step.isdigit() or int(step) >= len(parent):
-        raise UserError(f'--cfg-options {key}: {step!r} is not one of 0..{len(parent) - 1}')
-    return parent[int(step)]
-
-
-def _check_new_key(parent: Any, step: str, key: str, at_top: bool, through: list[str]) -> None:
-    known, only_known = _known_keys(parent, at_top, through)
-    if step in known or step in ('_delete_', '_scope_'):
-        return
-    close = nearest(step, {*known, *parent.keys()}, cutoff=0.6 if only_known else 0.8)
-    if close or only_known:
-        hint = f'did you mean {".".join([*through, close])}?' if close else 'remove it'
-        raise UserError(f'--cfg-options {key}: the config has no such key: {hint}')
-
-
-def _known_keys(parent: Any, at_top: bool, through: list[str]) -> tuple[Iterable[str], bool]:
-    """Keys that may be new here, and whether no others may."""
-    if at_top:
-        return _run_settings(), False
-    if through[-1].endswith('_dataloader'):
-        return accepted_arguments(DataLoader)[0] | _LOADER_KEYS, True
-    target = find_class(parent['type']) if isinstance(parent.get('type'), str) else None
-    if target is None:
-        return set(), False
-    names, takes_others = accepted_arguments(target)
-    return names, not takes_others

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmaddp.checkpoints import map_checkpoint
 from mmaddp.checkpoints.files import sha256
-from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.setup import load_config
 from mmaddp.utils import UserError, check_choice
 

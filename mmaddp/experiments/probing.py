@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
-from mmaddp.engine.explain import clear_errors
+from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runs import train
 from mmaddp.models.probing import PIXELS, Cell, GridProbe
 from mmaddp.registry import MODELS

@@ -18,7 +18,6 @@ from mmaddp.diffusion import (
     ImageNoise,
     samplers_of,
 )
-from mmaddp.engine.explain import explain
 from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
 
@@ -286,16 +285,16 @@ def test_a_sampler_of_another_process():
 @pytest.mark.parametrize(
     ('config', 'message'),
     [
-        (dict(type='DDPM', beta_start=0.03), 'config: DDPM: beta_start=0.03, beta_end=0.02'),
-        (dict(type='DDPM', beta_end=1.0), 'config: DDPM: beta_start=0.0001, beta_end=1.0'),
-        (dict(type='EDM', sigma_data=0), 'config: EDM: EDM(sigma_data=0,'),
-        (dict(type='EDM', sigma_min=90), 'config: EDM: EDM(sigma_data=0.5,'),
-        (dict(type='EDM', sigmadata=1), 'config: EDM has no key .sigmadata.: did you mean'),
+        (dict(type='DDPM', beta_start=0.03), 'beta_start=0.03, beta_end=0.02'),
+        (dict(type='DDPM', beta_end=1.0), 'beta_start=0.0001, beta_end=1.0'),
+        (dict(type='EDM', sigma_data=0), 'EDM(sigma_data=0,'),
+        (dict(type='EDM', sigma_min=90), 'EDM(sigma_data=0.5,'),
+        (dict(type='EDM', sigmadata=1), "unexpected keyword argument 'sigmadata'"),
     ],
 )
 def test_refusals_in_one_line(config, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         TASK_UTILS.build(config)
-    line = explain(caught.value)
+    line = str(caught.value)
     assert '\n' not in line
-    assert line.startswith(message) or 'sigmadata' in message, line
+    assert message in line

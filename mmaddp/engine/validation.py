@@ -1,0 +1,280 @@
+"""Configs compared with the signatures of what they build, before anything is built."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, Callable
+
+from mmengine import registry as roots
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry, init_default_scope
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from mmaddp.utils import UserError
+
+# Where each part of a config is registered.
+_SECTIONS = {
+    'model': roots.MODELS,
+    'tta_model': roots.MODELS,
+    'data_preprocessor': roots.MODELS,
+    'model_wrapper_cfg': roots.MODEL_WRAPPERS,
+    'train_dataloader': roots.DATASETS,
+    'val_dataloader': roots.DATASETS,
+    'test_dataloader': roots.DATASETS,
+    'val_evaluator': roots.METRICS,
+    'test_evaluator': roots.METRICS,
+    'optim_wrapper': roots.OPTIM_WRAPPERS,
+    'param_scheduler': roots.PARAM_SCHEDULERS,
+    'default_hooks': roots.HOOKS,
+    'custom_hooks': roots.HOOKS,
+    'visualizer': roots.VISUALIZERS,
+    'log_processor': roots.LOG_PROCESSORS,
+    'train_cfg': roots.LOOPS,
+    'val_cfg': roots.LOOPS,
+    'test_cfg': roots.LOOPS,
+    'strategy': roots.STRATEGIES,
+}
+_BELOW = {
+    'pipeline': roots.TRANSFORMS,
+    'sampler': roots.DATA_SAMPLERS,
+    'batch_sampler': roots.DATA_SAMPLERS,
+    'collate_fn': roots.FUNCTIONS,
+    'init_cfg': roots.WEIGHT_INITIALIZERS,
+    'optimizer': roots.OPTIMIZERS,
+    'vis_backends': roots.VISBACKENDS,
+}
+# Keys that a builder takes out before it calls the constructor.
+_BUILDER_KEYS = {
+    'hook': {'priority'},
+    'optim_wrapper': {'constructor', 'paramwise_cfg'},
+    'parameter scheduler': {'convert_to_iter_based'},
+    'weight initializer': {'override'},
+    'loop': {'by_epoch'},
+    'model': {'fallback_on_stride', 'requires_grad'},
+    'transform': {'magnitude_key'},
+    'dataset': {'share'},
+}
+_DATALOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'num_batch_per_epoch'}
+_FURTHER_SETTINGS = {
+    'best_cell',
+    'compile',
+    'custom_imports',
+    'default_scope',
+    'find_unused_parameters',
+    'skip_corrupt_images',
+    'strategy',
+    'sync_bn',
+}
+# What these build gets no arguments but the config's, so that missing ones can be seen.
+_COMPLETE = {'dataset', 'hook', 'metric', 'transform'}
+_COMPLETE_PARTS = ('model', 'model.backbone', 'model.neck', 'model.head', 'model.decode_head')
+# Its transforms are those of another library.
+_FOREIGN = {'Albu', 'mmdet.Albu', 'mmpretrain.Albumentations', 'Albumentations'}
+
+
+def validate(config: Config) -> None:
+    """Check each type and key of a config.
+
+    Parts of a config that nothing of MMEngine's runner reads are left alone, and so are dicts
+    without a type.
+
+    Raises:
+        UserError: A type is not registered, or its constructor does not take a key or lacks one.
+            Names the dotted key and the nearest name.
+    """
+    init_default_scope(config.get('default_scope') or 'mmengine')
+    for key in config:
+        if key in _SECTIONS:
+            _check(config[key], key, _SECTIONS[key])
+        else:
+            _check_setting(key)
+
+
+def accepted_keys(function: Callable) -> tuple[set[str], bool]:
+    """Names of a constructor's arguments, and whether it takes others besides.
+
+    A class that passes ``**kwargs`` to ``super().__init__`` is followed to its parents.
+    """
+    names: set[str] = set()
+    for constructor in _constructors(function):
+        parameters = inspect.signature(constructor).parameters.values()
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names - {'self'}, False
+        if not _forwards(constructor):
+            return names - {'self'}, True
+    return names - {'self'}, False
+
+
+def find_type(name: Any, preferred: Registry = roots.MODELS, scope: str | None = None) -> Any:
+    """What ``type=name`` builds, and the name of its registry's kind; (None, '') if unknown."""
+    if not isinstance(name, str):
+        return name, preferred.name
+    current = DefaultScope.get_current_instance()
+    return _find(name, preferred, scope or (current.scope_name if current else 'mmengine'))
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name most like ``name``, or None when none is alike."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def check_option(config: Any, key: str) -> None:
+    """Refuse a dotted key that is new to a dict without a type, and like one that is there.
+
+    :func:`validate` sees the other misspelt options once they are merged.
+    """
+    for step in key.split('.'):
+        if isinstance(config, (list, tuple)) and step.isdigit() and int(step) < len(config):
+            config = config[int(step)]
+        elif isinstance(config, dict) and step in config:
+            config = config[step]
+        else:
+            break
+    else:
+        return
+    if isinstance(config, dict) and 'type' not in config and step not in _settings():
+        close = nearest(step, config, cutoff=0.8)
+        if close:
+            meant = key.replace(step, close)
+            raise UserError(f'--cfg-options {key}: no such key: did you mean {meant}?')
+
+
+def _check(value: Any, key: str, registry: Registry, direct: bool = True) -> None:
+    """Check what stands at ``key``; ``direct`` when nothing but a runner or a list holds it."""
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _check(item, f'{key}.{index}', registry, direct)
+        return
+    if not isinstance(value, dict):
+        return
+    if key.endswith('_dataloader'):
+        known = accepted_keys(DataLoader)[0] | _DATALOADER_KEYS
+        _check_keys(set(value), known, key, 'a dataloader')
+    elif value.get('type') in _FOREIGN:
+        return
+    elif 'type' in value:
+        _check_typed(value, key, registry, direct)
+    for name, item in value.items():
+        below = _BELOW.get(name, registry)
+        if below is registry or not key.startswith(('model.', 'tta_model.')) or name == 'init_cfg':
+            holds = key.endswith('_dataloader') or (direct and 'type' not in value)
+            _check(item, f'{key}.{name}', below, below is not registry or holds)
+
+
+def _check_typed(value: dict, key: str, registry: Registry, direct: bool) -> None:
+    name, scope = value['type'], value.get('_scope_')
+    target, kind = find_type(name, registry, scope)
+    if target is None:
+        # Inside a model, other names than those of registries choose functions of mmcv and torch.
+        sure = direct or '.' in name
+        known = _registered()
+        close = nearest(name.rsplit('.', 1)[-1], known, cutoff=0.7 if sure else 0.85)
+        if sure or close:
+            hint = (
+                f'did you mean {known[close]!r}?' if close else 'add its module to custom_imports'
+            )
+            raise UserError(f'{key}.type={name!r} is not registered: {hint}')
+        return
+    given = set(value) - {'type', '_scope_', '_delete_'} - _BUILDER_KEYS.get(kind, set())
+    known, open_ended = accepted_keys(target)
+    # A wrapper of parts has a key for each part.
+    if kind != 'optim_wrapper' or 'optimizer' in value:
+        _check_keys(given, known, key, target.__name__, open_ended)
+    if key in _COMPLETE_PARTS or (direct and kind in _COMPLETE):
+        missing = sorted(_required(target) - given)
+        if missing:
+            raise UserError(f'{key}: {target.__name__} needs {", ".join(missing)}')
+
+
+def _check_keys(
+    given: set[str], known: set[str], key: str, owner: str, open_ended: bool = False
+) -> None:
+    for name in sorted(given - known - {'_delete_', '_scope_'}):
+        close = nearest(name, known, cutoff=0.9 if open_ended else 0.6)
+        if open_ended and not close:
+            continue
+        hint = f'did you mean {key}.{close}?' if close else 'remove it'
+        raise UserError(f'{key}.{name}: {owner} has no such key: {hint}')
+
+
+def _check_setting(key: str) -> None:
+    """Refuse a variable whose name is nearly that of a setting; config files have others."""
+    close = None if key in _settings() else nearest(key, _settings(), cutoff=0.85)
+    if close and not key.startswith(f'{close}_'):
+        raise UserError(f'{key} is not a setting of a run: did you mean {close}?')
+
+
+def _settings() -> set[str]:
+    return {*inspect.signature(Runner.__init__).parameters, *_SECTIONS, *_FURTHER_SETTINGS}
+
+
+def _required(target: Callable) -> set[str]:
+    """Arguments of the constructor itself that have no default."""
+    constructor = next(_constructors(target), lambda: None)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required = {
+        p.name
+        for p in inspect.signature(constructor).parameters.values()
+        if p.kind in named and p.default is p.empty
+    }
+    return required - {'self'}
+
+
+def _constructors(target: Callable) -> Iterator[Callable]:
+    """A function, or a class's own constructor and its parents'."""
+    for owner in target.__mro__ if inspect.isclass(target) else [target]:
+        constructor = vars(owner).get('__init__') if inspect.isclass(owner) else owner
+        if inspect.isfunction(constructor):
+            yield constructor
+
+
+@cache
+def _forwards(function: Callable) -> bool:
+    """Whether a constructor does nothing with its ``**kwargs`` but pass them to its parent's."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except OSError:  # generated code, such as a dataclass's
+        return False
+    variable = tree.body[0].args.kwarg
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    uses = [node for node in names if variable and node.id == variable.arg]
+    parents = ('super()', f'super({function.__qualname__.split(".")[-2:][0]}, self)')
+    passed = [
+        keyword.value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rsplit('.', 1)[0] in parents
+        for keyword in call.keywords
+        if keyword.arg is None
+    ]
+    return bool(uses) and all(use in passed for use in uses)
+
+
+def _all_registries() -> list[Registry]:
+    modules = [m for n, m in list(sys.modules.items()) if n.split('.')[-1] in ('registry', 'root')]
+    found = {id(r): r for m in modules for r in vars(m).values() if isinstance(r, Registry)}
+    return list(found.values())
+
+
+@cache
+def _find(name: str, preferred: Registry, scope: str) -> tuple[Any, str]:
+    for registry in (preferred, *_all_registries()):
+        with registry.switch_scope_and_registry(scope) as scoped:
+            found = scoped.get(name)
+        if callable(found):
+            return found, registry.name
+    return None, ''
+
+
+def _registered() -> dict[str, str]:
+    """All registered names, and each with its scope."""
+    registries = _all_registries()
+    return {name: f'{r.scope}.{name}' for r in registries for name in r.module_dict}
