@@ -15,7 +15,17 @@ from torch import Tensor, nn
 
 from mmaddp.utils import UserError, check_choice
 
-from .judge import Fit, WeightRules, build_heads, complain, default_module, fit, module_of, nested
+from .judge import (
+    INITIALIZED,
+    Fit,
+    WeightRules,
+    build_heads,
+    complain,
+    default_module,
+    fit,
+    module_of,
+    nested,
+)
 from .reader import naming, read_checkpoint
 from .rules import (
     PARTS,
@@ -200,6 +210,10 @@ def _convert(
     else:
         fitted = judged(renamed, source, target, wanted)
     state, parts = fitted.state_dict, renamed.summary(fitted.fates)
+    own = {name: state[name] for name, fate in fitted.fates.items() if fate == INITIALIZED}
+    for part in dict.fromkeys(name.partition('.')[0] for name in own):
+        sizes = [tensor.numel() for name, tensor in own.items() if name.partition('.')[0] == part]
+        parts.append(Part(part, len(sizes), sum(sizes), INITIALIZED))
     for name, tensor, part, fate in source.added(tensors) if target == 'official' else ():
         state[name] = tensor
         parts.append(Part(part, 1, tensor.numel(), fate))

@@ -25,6 +25,8 @@ from mmaddp.utils import UserError
 
 from .rules import MAX_NAMES, Renamed, Tensors, shortened
 
+INITIALIZED = 'left as initialized'
+
 
 @dataclass(frozen=True)
 class WeightRules:
@@ -107,7 +109,7 @@ def fit(
         own = [name for name in missing if known.stays_initialized(name, state, module)]
         missing = [name for name in missing if name not in own]
         result.state_dict.update({name: wanted[name] for name in own})
-        result.fates.update(dict.fromkeys(own, 'left as initialized'))
+        result.fates.update(dict.fromkeys(own, INITIALIZED))
     held = {**result.state_dict, **{name: state[name] for name in left_over}}
     remedy = str if keep_sizes else partial(remedy_for, held, state, module)
     complain(renamed, missing, left_over, wrong, remedy)

@@ -12,7 +12,8 @@ from test_checkpoints.layouts import (
 )
 from torch.nn import functional as F
 
-from mmaddp.checkpoints import convert_file, fit, read_model_checkpoint
+from mmaddp.checkpoints import convert_file, fit, read_checkpoint, read_model_checkpoint
+from mmaddp.checkpoints.convert import convert
 from mmaddp.models import ADDPViT
 from mmaddp.utils import UserError
 
@@ -91,6 +92,20 @@ def test_a_detection_backbone_drops_the_class_token_and_starts_with_zero_tables(
     module.load(path)
     assert torch.equal(module.pos_embed, weights['pos_embed'][:, 1:])
     assert not any(t.any() for n, t in module.named_parameters() if 'rel_pos' in n)
+
+
+def test_what_was_adapted_is_told(published):
+    path, _ = published('addp')
+    parts = convert(read_checkpoint(path), module=detection_vit(img_size=96)).parts
+    told = {(part.fate, part.name): part.tensors for part in parts}
+    assert told.pop(('kept', 'encoder')) == 26
+    assert told == {
+        ('resized', 'encoder'): 1,
+        ('dropped: the encoder has none, nor its position', 'encoder'): 1,
+        ("dropped: the authors' fine-tuning has none", 'embedding norm'): 2,
+        ('dropped: fine-tuning puts a fresh norm behind average pooling', 'final norm'): 2,
+        ('left as initialized', 'blocks'): 4,
+    }
 
 
 def test_positions_are_resized_bicubically(published):
