@@ -19,7 +19,7 @@ from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.setup import load_config
 from mmaddp.utils import UserError, check_choice
 
-from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe
+from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
 from .probing import probe as run_probe
 from .results import ResultsFolder, digest, read_json
 from .sweep import Metrics, Recipe, remove_checkpoints, run_open, run_stage
@@ -263,17 +263,16 @@ def cell_config(comparison: Comparison, folder: ResultsFolder, job: Job) -> Conf
             )
         options = {**options, 'best_cell': str(folder.path / probe / BEST_FILE)}
     config = Recipe(path, options, seed=job.seed).config(folder.path / job.key)
-    set_encoder(config, comparison.entry(job))
+    start_from(config, comparison.entry(job))
     return config
 
 
-def set_encoder(config: Config, entry: Entry) -> None:
+def start_from(config: Config, entry: Entry) -> None:
     """Have the config start from the entry's encoder, or from scratch."""
     if is_probe(config):
         prepare_probe(config, entry.checkpoint or RANDOM)
-        return
-    weights = {'type': 'Pretrained', 'checkpoint': entry.checkpoint}
-    config.model.backbone.init_cfg = weights if entry.checkpoint else None
+    else:
+        set_encoder(config, entry.checkpoint)
 
 
 def train_here(config: Config) -> Metrics:

@@ -12,6 +12,7 @@ from mmaddp.utils import UserError
 
 from .figures import plot_heat_map, save_figure
 from .grid import Cell, Grid, make_axis
+from .probing import set_encoder
 from .sweep import (
     Metrics,
     Recipe,
@@ -50,12 +51,13 @@ def study_noise_schedules(
 ) -> None:
     """Pre-train and evaluate with each noise schedule, continued where it was killed.
 
-    A cell's folder holds ``pretrain`` and ``evaluate``, the training of a classifier on that
-    encoder. ``heat_map.png`` is figure 3, ``best.py`` the pre-training with the best schedule.
+    A cell's folder holds ``pretrain`` and ``evaluate``, the training of a classifier or a probe on
+    that encoder. ``heat_map.png`` is figure 3, ``best.py`` the pre-training with the best schedule.
 
     Args:
         pretraining: A config of :class:`mmaddp.DARL` with ``model.noise``.
-        evaluation: A config with the same backbone, whose ``init_cfg`` is set here.
+        evaluation: A config of a classifier or a probe with the same backbone, whose checkpoint is
+            set here.
         grid: See :func:`noise_grid`.
         work_dir: See :class:`mmaddp.experiments.sweep.SweepFolder`.
         keep_checkpoints: Keep the checkpoints of cells that have ended.
@@ -71,7 +73,7 @@ def study_noise_schedules(
         run_stage(pretraining.config(path / 'pretrain', cell.options))
         config = evaluation.config(path / 'evaluate')
         encoder = find_newest(path / 'pretrain')
-        config.model.backbone.init_cfg = {'type': 'Pretrained', 'checkpoint': encoder}
+        set_encoder(config, encoder)
         metrics = run_stage(config, keep_checkpoints)
         if not keep_checkpoints:
             remove_checkpoints(path / 'pretrain')

@@ -52,14 +52,23 @@ def prepare_probe(
             'weights'
         )
     model = config.model
-    # The checkpoint takes the place of the one that a backbone's config names.
-    model.encoder.pop('init_cfg', None)
-    model.checkpoint = None if checkpoint == RANDOM else os.path.abspath(checkpoint)
+    set_encoder(config, None if checkpoint == RANDOM else os.path.abspath(checkpoint))
     for key, values in (('layers', layers), ('levels', levels)):
         if values is not None:
             model[key] = list(values)
     # The test after the training measures the same images as its last validation would.
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
+
+
+def set_encoder(config: Config, checkpoint: str | None) -> None:
+    """Let a probe or a transfer config start from an encoder's checkpoint; from scratch if None."""
+    if is_probe(config):
+        # The checkpoint takes the place of the one that a backbone's config names.
+        config.model.encoder.pop('init_cfg', None)
+        config.model.checkpoint = checkpoint
+    else:
+        weights = {'type': 'Pretrained', 'checkpoint': checkpoint}
+        config.model.backbone.init_cfg = weights if checkpoint else None
 
 
 def is_probe(config: Config) -> bool:

@@ -58,15 +58,13 @@ def test_mse_has_no_schedule(repository, tmp_path):
 def shrink(path: Path, out: Path) -> Path:
     """The small config for a second on drawn pictures: 8 iterations, or 2 epochs of 2."""
     config = Config.fromfile(path)
-    layers = 2
-    config.model.backbone.arch = dict(embed_dims=16, num_layers=layers, num_heads=2)
+    probe = 'encoder' in config.model
+    encoder = config.model.encoder if probe else config.model.backbone
+    encoder.arch = dict(embed_dims=16, num_layers=2, num_heads=2)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if name in config:
             config[name].update(num_workers=0, persistent_workers=False, batch_size=8)
-    if 'head' in config.model:
-        config.model.backbone.update(frozen_stages=layers, out_indices=range(layers))
-        config.model.head.num_depths = layers
-        config.model.head.neck.in_channels = config.model.head.head.in_channels = 16
+    if probe:
         config.train_cfg.update(max_epochs=2, val_interval=1)
         config.param_scheduler = config.param_scheduler[1:]
         config.param_scheduler[0].update(begin=0, end=2)
@@ -110,7 +108,7 @@ def test_a_killed_study_goes_on(configs, tmp_path):
         # Checkpoints of what has ended are gone.
         assert not list((work_dir / 'cells' / cell).glob('*/*.pth'))
     evaluated = sorted((work_dir / 'cells/002/evaluate').glob('*/vis_data/config.py'))
-    encoder = Config.fromfile(evaluated[-1]).model.backbone.init_cfg.checkpoint
+    encoder = Config.fromfile(evaluated[-1]).model.checkpoint
     assert encoder == str(work_dir / 'cells/002/pretrain/iter_8.pth')
     # The evaluation that was killed went on in its second epoch.
     assert len(list((work_dir / 'cells/001/evaluate').glob('*/vis_data/config.py'))) == 2
