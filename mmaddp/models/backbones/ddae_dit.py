@@ -119,9 +119,10 @@ class DDAEDiT(Denoiser, PlainViT):
         self.condition = ConditionEmbed(self.embed_dims, num_classes)
         sizes = (self.embed_dims, arch['num_heads'], arch['mlp_ratio'])
         self.blocks = nn.ModuleList(AdaptiveBlock(*sizes) for _ in range(self.num_layers))
-        out_channels = in_channels * (1 + learn_sigma)
-        self.norm = nn.Identity()
-        self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
+        self.norm, self.head = nn.Identity(), None
+        if out_blocks is None:
+            out_channels = in_channels * (1 + learn_sigma)
+            self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
         self.set_backbone(out_blocks, time, frozen)
 
     @classmethod
