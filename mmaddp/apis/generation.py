@@ -21,7 +21,7 @@ from mmaddp.experiments.sampling import (
 from mmaddp.models.backbones import Encoder
 from mmaddp.models.inspection import evaluating
 from mmaddp.models.pretrainers import ImageGenerator, Pretrainer
-from mmaddp.utils import UserError
+from mmaddp.utils import check_range
 
 
 def generate(
@@ -57,8 +57,8 @@ def generate(
     Raises:
         UserError: The model cannot generate, or a setting does not exist or is out of range.
     """
-    if num_images < 1 or first < 0:
-        raise UserError(f'num_images={num_images}, first={first}: must be 1 and 0 or more')
+    check_range('num_images', num_images, 1)
+    check_range('first', first, 0)
     sampler = model.sampler(**settings)
     start, indices = model.blank().repeat(num_images), range(first, first + num_images)
     return in_order(sample_batches(model, start, indices, sampler, seed, batch_size, record))

@@ -16,7 +16,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from mmaddp.engine.data import image_fault
 from mmaddp.models.pretrainers import ImageGenerator, Start
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from .images import PathOrArray, read_images, tile, write_png
 from .results import SETTINGS_FILE, ResultsFolder, digest
@@ -62,8 +62,7 @@ def generate_folder(
     Raises:
         UserError: The folder has images of other settings or of another model.
     """
-    if num_images < 1:
-        raise UserError(f'num_images={num_images}: must be 1 or more')
+    check_range('num_images', num_images, 1)
     folder, (rank, processes) = Path(folder), get_dist_info()
     known = known_region(model, completion) if completion else None
     start = model.blank() if known is None else known.start(model)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmaddp.diffusion import ImageNoise
 from mmaddp.models.inspection import evaluating
 from mmaddp.models.pretrainers import ImageGenerator, Start
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from .images import as_list, read_image, to_pictures, to_tensor
 
@@ -149,20 +149,13 @@ def mask_pixels(mask: Any, side: int, stride: int) -> np.ndarray:
 
 def batches_of(images: np.ndarray, batch_size: int, model: nn.Module) -> Iterator[Tensor]:
     """(M, H, W, 3) uint8 as tensors (B, 3, H, W) in [0, 1] where the model is."""
-    check_batch_size(batch_size)
+    check_range('batch_size', batch_size, 1)
     device = next(model.parameters()).device
     for start in range(0, len(images), batch_size):
         yield to_tensor(images[start : start + batch_size]).to(device)
 
 
 def check_request(seed: int, batch_size: int) -> None:
-    """Refuse a seed or a size of batch that is out of its range."""
-    if seed < 0:
-        raise UserError(f'seed={seed}: must be 0 or more')
-    check_batch_size(batch_size)
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Refuse a batch of nothing."""
-    if batch_size < 1:
-        raise UserError(f'batch_size={batch_size}: must be 1 or more')
+    """Refuse a seed or a batch size out of range."""
+    check_range('seed', seed, 0)
+    check_range('batch_size', batch_size, 1)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.convert import unwrap
+from mmaddp.checkpoints.reader import naming
 from mmaddp.diffusion import ImageNoise
 from mmaddp.utils import UserError, check_choice
 
@@ -183,13 +184,11 @@ class ImageGenerator(FrozenParts, BaseModel):
             UserError: The file cannot be read or converted.
         """
         checkpoint = read_checkpoint(path)
-        try:
+        with naming(path):
             tensors = unwrap(checkpoint)
             if all(any(key.startswith(one) for key in tensors) for one in self.checkpoint_prefixes):
                 return tensors
             return self.convert_weights(checkpoint)
-        except UserError as error:
-            raise UserError(f'{path}: {error}') from None
 
     def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         """The tensors of a published checkpoint in our names.

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, PatchStep, TokenSampler
 from mmaddp.diffusion.gaussian import perturb, x0_from_epsilon
-from mmaddp.diffusion.patch_sampler import known_first
+from mmaddp.diffusion.patch_sampler import MIN_GAMMA, known_first
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import UserError, check_choice, check_range
 
 from ..backbones import Encoder
 from ..inspection import gray_out
@@ -450,13 +450,12 @@ class DARL(FrozenTokenizer, Pretrainer):
         Args:
             inputs: (B, 3, H, W), normalized.
             seed: Seed of the noise.
-            gamma: Noise level of the corrupted patches, in (0, 1]; 1 is clean.
+            gamma: Noise level of the corrupted patches, up to 1, which is clean.
 
         Raises:
             UserError: ``gamma`` is out of range.
         """
-        if not 0 < gamma <= 1:
-            raise UserError(f'gamma={gamma} of the visualization: must be in (0, 1]')
+        check_range('gamma', gamma, MIN_GAMMA, 1)
         z = self.represent(inputs)
         if self.target == 'tokens':
             ids = self.tokenize(inputs), self.decode(z).argmax(-1)

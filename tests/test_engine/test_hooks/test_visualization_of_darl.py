@@ -67,7 +67,7 @@ def test_tokens(monkeypatch):
 
 def test_level_out_of_range():
     model = tiny_darl(noise=NOISE)
-    with pytest.raises(UserError, match=r'gamma=0.*\(0, 1\]'):
+    with pytest.raises(UserError, match=r'gamma=0: must be in \[0.0001, 1\]'):
         views_of(model, random_images(model), gamma=0)
 
 
