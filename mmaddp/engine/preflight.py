@@ -1,4 +1,4 @@
-"""What can be seen to fail before anything is built."""
+"""Checks of a config against this machine before anything is built."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def check_runs_on_cpu(config: Config, trains: bool) -> None:
     """Check that a config asks for nothing that only a GPU has.
 
     Raises:
-        UserError: Mixed precision, a CUDA device, or SyncBN in several processes; names the
-            option that makes it run.
+        UserError: Mixed precision, or SyncBN in several processes; names the option that makes
+            it run.
     """
     for key, value in _leaves(config.get('optim_wrapper') or {}, 'optim_wrapper'):
         if trains and key.endswith('.type') and 'Amp' in str(value):
@@ -105,10 +105,6 @@ def check_runs_on_cpu(config: Config, trains: bool) -> None:
                 f'{key}={value} (mixed precision) needs a GPU and this machine has none: '
                 'give --amp off'
             )
-    if str(config.get('device', 'cpu')).startswith('cuda'):
-        raise UserError(
-            f'device={config.device} and this machine has no GPU: give --cfg-options device=cpu'
-        )
     if config.get('launcher', 'none') != 'none' and trains:
         keys = [key for key, value in _leaves(config.get('model'), 'model') if value in _SYNC_NORMS]
         if keys:

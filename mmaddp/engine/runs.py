@@ -25,8 +25,8 @@ def train(config: Config, resume: str | None = None) -> Any:
 
     Args:
         config: The whole config; see :func:`mmaddp.engine.setup.prepare_run`.
-        resume: A checkpoint to go on from, or 'auto' for the newest whole one of ``work_dir``;
-            where there is none yet, training starts from the beginning.
+        resume: A checkpoint to resume from, or 'auto' for the newest whole one of ``work_dir``.
+            If there is none yet, training starts from the beginning.
 
     Returns:
         The runner, after training.
@@ -74,11 +74,6 @@ def test(config: Config) -> dict[str, float]:
 
 def use_tta(config: Config) -> None:
     """Switch a config to its test-time augmentation, ``tta_model`` and ``tta_pipeline``."""
-    for key in ('tta_model', 'tta_pipeline'):
-        if key not in config:
-            raise UserError(
-                f'--tta: the config has no {key}; take one with tta_model, tta_pipeline'
-            )
     dataset = config.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
@@ -88,8 +83,6 @@ def use_tta(config: Config) -> None:
 
 def write_predictions(config: Config, path: str) -> None:
     """Have the test write each image's prediction to a pickle file."""
-    if not path.endswith(('.pkl', '.pickle')):
-        raise UserError(f'--out {path}: the file of predictions must end in .pkl')
     evaluators = config.test_evaluator
     evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
     in_mmdet = config.get('default_scope') == 'mmdet'

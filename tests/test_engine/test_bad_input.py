@@ -197,10 +197,6 @@ class TestMachine:
         config.launcher = 'none'
         check_runs_on_cpu(config, trains=True)
 
-    def test_cuda_as_device(self):
-        with pytest.raises(UserError, match='device=cpu'):
-            check_runs_on_cpu(Config({'device': 'cuda:0'}), trains=False)
-
 
 class TestPictures:
     @pytest.mark.parametrize('workers', [0, 1])

@@ -99,7 +99,7 @@ def test_a_cell_that_diverges_is_a_result(config_file, tmp_path):
 @pytest.mark.parametrize(
     ('grid', 'message'),
     [
-        (['optim_wrapper.optimizer.lrr=1'], 'lrr: the config has no such key'),
+        (['optim_wrapper.optimizer.lrr=1'], 'lrr: AdamW has no such key'),
         (['optim_wrapper.optimizer.lr'], 'give NAME=V1,V2'),
         (['=1,2'], 'give NAME=V1,V2'),
         ([f'{LR}=1,'], 'give NAME=V1,V2'),
@@ -116,7 +116,7 @@ def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):
 
 def test_a_wrong_option_of_the_final_run_is_told_before_the_first_cell(config_file, tmp_path):
     grid = Grid({LR: {'1': {LR: 1}}}, final={'train_dataloader.dataset.usee': 'all'})
-    with pytest.raises(UserError, match='usee: the config has no such key'):
+    with pytest.raises(UserError, match='usee: CustomDataset has no such key'):
         sweep(Recipe(str(config_file)), grid, tmp_path)
     assert not list(tmp_path.iterdir())
 
