@@ -6,18 +6,11 @@ the group ``mmaddp.plugins`` are imported too.
 """
 
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 
-from . import engine, models
+from . import datasets, engine, evaluation, models
 from .version import __version__
 
-__all__ = ['__version__', 'engine', 'models']
-
-# Classification's own needs are not asked of those who only detect or segment.
-if find_spec('mmpretrain'):
-    from . import datasets, evaluation
-
-    __all__ += ['datasets', 'evaluation']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
 
 _points = entry_points()
 # A dict in Python 3.9.

@@ -1,21 +1,29 @@
-from mmaddp.evaluation.corruption_error import (
-    ALEXNET_ERRORS,
-    CORRUPTIONS,
-    SEVERITIES,
-    CorruptionErrors,
-    corruption_errors,
-)
-from mmaddp.evaluation.named_accuracy import NamedAccuracy
-from mmaddp.evaluation.robustness_summary import summarize
-from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
+from importlib.util import find_spec
 
-__all__ = [
-    'ALEXNET_ERRORS',
-    'CORRUPTIONS',
-    'SEVERITIES',
-    'CorruptionErrors',
-    'NamedAccuracy',
-    'SubsetAccuracy',
-    'corruption_errors',
-    'summarize',
-]
+from mmaddp.evaluation.coco_metric import CocoMetric
+
+__all__ = ['CocoMetric']
+
+# Classification's own needs are not asked of those who only detect or segment.
+if find_spec('mmpretrain'):
+    from mmaddp.evaluation.corruption_error import (
+        ALEXNET_ERRORS,
+        CORRUPTIONS,
+        SEVERITIES,
+        CorruptionErrors,
+        corruption_errors,
+    )
+    from mmaddp.evaluation.named_accuracy import NamedAccuracy
+    from mmaddp.evaluation.robustness_summary import summarize
+    from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
+
+    __all__ += [
+        'ALEXNET_ERRORS',
+        'CORRUPTIONS',
+        'SEVERITIES',
+        'CorruptionErrors',
+        'NamedAccuracy',
+        'SubsetAccuracy',
+        'corruption_errors',
+        'summarize',
+    ]

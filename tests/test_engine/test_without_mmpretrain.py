@@ -12,7 +12,8 @@ from mmengine.registry import DATASETS, METRICS, init_default_scope
 init_default_scope('mmdet')
 assert DATASETS.get('mmaddp.SeededDataset').__name__ == 'SeededDataset'
 assert METRICS.get('mmaddp.SubsetAccuracy') is None
-assert not hasattr(mmaddp, 'evaluation')
+assert DATASETS.get('mmaddp.CocoDataset').__name__ == 'CocoDataset'
+assert METRICS.get('mmaddp.CocoMetric').__name__ == 'CocoMetric'
 """
 
 

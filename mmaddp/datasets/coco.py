@@ -1,0 +1,144 @@
+"""Detection data in COCO format."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from mmcv.transforms import LoadImageFromFile
+from mmdet.datasets import CocoDataset as MMDetCocoDataset
+from mmengine.fileio import get
+from mmengine.logging import print_log
+from PIL import Image, UnidentifiedImageError
+
+from mmaddp.registry import DATASETS, TRANSFORMS
+from mmaddp.utils import UserError
+
+from .coco_format import CocoFile, ImageSize, read_coco
+
+_ORIENTATION = 0x0112
+
+
+@DATASETS.register_module()
+class CocoDataset(MMDetCocoDataset):
+    """MMDetection's, for files of any exporter.
+
+    A label is the index of its category's name in ``metainfo.classes``, in whatever order the file
+    lists its categories. Keys that the file leaves out are computed where that is unambiguous.
+    Annotations that cannot be used are counted in one warning. In ``test_mode``, ``metainfo`` has
+    the file's name, for :class:`mmaddp.evaluation.CocoMetric`.
+
+    Raises:
+        UserError: The file is not in COCO format, its categories lack a class, no annotation can
+            be used, or an image has another size than the file says.
+    """
+
+    def load_data_list(self) -> list[dict]:
+        """Read the annotations of all images."""
+        found = read_coco(
+            self.ann_file,
+            self.metainfo['classes'],
+            with_masks=any(getattr(one, 'with_mask', False) for one in self._transforms()),
+            backend_args=self.backend_args,
+            measure=self._measure,
+        )
+        self._report(found)
+        self.cat_ids = [one['id'] for one in found.categories]
+        self.cat2label = {i: label for label, i in enumerate(self.cat_ids)}
+        self.cat_img_map = defaultdict(list)
+        of_image = defaultdict(list)
+        for one in found.annotations:
+            self.cat_img_map[one['category_id']].append(one['image_id'])
+            of_image[one['image_id']].append(one)
+        if self.test_mode:
+            self._metainfo.update(ann_file=self.ann_file, ann_backend_args=self.backend_args)
+        return [
+            self.parse_data_info(
+                {
+                    'raw_img_info': {**image, 'img_id': image['id']},
+                    'raw_ann_info': of_image[image['id']],
+                }
+            )
+            for image in found.images
+        ]
+
+    def _transforms(self) -> Iterator[Any]:
+        """All transforms of the pipeline, also those within others."""
+        waiting = [self.pipeline]
+        while waiting:
+            one = waiting.pop()
+            yield one
+            inner = getattr(one, 'transforms', ())
+            waiting += inner if isinstance(inner, (list, tuple)) else [inner]
+
+    def _measure(self, file_name: str) -> ImageSize:
+        readers = (one for one in self._transforms() if isinstance(one, LoadImageFromFile))
+        backend_args = getattr(next(readers, None), 'backend_args', None)
+        return measure_image(os.path.join(self.data_prefix['img'], file_name), backend_args)
+
+    def _report(self, found: CocoFile) -> None:
+        if not self.test_mode and found.images and not found.total:
+            raise UserError(f'{found.path}: has no annotations to train on: add them')
+        found.check_used()
+        told = [f'{count} {what}' for what, count in found.mended.items()]
+        if found.lost:
+            unused = sum(found.lost.values())
+            told.insert(0, f'{unused} of {found.total} annotations unused: {found.losses()}')
+        if told:
+            print_log(f'{found.path}: {"; ".join(told)}', 'current', logging.WARNING)
+
+
+def measure_image(path: str, backend_args: dict | None = None) -> ImageSize:
+    """The size of an image by its header.
+
+    Raises:
+        OSError: The image is missing or cannot be read.
+    """
+    # Pillow reads no more than the header of a local file.
+    source = io.BytesIO(get(path, backend_args=backend_args)) if backend_args else path
+    try:
+        with Image.open(source) as image:
+            size, tag = image.size, image.getexif().get(_ORIENTATION, 1)
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise OSError(str(error)) from error
+    # Tags of 5 to 8 turn by a quarter.
+    return ImageSize(size, size[::-1] if 5 <= tag <= 8 else size)
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotatedImage(LoadImageFromFile):
+    """MMCV's loading, which gives the image that was annotated.
+
+    MMCV turns a photograph by its EXIF tag. Where the annotations have the size of the image as it
+    is stored, its pixels are taken as they are stored.
+
+    Raises:
+        UserError: The image has another size than its annotations say.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Read ``results['img_path']``."""
+        loaded = super().transform(results)
+        if loaded is None or 'height' not in results:
+            return loaded
+        annotated = results['height'], results['width']
+        if loaded['ori_shape'] == annotated[::-1] != annotated:
+            loaded = self._load_stored(results)
+        if loaded['ori_shape'] != annotated:
+            height, width = loaded['ori_shape']
+            raise UserError(
+                f'{results["img_path"]}: is {width} x {height}, and its annotations say '
+                f"{annotated[1]} x {annotated[0]}: correct 'width', 'height' and the boxes"
+            )
+        return loaded
+
+    def _load_stored(self, results: dict) -> dict:
+        turning, self.color_type = self.color_type, f'{self.color_type}_ignore_orientation'
+        try:
+            return super().transform(results)
+        finally:
+            self.color_type = turning

@@ -1,0 +1,79 @@
+"""Average precision on detection data in COCO format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+
+from mmaddp.datasets.coco_format import CocoFile, read_coco
+from mmaddp.registry import METRICS
+from mmaddp.utils import UserError
+
+
+@METRICS.register_module()
+class CocoMetric(MMDetCocoMetric):
+    """MMDetection's, for files of any exporter.
+
+    Args:
+        ann_file: The annotation file; the one of :class:`mmaddp.datasets.CocoDataset` by default.
+        kwargs: MMDetection's.
+
+    Raises:
+        UserError: The file has no annotation to compare with. This and whatever
+            :func:`mmaddp.datasets.coco_format.read_coco` refuses shows before the training.
+    """
+
+    def __init__(self, ann_file: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ann_file = ann_file
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """The dataset's ``metainfo``. Setting it reads the annotations."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: dict) -> None:
+        self._dataset_meta = meta
+        path = self.ann_file or meta.get('ann_file')
+        if path:
+            self._coco_api = index_coco(self._read(path, meta))
+            self.cat_ids = self.img_ids = None
+
+    def _read(self, path: str, meta: dict) -> CocoFile:
+        found = read_coco(
+            path,
+            meta['classes'],
+            with_masks='segm' in self.metrics,
+            backend_args=self.backend_args or meta.get('ann_backend_args'),
+        )
+        if not self.format_only and not found.total:
+            raise UserError(
+                f'{path}: has no annotations to evaluate with: add them, or set '
+                'val_dataloader, val_evaluator and val_cfg to None'
+            )
+        found.check_used()
+        return found
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Average precision by metric. Images without a size in the file have that of the data."""
+        for image, _ in results:
+            listed = self._coco_api.imgs.get(image['img_id']) if self._coco_api else None
+            if listed is not None:
+                listed.update(width=image['width'], height=image['height'])
+        return super().compute_metrics(results)
+
+
+def index_coco(found: CocoFile) -> COCO:
+    """The file as the interface of COCO's evaluation."""
+    api = COCO()
+    api.dataset = {
+        'images': found.images,
+        'annotations': found.annotations,
+        'categories': found.categories,
+    }
+    api.createIndex()
+    api.img_ann_map, api.cat_img_map = api.imgToAnns, api.catToImgs
+    return api
