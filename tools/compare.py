@@ -36,10 +36,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         '--seeds', nargs='+', type=int, metavar='N', help="which seeds (the file's)"
     )
     parser.add_argument('--gpus', type=int, default=1, help='processes of a training (1)')
-    args = parser.parse_args(arguments)
-    if args.gpus < 1:
-        raise UserError(f'--gpus {args.gpus}: must be 1 or more')
-    return args
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -35,8 +35,7 @@ from mmaddp.experiments.generation_metrics import (
     metrics_table,
     sampler_grid,
 )
-from mmaddp.experiments.results import write_json
-from mmaddp.utils import UserError, run_tool
+from mmaddp.utils import UserError, run_tool, write_json
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -129,12 +129,9 @@ def read_classes(coco_dir: Path) -> list[str]:
     try:
         categories = json.loads(path.read_text())['categories']
         names = [category['name'] for category in sorted(categories, key=lambda c: c['id'])]
-    except FileNotFoundError:
-        raise UserError(f'{path} is missing: COCO_DIR needs {LAYOUT}') from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f'{path} is not in COCO format ({type(error).__name__}: {error}): it needs '
-            'images, annotations and categories with id and name'
+            f'{path}: {type(error).__name__}: {error}: COCO_DIR needs {LAYOUT} in COCO format'
         ) from None
     if any(',' in name for name in names):
         raise UserError(f'{path}: a category name with a comma; rename it: {names}')
@@ -214,10 +211,10 @@ def train_detector(
         start = 'model.backbone.init_cfg'
         options += [f'{start}.type=Pretrained', f'{start}.checkpoint={backbone}']
     train_config(DETECTOR, iterations, work_dir, environment, options)
-    pictures = work_dir / 'pictures'
-    shutil.rmtree(pictures, ignore_errors=True)
+    images = work_dir / 'images'
+    shutil.rmtree(images, ignore_errors=True)
     arguments = ['tools/test.py', DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir]
-    run(*arguments, '--show-dir', pictures, **environment)
+    run(*arguments, '--show-dir', images, **environment)
 
 
 def run(*command: object, **environment: str) -> None:
@@ -240,7 +237,7 @@ def say_what_came_out(
         print(f'  {name:12} {"  ".join(figures)}')
     print(f'  page         {report}')
     print(f'  samples      {work_dir / "samples"}')
-    print(f'  detections   {work_dir / DETECTORS[0] / "pictures"}')
+    print(f'  detections   {work_dir / DETECTORS[0] / "images"}')
     print(f'  encoder      {work_dir / "backbone.pth"}')
     settings = ' '.join(f'{k}={shlex.quote(environment[k])}' for k in ('COCO_DIR', 'CLASSES'))
     print("\nA detector of full size on your GPUs, from the authors' checkpoint in checkpoints/:")

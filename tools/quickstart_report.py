@@ -45,20 +45,20 @@ def write_report(
     page.heading('Pre-training')
     for training in pretraining:
         curves = {training.name: read_scalars(work_dir / training.name)}
-        page.picture(plot_curves(curves, ['loss']), f'Loss of the {training.name}')
-    reconstructions = draw_reconstructions(work_dir, environment, pretraining[-1])
+        page.image(plot_curves(curves, ['loss']), f'Loss of the {training.name}')
+    reconstructions = plot_reconstructions(work_dir, environment, pretraining[-1])
     if reconstructions is not None:
         caption = 'Above: images that were not trained on. Below: what is left in their tokens'
-        page.picture(reconstructions, caption)
+        page.image(reconstructions, caption)
     grid = work_dir / f'samples/grid/first-{NUM_SAMPLES}.png'
-    page.picture(grid, 'Images that ADDP generated from nothing')
+    page.image(grid, 'Images that ADDP generated from nothing')
     page.heading('Detection')
     page.table(['detector', *METRICS], (metrics_row(work_dir, name) for name in detectors))
     curves = {name: read_scalars(work_dir / name) for name in detectors}
-    page.picture(plot_curves(curves, ['loss']), 'Loss of the detectors')
-    found = sorted((work_dir / detectors[0] / 'pictures').rglob('*.jpg'))[:SHOWN_IMAGES]
+    page.image(plot_curves(curves, ['loss']), 'Loss of the detectors')
+    found = sorted((work_dir / detectors[0] / 'images').rglob('*.jpg'))[:SHOWN_IMAGES]
     for path in found:
-        page.picture(path, f'{path.stem}: ground truth at the left, detections at the right')
+        page.image(path, f'{path.stem}: ground truth at the left, detections at the right')
     path = work_dir / 'report.html'
     page.write(path)
     return path
@@ -70,11 +70,11 @@ def metrics_row(work_dir: Path, name: str) -> list[str]:
     return [name, *(f'{metrics.get(f"coco/{key}", 0.0):.3f}' for key in METRICS)]
 
 
-def draw_reconstructions(work_dir: Path, environment: dict[str, str], addp: Any) -> Path | None:
+def plot_reconstructions(work_dir: Path, environment: dict[str, str], addp: Any) -> Path | None:
     """Validation images, and below each what is left of it after the tokenizer.
 
     Returns:
-        The picture's path; None where no validation image can be read.
+        The file; None where no validation image can be read.
     """
     os.environ.update(environment)
     checkpoint = (work_dir / addp.name / 'last_checkpoint').read_text().strip()
@@ -85,9 +85,9 @@ def draw_reconstructions(work_dir: Path, environment: dict[str, str], addp: Any)
     if not shown:
         return None
     images = np.stack(shown)
-    pictures = np.concatenate([images, reconstruct(model, images)])
+    rows = np.concatenate([images, reconstruct(model, images)])
     path = work_dir / 'reconstructions.png'
-    write_png(path, tile(pictures, columns=len(images)))
+    write_png(path, tile(rows, columns=len(images)))
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.runs import draw_predictions, test, use_tta, write_predictions
+from mmaddp.engine.runs import test, use_tta, visualize_predictions, write_predictions
 from mmaddp.engine.setup import add_config_arguments, add_run_arguments, load_config, prepare_run
 from mmaddp.utils import run_tool
 
@@ -17,7 +17,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='the weights: a training checkpoint or a published file')
     add_run_arguments(parser)
     parser.add_argument('--out', help='write the predictions to this .pkl file')
-    parser.add_argument('--show-dir', help='write pictures of the predictions to this folder')
+    parser.add_argument('--show-dir', help='write images with their predictions to this folder')
     parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
     return parser.parse_args(arguments)
 
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.out:
         write_predictions(config, args.out)
     if args.show_dir:
-        draw_predictions(config, args.show_dir)
+        visualize_predictions(config, args.show_dir)
     test(config)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmaddp.diffusion import ImageNoise
-from mmaddp.experiments.images import Images, read_images, to_pictures
+from mmaddp.experiments.images import Images, read_images, to_uint8
 from mmaddp.experiments.sampling import (
     batches_of,
     completion_start,
@@ -139,7 +139,7 @@ def reconstruct(
     with evaluating(model):
         return np.concatenate(
             [
-                to_pictures(model.reconstruct(batch, noise, level))
+                to_uint8(model.reconstruct(batch, noise, level))
                 for batch, noise in noised_batches(model, images, batch_size, seed)
             ]
         )

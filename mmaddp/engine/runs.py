@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.preflight import preflight
 from mmaddp.engine.resumption import find_newest
 from mmaddp.engine.validation import validate
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import check_choice, write_json
 
 METRICS_FILE = 'test_metrics.json'
 
@@ -64,8 +63,7 @@ def test(config: Config) -> dict[str, float]:
     metrics = {name: _plain(value) for name, value in metrics.items()}
     if is_main_process():
         path = Path(config.work_dir) / METRICS_FILE
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(metrics, indent=2) + '\n')
+        write_json(path, metrics)
         for name, value in metrics.items():
             print(f'{name}: {value:.4f}' if isinstance(value, float) else f'{name}: {value}')
         print(f'metrics: {path}')
@@ -90,40 +88,38 @@ def write_predictions(config: Config, path: str) -> None:
     config.test_evaluator = [*evaluators, {'type': dump, 'out_file_path': path}]
 
 
-def draw_predictions(config: Config, folder: str) -> None:
-    """Have the test write a picture of each image with its prediction into ``folder``."""
+def visualize_predictions(config: Config, folder: str) -> None:
+    """Have the test write each image with its prediction into ``folder``."""
     scope = config.get('default_scope')
-    if scope not in _DRAWING:
-        known = ', '.join(_DRAWING)
-        raise UserError(f'--show-dir: default_scope must be one of {known}, not {scope}')
+    check_choice('--show-dir: default_scope', scope, _VISUALIZATION)
     folder = os.path.abspath(folder)
-    hook, visualizer = _DRAWING[scope](folder)
+    hook, folder_key, visualizer = _VISUALIZATION[scope]
+    hook = {**hook, folder_key: folder} if folder_key else hook
     config.setdefault('default_hooks', {})['visualization'] = hook
     if not config.get('visualizer'):
-        config.visualizer = {**visualizer, 'vis_backends': [{'type': 'LocalVisBackend'}]}
-    if scope == 'mmseg':
+        backends = [{'type': 'LocalVisBackend'}]
+        config.visualizer = {'type': visualizer, 'vis_backends': backends}
+    if scope == 'mmseg':  # whose hook has no folder of its own
         config.visualizer.save_dir = folder
 
 
-def _detector_drawing(folder: str) -> tuple[dict, dict]:
-    hook = {'type': 'mmdet.DetVisualizationHook', 'draw': True, 'test_out_dir': folder}
-    return hook, {'type': 'mmdet.DetLocalVisualizer'}
-
-
-def _segmentor_drawing(folder: str) -> tuple[dict, dict]:
-    hook = {'type': 'mmseg.SegVisualizationHook', 'draw': True, 'interval': 1}
-    return hook, {'type': 'mmseg.SegLocalVisualizer'}
-
-
-def _classifier_drawing(folder: str) -> tuple[dict, dict]:
-    hook = {'type': 'mmpretrain.VisualizationHook', 'enable': True, 'interval': 1}
-    return {**hook, 'out_dir': folder}, {'type': 'mmpretrain.UniversalVisualizer'}
-
-
-_DRAWING = {
-    'mmdet': _detector_drawing,
-    'mmseg': _segmentor_drawing,
-    'mmpretrain': _classifier_drawing,
+# The hook of each library, its argument for the folder, and its visualizer.
+_VISUALIZATION = {
+    'mmdet': (
+        {'type': 'mmdet.DetVisualizationHook', 'draw': True},
+        'test_out_dir',
+        'mmdet.DetLocalVisualizer',
+    ),
+    'mmseg': (
+        {'type': 'mmseg.SegVisualizationHook', 'draw': True, 'interval': 1},
+        None,
+        'mmseg.SegLocalVisualizer',
+    ),
+    'mmpretrain': (
+        {'type': 'mmpretrain.VisualizationHook', 'enable': True, 'interval': 1},
+        'out_dir',
+        'mmpretrain.UniversalVisualizer',
+    ),
 }
 
 

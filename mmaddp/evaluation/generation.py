@@ -120,16 +120,15 @@ class GenerationMetrics:
             )
 
 
-def check_number(folder: object, found: int, wanted: int | None) -> None:
-    """Refuse fewer images than are asked for, or than the metrics need."""
-    least = max(SPLITS, NEIGHBORS + 1)
-    if min(found, wanted or found) < least:
+def check_number(source: object, found: int, wanted: int | None = None) -> None:
+    """Refuse fewer images than are wanted, or than the metrics need."""
+    needed = max(SPLITS, NEIGHBORS + 1, wanted or 0)
+    measured = min(found, wanted or found)
+    if measured < needed:
         raise UserError(
-            f'{folder}: {min(found, wanted or found)} images; the inception score of {SPLITS} '
-            f'splits and the {NEIGHBORS} neighbors of precision and recall need {least} or more'
+            f'{source}: {measured} images, {needed} or more are needed; the inception score has '
+            f'{SPLITS} splits'
         )
-    if found < (wanted or 0):
-        raise UserError(f'{folder}: {found} images, {wanted} are to be measured; generate the rest')
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:

@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -208,19 +209,16 @@ def find_images(folder: str | os.PathLike, deep: bool = False) -> list[Path]:
         UserError: There is no such folder, or none of its files is an image.
     """
     folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise UserError(f'{folder}: no such folder of images')
+    # Path.rglob would not follow the links that class folders may be.
     walk = os.walk(folder, followlinks=True)
-    places = walk if deep else [next(walk)]
     found = sorted(
-        Path(place, name)
-        for place, _, names in places
+        Path(parent, name)
+        for parent, _, names in (walk if deep else islice(walk, 1))
         for name in names
         if name.lower().endswith(IMAGE_SUFFIXES)
     )
     if not found:
-        where = 'neither it nor its sub-folders hold' if deep else 'it holds no'
-        raise UserError(f'{folder}: {where} image ({", ".join(IMAGE_SUFFIXES)})')
+        raise UserError(f'{folder}: no folder with images ({", ".join(IMAGE_SUFFIXES)})')
     return found
 
 

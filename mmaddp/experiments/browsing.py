@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import track_iter_progress
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_choice
 
 _VISUALIZERS = {
     'mmdet': 'mmdet.DetLocalVisualizer',
@@ -35,8 +35,7 @@ def visualize_dataset(
         The files, in the dataset's order.
     """
     scope = config.get('default_scope')
-    if scope not in _VISUALIZERS:
-        raise UserError(f'default_scope must be one of {", ".join(_VISUALIZERS)}, not {scope}')
+    check_choice('default_scope', scope, _VISUALIZERS)
     init_default_scope(scope)
     dataset = DATASETS.build(
         {

@@ -164,12 +164,7 @@ def read_comparison(path: str | Path) -> Comparison:
     Raises:
         UserError: It is missing, or something in it is missing or unknown.
     """
-    if not Path(path).is_file():
-        raise UserError(f'{path}: no such file; take one of configs/compare')
     read = Config.fromfile(str(path)).to_dict()
-    for key in ('title', 'tasks', 'methods', 'seeds'):
-        if not read.get(key):
-            raise UserError(f'{path}: it has no {key}; take a file of configs/compare as a model')
     tasks = {
         name: _build(Task, settings, f'{path}: tasks.{name}')
         for name, settings in read['tasks'].items()

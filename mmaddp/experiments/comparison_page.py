@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmaddp.utils import write_json, write_text
+
 from .comparison import (
     BATCH,
     EPOCHS,
@@ -22,7 +24,7 @@ from .comparison import (
     Task,
 )
 from .figures import add_grid, new_figure, save_figure
-from .results import ResultsFolder, markdown_table, write_json, write_text
+from .results import ResultsFolder, markdown_table
 from .sweep import DIVERGED, DONE
 
 PAGE, NUMBERS, PLOT = (f'comparison.{end}' for end in ('md', 'json', 'png'))

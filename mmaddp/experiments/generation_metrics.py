@@ -13,11 +13,11 @@ from mmengine.dist import broadcast_object_list, is_main_process
 
 from mmaddp.evaluation.generation import GenerationMetrics, check_number
 from mmaddp.models.pretrainers import ImageGenerator
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, write_text
 
 from .figures import new_figure, plot_lines, save_figure
 from .generation_folder import fingerprint, generate_folder
-from .results import ResultsFolder, markdown_table, write_text
+from .results import ResultsFolder, markdown_table
 
 TABLE, PLOT, IMAGES = 'results.md', 'results.png', 'images'
 COLUMNS = {
@@ -94,7 +94,7 @@ def evaluate_samplers(
                 f'{type(sampler).__name__}: nothing is random, all images would be the same; take '
                 'a model that was trained by diffusion'
             )
-    check_number('--num-images', num_images, num_images)
+    check_number('--num-images', num_images)
     results = None
     if is_main_process():
         metrics.check_size((model.side,) * 2, 'the model')

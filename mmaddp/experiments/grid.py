@@ -83,7 +83,7 @@ def read_sweep(path: str, items: Sequence[str] = ()) -> tuple[str, Grid]:
         path: A config, or a grid file with ``config``, the path of its config from there.
         items: As for :func:`read_grid`; replace axes of the file.
     """
-    base = read_grid_file(path).get('config')
+    base = Config.fromfile(path).get('config')
     if base is not None:
         return str(Path(path).parent / base), read_grid([path, *items])
     if not items:
@@ -103,7 +103,7 @@ def read_grid(items: Iterable[str]) -> Grid:
     axes: dict[str, Axis] = {}
     for item in items:
         if item.endswith('.py'):
-            read = read_grid_file(item)
+            read = Config.fromfile(item).to_dict()
             grid = read.get('grid') or {}
             if read.get('variants'):
                 grid = {**grid, 'variant': read['variants']}
@@ -115,13 +115,6 @@ def read_grid(items: Iterable[str]) -> Grid:
             name, axis = parse_axis(item)
             axes[name] = axis
     return Grid(axes, **settings)
-
-
-def read_grid_file(path: str) -> dict[str, Any]:
-    """The variables of a grid file."""
-    if not Path(path).is_file():
-        raise UserError(f'{path}: no such file')
-    return Config.fromfile(path).to_dict()
 
 
 def parse_axis(item: str) -> tuple[str, Axis]:

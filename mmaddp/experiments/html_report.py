@@ -1,4 +1,4 @@
-"""A page of text, tables and pictures in one file that needs nothing beside it."""
+"""A page of text, tables and images in one file that needs nothing beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mmaddp.utils import atomic_write
+from mmaddp.utils import write_text
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -49,14 +49,14 @@ class HtmlReport:
         )
         self._parts.append(f'<table><tr>{head}</tr>{body}</table>')
 
-    def picture(self, picture: Path | Figure, caption: str) -> None:
-        """Add a picture, from its file or as Matplotlib draws it."""
-        if isinstance(picture, Figure):
+    def image(self, image: Path | Figure, caption: str) -> None:
+        """Add an image, from its file or as Matplotlib draws it."""
+        if isinstance(image, Figure):
             buffer = io.BytesIO()
-            picture.savefig(buffer, dpi=100, format='png')
+            image.savefig(buffer, dpi=100, format='png')
             kind, content = 'image/png', buffer.getvalue()
         else:
-            kind, content = mimetypes.guess_type(picture)[0], picture.read_bytes()
+            kind, content = mimetypes.guess_type(image)[0], image.read_bytes()
         source = f'data:{kind};base64,{base64.b64encode(content).decode()}'
         caption = escape(caption)
         image = f'<img src="{source}" alt="{caption}">'
@@ -69,5 +69,4 @@ class HtmlReport:
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
             f'<style>{_STYLE}</style><h1>{title}</h1>{"".join(self._parts)}</html>\n'
         )
-        with atomic_write(path) as temporary:
-            temporary.write_text(page, encoding='utf-8')
+        write_text(path, page)

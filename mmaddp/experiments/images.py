@@ -34,8 +34,6 @@ def read_images(images: Images, side: int | None = None) -> np.ndarray:
         UserError: A file cannot be read, or an image is of another size or kind.
     """
     loaded = [read_image(image) for image in as_list(images, 3)]
-    if not loaded:
-        raise UserError('no images are given')
     height, width = loaded[0].shape[:2] if side is None else (side, side)
     for number, (given, image) in enumerate(zip(as_list(images, 3), loaded)):
         if image.shape[:2] != (height, width):
@@ -65,8 +63,8 @@ def read_image(image: PathOrArray, mode: str = 'RGB') -> np.ndarray:
     """
     if not isinstance(image, np.ndarray):
         try:
-            with Image.open(image) as picture:
-                return np.asarray(picture.convert(mode))
+            with Image.open(image) as opened:
+                return np.asarray(opened.convert(mode))
         except OSError as error:
             reason = error.strerror or 'no image, or a damaged one'
             raise UserError(f'{image}: cannot be read ({reason})') from None
@@ -82,32 +80,31 @@ def to_tensor(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
 
 
-def to_pictures(images: Tensor) -> np.ndarray:
+def to_uint8(images: Tensor) -> np.ndarray:
     """(..., 3, H, W), about [0, 1] -> (..., H, W, 3) uint8, clamped."""
-    pictures = (images.float().clamp(0, 1) * 255).round().byte()
-    return pictures.movedim(-3, -1).cpu().numpy()
+    return (images.float().clamp(0, 1) * 255).round().byte().movedim(-3, -1).cpu().numpy()
 
 
-def tile(pictures: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """Lay pictures out in rows.
+def tile(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Lay images out in rows.
 
     Args:
-        pictures: (N, H, W, 3) uint8.
+        images: (N, H, W, 3) uint8.
         columns: Pictures in a row; about a square when None.
 
     Returns:
         (R H, C W, 3), black where the last row is not full.
     """
-    columns = columns or math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    full = np.zeros((rows * columns, *pictures.shape[1:]), np.uint8)
-    full[: len(pictures)] = pictures
-    height, width = pictures.shape[1:3]
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    full = np.zeros((rows * columns, *images.shape[1:]), np.uint8)
+    full[: len(images)] = images
+    height, width = images.shape[1:3]
     grid = full.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
     return grid.reshape(rows * height, columns * width, 3)
 
 
-def write_png(path: str | Path, picture: np.ndarray) -> None:
+def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write (H, W, 3) uint8; a reader finds the whole file or none."""
     with atomic_write(path) as temporary:
-        Image.fromarray(picture).save(temporary, format='PNG')
+        Image.fromarray(image).save(temporary, format='PNG')

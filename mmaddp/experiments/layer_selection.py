@@ -26,10 +26,10 @@ from mmaddp.engine.errors import clear_errors
 from mmaddp.evaluation.alignment import alignment, uniformity
 from mmaddp.models.pretrainers import Pretrainer
 from mmaddp.models.probing import average
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, write_text
 
 from .figures import COLORS, add_grid, new_figure, save_figure
-from .results import ResultsFolder, digest, markdown_table, write_text
+from .results import ResultsFolder, digest, markdown_table
 
 TABLE_FILE, PLOT_FILE = 'alignment_uniformity.md', 'alignment_uniformity.png'
 Metrics = dict[str, dict[str, float]]

@@ -18,10 +18,10 @@ from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runs import train
 from mmaddp.models.probing import PIXELS, Cell, GridProbe
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, write_json, write_text
 
 from .figures import add_grid, new_figure, plot_heat_map, save_figure
-from .results import ResultsFolder, markdown_table, write_json, write_text
+from .results import ResultsFolder, markdown_table
 
 RANDOM = 'random'
 GRID_FILE, TABLE_FILE, PLOT_FILE = 'grid.json', 'grid.md', 'grid.png'

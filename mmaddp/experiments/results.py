@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import UserError, write_json
 
 SETTINGS_FILE, RESULTS_FILE = 'settings.json', 'results.json'
 
@@ -119,17 +119,6 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f'{path}: not a results file of this package; give another folder')
     return content
-
-
-def write_json(path: str | Path, content: Any) -> None:
-    """Write a JSON file; readers see the old one or the new one."""
-    write_text(path, json.dumps(content, indent=2) + '\n')
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file; readers see the old one or the new one."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')
 
 
 def digest(content: Any) -> str:

@@ -23,8 +23,9 @@ from mmaddp.engine.data import limit_workers
 from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.evaluation import summarize
+from mmaddp.utils import write_json, write_text
 
-from .results import ResultsFolder, digest, markdown_table, write_json, write_text
+from .results import ResultsFolder, digest, markdown_table
 
 SUMMARY_FILE, TABLE_FILE = 'summary.json', 'robustness.md'
 

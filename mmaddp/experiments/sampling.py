@@ -15,7 +15,7 @@ from mmaddp.models.inspection import evaluating
 from mmaddp.models.pretrainers import ImageGenerator, Start
 from mmaddp.utils import UserError, check_range
 
-from .images import as_list, read_image, to_pictures, to_tensor
+from .images import as_list, read_image, to_tensor, to_uint8
 
 
 class Batch(NamedTuple):
@@ -64,8 +64,8 @@ def sample_batches(
                 views = []
                 for step in model.sample_steps(sampler, start.select(numbers, device), noise):
                     if record:
-                        views.append(to_pictures(model.step_views(step)))
-                images = to_pictures(model.step_images(step))
+                        views.append(to_uint8(model.step_views(step)))
+                images = to_uint8(model.step_images(step))
                 yield Batch(numbers.tolist(), images, np.stack(views, 1) if record else None)
 
 

@@ -17,10 +17,10 @@ from mmengine.config import Config
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
 from mmaddp.engine.runs import train
 from mmaddp.engine.setup import load_config, prepare_run, set_amp, set_seed
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import UserError, atomic_write, write_text
 
 from .grid import Cell, Grid
-from .results import ResultsFolder, digest, markdown_table, write_text
+from .results import ResultsFolder, digest, markdown_table
 
 DONE, DIVERGED, OPEN = 'done', 'diverged', 'open'
 Metrics = dict[str, float]

@@ -171,10 +171,13 @@ def test_figures_are_those_of_torch_fidelity(colors, tmp_path):
 @pytest.mark.parametrize(
     ('color_lists', 'message'),
     [
-        ({'real': 16, 'images': 9}, r'images: 9 images; the inception score of 10 splits'),
+        (
+            {'real': 16, 'images': 9},
+            r'images: 9 images, 10 or more are needed; the inception score has 10 splits',
+        ),
         ({'real': 3, 'images': 16}, r'real: 3 images; a reference needs 4 or more'),
-        ({'real': 16, 'images': 0}, r'images: it holds no image \(\.png'),
-        ({'real': 0, 'images': 16}, r'real: neither it nor its sub-folders hold image'),
+        ({'real': 16, 'images': 0}, r'images: no folder with images \(\.png'),
+        ({'real': 0, 'images': 16}, r'real: no folder with images'),
     ],
 )
 def test_too_few_images(colors, tmp_path, color_lists, message):

@@ -201,7 +201,6 @@ def test_what_is_not_there_is_one_line(spec, chosen, message):
             {'_delete_': True},
             "methods.ddae.probe: .*missing .* argument: 'config'",
         ),
-        ('seeds', [], 'it has no seeds'),
         ('methods.ddae.cls.best_cell', 'mae', "best_cell='mae' is none of None, 'ddae'"),
     ],
 )

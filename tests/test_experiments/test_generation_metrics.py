@@ -131,7 +131,7 @@ def test_results_of_another_run_are_kept(model, metrics, tmp_path, monkeypatch):
 
 def test_nothing_is_generated_that_could_not_be_measured(model, metrics, tmp_path):
     samplers = sampler_grid(model, by_steps(1))
-    with pytest.raises(UserError, match='--num-images: 9 images; the inception score'):
+    with pytest.raises(UserError, match='--num-images: 9 images, 10 or more are needed'):
         evaluate(model, samplers, metrics, tmp_path / 'out', num_images=9)
     too_many = sampler_grid(model, by_steps(1, TOKENS + 1))
     with pytest.raises(UserError, match=f'steps={TOKENS + 1}: more than the {TOKENS} tokens'):

@@ -14,8 +14,8 @@ def test_the_page_holds_everything_in_its_order_and_needs_no_other_file(tmp_path
     page = HtmlReport('A <page>')
     page.heading('Curves & pictures')
     page.table(['run', 'AP'], [['a<b', 0.5]])
-    page.picture(picture, 'Noise')
-    page.picture(plot_curves({'run': [dict(step=1, loss=2.0)]}, ['loss']), 'Loss')
+    page.image(picture, 'Noise')
+    page.image(plot_curves({'run': [dict(step=1, loss=2.0)]}, ['loss']), 'Loss')
     page.write(tmp_path / 'page.html')
     text = (tmp_path / 'page.html').read_text()
     order = [text.index(part) for part in ('A &lt;page&gt;', 'Curves &amp;', 'a&lt;b', 'Noise')]

@@ -5,8 +5,8 @@ from multiprocessing import get_context
 
 import pytest
 
-from mmaddp.experiments.results import ResultsFolder, digest, markdown_table, write_json
-from mmaddp.utils import UserError
+from mmaddp.experiments.results import ResultsFolder, digest, markdown_table
+from mmaddp.utils import UserError, write_json
 
 
 def test_results_are_there_again(tmp_path):

@@ -104,7 +104,6 @@ def test_a_cell_that_diverges_is_a_result(config_file, tmp_path):
         (['=1,2'], 'give NAME=V1,V2'),
         ([f'{LR}=1,'], 'give NAME=V1,V2'),
         ([f'{LR}=1,1'], 'values that differ'),
-        (['missing.py'], 'missing.py: no such file'),
         ([], 'is not a grid file: add --grid'),
     ],
 )

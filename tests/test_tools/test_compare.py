@@ -6,8 +6,6 @@ import pytest
 from scripts import load_script
 from tiny_comparison import write_comparison
 
-from mmaddp.utils import UserError
-
 
 @pytest.fixture
 def tool(repository):
@@ -33,10 +31,3 @@ def test_probe_and_fine_tuning(tool, tmp_path, capsys):
     before = (tmp_path / 'out/comparison.json').read_text()
     tool.main(words)
     assert (tmp_path / 'out/comparison.json').read_text() == before
-
-
-def test_bad_input_is_one_line(tool, tmp_path):
-    with pytest.raises(UserError, match='no such file; take one of configs/compare'):
-        tool.main([str(tmp_path / 'none.py'), '--work-dir', str(tmp_path)])
-    with pytest.raises(UserError, match='--gpus 0'):
-        tool.main(['x.py', '--work-dir', str(tmp_path), '--gpus', '0'])

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from mmaddp.experiments.figures import save_figure
 from mmaddp.experiments.logs import by_name, plot_accuracies, read_accuracies
-from mmaddp.experiments.results import write_json
-from mmaddp.utils import run_tool
+from mmaddp.utils import run_tool, write_json
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
