@@ -115,7 +115,7 @@ def test_readme_links_every_config_with_its_figures(repository, folder):
     assert ('(paper)' in readme) == any(path.stem in PAPER for path in paths)
 
 
-@pytest.mark.parametrize('folder', FOLDERS)
+@pytest.mark.parametrize('folder', [*FOLDERS, 'grids'])
 def test_commands_of_the_readme_name_existing_configs(repository, folder):
     readme = (repository / 'configs' / folder / 'README.md').read_text()
     commands = [word for word in readme.split() if word.startswith('configs/')]
