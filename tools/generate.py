@@ -29,8 +29,10 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     parser.add_argument(
         'checkpoint', help='a pre-training checkpoint, or a published file or folder'
     )
-    parser.add_argument('--num-images', type=int, required=True, help='images that DIR has then')
-    parser.add_argument('--out-dir', required=True, metavar='DIR', help='gets 000000.png, …')
+    parser.add_argument('--num-images', type=int, required=True, help='how many images DIR gets')
+    parser.add_argument(
+        '--out-dir', required=True, metavar='DIR', help='folder of the images, 000000.png and on'
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of all images (%(default)s)')
     parser.add_argument(
         '--batch-size', type=int, default=16, help='images at once in a process (%(default)s)'
@@ -48,13 +50,13 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     parser.add_argument(
         '--intermediate',
         action='store_true',
-        help='the steps of each image in DIR/steps; of DARL its rows, of DDAE some of them',
+        help='write the steps of each image to DIR/steps',
     )
     completion = parser.add_argument_group('completion of an image, with ADDP and DARL')
     completion.add_argument('--image', help='the image, of the size that the model generates')
-    completion.add_argument('--mask', help='a picture of the same size: white is generated anew')
+    completion.add_argument('--mask', help='an image of the same size; white is generated')
     completion.add_argument(
-        '--keep-pixels', action='store_true', help="the image's own pixels where the mask is black"
+        '--keep-pixels', action='store_true', help='keep the pixels where the mask is black'
     )
     add_launcher_arguments(parser)
     return parser.parse_known_args(arguments)
