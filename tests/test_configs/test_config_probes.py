@@ -1,7 +1,8 @@
-"""Probe configs have the encoders of their pre-trainings, and the recipe of DDAE's authors."""
+"""Probes: the encoders of their pre-trainings, and the recipes of DDAE and of table 13 of DARL."""
 
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 
 PRETRAININGS = {
@@ -77,3 +78,79 @@ def test_the_recipe_is_that_of_the_authors_code(name, epochs, load_config):
     assert config.train_dataloader.batch_size == 128
     crop = config.train_dataloader.dataset.pipeline[1]
     assert (crop.type, crop.crop_size, crop.padding) == ('RandomCrop', 32, 4)
+
+
+BLOCKS = {'b': (12, 768), 'l': (24, 1024)}
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+
+def build(config):
+    init_default_scope(config.default_scope)
+    with torch.device('meta'):
+        return MODELS.build(config.model)
+
+
+@pytest.mark.parametrize('size', BLOCKS)
+def test_linear_evaluation_follows_table_13(size, load_config):
+    layers, dims = BLOCKS[size]
+    config = load_config(
+        f'cls/darl/darl-diff_vit-{size}_linear-all-depths_16xb1024-lars-90e_in1k-224px'
+    )
+    optimizer = config.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.momentum) == ('LARS', 0.1, 0.9)
+    assert optimizer.weight_decay == 0
+    assert 16 * config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == 16384
+    warmup, cosine = config.param_scheduler
+    assert (warmup.end, cosine.begin, cosine.end, config.train_cfg.max_epochs) == (10, 10, 90, 90)
+    encoder = config.model.encoder
+    assert encoder.causal
+    assert encoder.get('drop_path_rate', 0) == 0
+    assert encoder.get('positions', 'rope-2d') == 'rope-2d'
+    assert (config.model.batch_norm, config.model.label_smoothing) == (True, 0.1)
+    model = build(config)
+    assert len(model.heads) == layers
+    for head in model.heads.values():
+        assert head.weight.shape == (1000, dims)
+        assert (head.norm.affine, head.norm.eps) == (False, 1e-6)
+    augmentations = [step.type for step in config.train_dataloader.dataset.pipeline[1:-1]]
+    assert augmentations == ['RandomResizedCrop', 'RandomFlip']
+    assert config.val_evaluator == config.test_evaluator == dict(type='mmaddp.NamedAccuracy')
+
+
+def test_addp_is_probed_at_every_depth_as_at_one(load_config):
+    name = 'cls/addp/addp_vit-b_linear{}_16xb1024-lars-90e_in1k-256px'
+    one, every = load_config(name.format('')), load_config(name.format('-all-depths'))
+    backbone = {**one.model.backbone}
+    assert backbone.pop('frozen_stages') == 12
+    assert every.model.encoder == backbone
+    assert one.model.neck.norm_cfg == dict(type='BN1d', affine=False, eps=1e-6)
+    assert one.model.head.init_cfg.std == every.model.init_std == 0.01
+    assert one.model.head.loss == dict(type='CrossEntropyLoss')
+    assert (every.model.batch_norm, every.model.get('label_smoothing', 0)) == (True, 0)
+    assert every.optim_wrapper == one.optim_wrapper
+    assert every.param_scheduler == one.param_scheduler
+    assert every.train_dataloader == one.train_dataloader
+    for key in ('mean', 'std'):
+        assert one.model.data_preprocessor[key] == IMAGENET[key]
+        given = build(every).encoder.encoder_module.pixel_values[key]
+        assert given == pytest.approx(IMAGENET[key])
+
+
+def test_only_weights_are_scaled_by_lars(load_config):
+    """MAE's LARS leaves biases out, and trains nothing of the encoder."""
+    config = load_config('cls/darl/darl-mse_vit-toy_linear-all-depths_1xb64-20e_cifar10-32px')
+    init_default_scope(config.default_scope)
+    model = build(config)
+    groups = build_optim_wrapper(model, config.optim_wrapper).optimizer.param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    excluded = {
+        names[id(one)]: group.get('lars_exclude')
+        for group in groups
+        for one in group['params']
+        if one.requires_grad
+    }
+    assert excluded == {
+        f'heads.block_{number}.{name}': wanted
+        for number in range(1, 5)
+        for name, wanted in (('weight', None), ('bias', True))
+    }
