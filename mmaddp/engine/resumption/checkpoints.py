@@ -91,8 +91,6 @@ def read_meta(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, broken, unsafe or holds no training state.
     """
-    if not Path(path).is_file():
-        raise UserError(f'{path} does not exist: nothing to resume from')
     checkpoint = map_checkpoint(path)
     if not {'meta', 'optimizer'} <= checkpoint.keys():
         raise UserError(
