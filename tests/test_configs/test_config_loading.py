@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmaddp.engine import setup
 
 # MMPretrain's, and ours for images that are not files.
-LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage')
+LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage', 'mmaddp.LoadAnnotatedImage')
 SCOPES = dict(det='mmdet', seg='mmseg', cls='mmpretrain', pretrain='mmpretrain')
 
 
@@ -68,9 +68,14 @@ def test_config_survives_a_dump(name, load_config, tmp_path):
 )
 def test_coco_folder_comes_from_the_environment(name, repository, monkeypatch):
     monkeypatch.setenv('COCO_DIR', '/data/pets')
-    monkeypatch.setenv('CLASSES', 'cat,guinea pig')
+    monkeypatch.setenv('CLASSES', 'cat, guinea pig')
     cfg = Config.fromfile(repository / 'configs' / f'{name}.py')
     check_pets(cfg, root='/data/pets/', classes=('cat', 'guinea pig'))
+    monkeypatch.setenv('TRAIN_ANN', 'annotations/train.json')
+    monkeypatch.setenv('VAL_ANN', 'annotations/val.json')
+    cfg = Config.fromfile(repository / 'configs' / f'{name}.py')
+    for split, ann_file in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        assert cfg[f'{split}_dataloader'].dataset.ann_file == f'annotations/{ann_file}.json'
 
 
 def test_readme_example_for_ones_own_data(repository, tmp_path):
@@ -116,8 +121,12 @@ def check_pets(cfg: Config, root: str, classes: tuple[str, ...]) -> None:
         assert dataset.data_root == root
         assert dataset.metainfo.classes == classes
         assert dataset.data_prefix.img == images
+        part = 'train' if split == 'train' else 'val'
+        assert dataset.ann_file == f'annotations/instances_{part}.json'
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        assert evaluator.ann_file == f'{root}annotations/instances_val.json'
+        # It reads the dataset's file.
+        assert evaluator.type == 'mmaddp.CocoMetric'
+        assert 'ann_file' not in evaluator
     assert cfg.model.roi_head.bbox_head.num_classes == len(classes)
     assert cfg.model.roi_head.mask_head.num_classes == len(classes)
 

@@ -1,13 +1,15 @@
-# Your own data in COCO format: one folder with annotations/instances_{train,val}.json, train/ and
-# val/. Folder and class names come from the environment: COCO_DIR=... CLASSES=cat,dog. Images are
-# small, for CPUs.
+# Your own data in COCO format: one folder with train/, val/ and the annotations of both. Folder,
+# class names and annotation files come from the environment: COCO_DIR=... CLASSES=cat,dog
+# TRAIN_ANN=annotations/train.json VAL_ANN=annotations/val.json. Images are small, for CPUs.
 data_root = '{{$COCO_DIR:data/penn_fudan_coco}}/'
 classes = '{{$CLASSES:person}}'
-classes = tuple(classes.split(','))
+classes = tuple(name.strip() for name in classes.split(','))
+train_ann = '{{$TRAIN_ANN:annotations/instances_train.json}}'
+val_ann = '{{$VAL_ANN:annotations/instances_val.json}}'
 image_size = (192, 192)
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmaddp.LoadAnnotatedImage'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -27,7 +29,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmaddp.LoadAnnotatedImage'),
     dict(type='Resize', scale=image_size, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
@@ -42,10 +44,10 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='CocoDataset',
+        type='mmaddp.CocoDataset',
         data_root=data_root,
         metainfo=dict(classes=classes),
-        ann_file='annotations/instances_train.json',
+        ann_file=train_ann,
         data_prefix=dict(img='train/'),
         filter_cfg=dict(filter_empty_gt=True),
         pipeline=train_pipeline,
@@ -58,10 +60,10 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='CocoDataset',
+        type='mmaddp.CocoDataset',
         data_root=data_root,
         metainfo=dict(classes=classes),
-        ann_file='annotations/instances_val.json',
+        ann_file=val_ann,
         data_prefix=dict(img='val/'),
         test_mode=True,
         pipeline=test_pipeline,
@@ -69,9 +71,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/instances_val.json',
-    metric=['bbox', 'segm'],
-)
+# It reads the annotation file of the dataset.
+val_evaluator = dict(type='mmaddp.CocoMetric', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator

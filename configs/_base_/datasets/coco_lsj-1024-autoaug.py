@@ -28,7 +28,7 @@ panoptic_deeplab_policy = [
 ]
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmaddp.LoadAnnotatedImage'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='AutoAugment', policies=panoptic_deeplab_policy),
     dict(type='RandomFlip', prob=0.5),
@@ -50,7 +50,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmaddp.LoadAnnotatedImage'),
     dict(type='Resize', scale=image_size, keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
@@ -65,7 +65,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='CocoDataset',
+        type='mmaddp.CocoDataset',
         data_root=data_root,
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
@@ -80,7 +80,7 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='CocoDataset',
+        type='mmaddp.CocoDataset',
         data_root=data_root,
         ann_file='annotations/instances_val2017.json',
         data_prefix=dict(img='val2017/'),
@@ -90,9 +90,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/instances_val2017.json',
-    metric=['bbox', 'segm'],
-)
+# It reads the annotation file of the dataset.
+val_evaluator = dict(type='mmaddp.CocoMetric', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator

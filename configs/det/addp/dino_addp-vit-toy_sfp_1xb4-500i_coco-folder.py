@@ -41,5 +41,9 @@ model = dict(
     test_cfg=dict(max_per_img=20),
 )
 
-val_evaluator = dict(metric='bbox')
-test_evaluator = val_evaluator
+# Boxes alone: no masks are read, and none are evaluated.
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[1] = test_pipeline[2] = dict(type='LoadAnnotations', with_bbox=True)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_evaluator = test_evaluator = dict(metric='bbox')
