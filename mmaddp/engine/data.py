@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -18,7 +17,6 @@ from mmaddp.utils import UserError
 from .resumption import derive_seed, seed_data
 
 MAX_CORRUPT_IN_A_ROW = 10
-_CHECKED_INSTANCES = 50
 _END_MARKERS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 
 
@@ -49,9 +47,7 @@ class GuardedDataset:
 
     def __init__(self, dataset: dict, source: str = 'dataset') -> None:
         self.dataset = _build(dataset, source)
-        for leaf in leaves(self.dataset):
-            if _loads_masks(dataset):
-                _check_masks(leaf, source)
+        self._is_local = is_local(dataset)
         self._found_whole: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
@@ -63,6 +59,8 @@ class GuardedDataset:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
+        if not self._is_local:
+            return self.dataset[index]
         try:
             sample = self.dataset[index]
         except UserError:
@@ -205,6 +203,14 @@ def leaves(dataset: Any) -> Iterator[Any]:
             yield from leaves(part)
 
 
+def is_local(config: Any) -> bool:
+    """Whether all files that a config reads are on the local disk, by its ``backend_args``."""
+    if isinstance(config, dict):
+        backend = (config.get('backend_args') or {}).get('backend', 'local')
+        return backend == 'local' and all(map(is_local, config.values()))
+    return not isinstance(config, (list, tuple)) or all(map(is_local, config))
+
+
 def image_fault(path: str, thorough: bool = False) -> str | None:
     """What is wrong with an image file, or None when it is whole.
 
@@ -256,13 +262,13 @@ def _build(config: dict, source: str) -> Any:
             f'{source}: {str(error).splitlines()[0]}: check data_root, data_prefix, with_label '
             f'and ann_file={config.get("ann_file", "")!r}'
         ) from error
+    except UserError:
+        raise
     except ValueError:
         # MMEngine cannot serialize an empty dataset.
         if config.get('serialize_data') is False:
             raise
         return _build({**config, 'serialize_data': False}, source)
-    for leaf in leaves(dataset):
-        _check_classes(leaf, source)
     if len(dataset) == 0:
         raise UserError(
             f'{source}: no image is left: check data_root, ann_file, data_prefix and '
@@ -276,37 +282,3 @@ def _load(config: dict) -> Any:
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     return dataset
-
-
-def _check_classes(leaf: Any, source: str) -> None:
-    classes = leaf.metainfo.get('classes', ()) if hasattr(leaf, 'cat_ids') else ()
-    if len(getattr(leaf, 'cat_ids', ())) == len(classes):
-        return
-    with open(leaf.ann_file) as file:
-        in_file = [category['name'] for category in json.load(file).get('categories', [])]
-    missing = [name for name in classes if name not in in_file]
-    raise UserError(
-        f'{leaf.ann_file}: its categories {_some(in_file)} do not include {_some(missing)} of '
-        f'{source}.metainfo.classes: set metainfo=dict(classes=...) to the names in the file'
-    )
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    shown = ', '.join(repr(name) for name in names[:most])
-    return f'({shown}{", ..." if len(names) > most else ""})'
-
-
-def _loads_masks(config: Any) -> bool:
-    if isinstance(config, dict):
-        return bool(config.get('with_mask')) or any(map(_loads_masks, config.values()))
-    return isinstance(config, (list, tuple)) and any(map(_loads_masks, config))
-
-
-def _check_masks(leaf: Any, source: str) -> None:
-    infos = (leaf.get_data_info(i) for i in range(len(leaf)))
-    instances = (one for info in infos for one in info.get('instances', ()))
-    if not all('mask' in one for one in islice(instances, _CHECKED_INSTANCES)):
-        raise UserError(
-            f"{getattr(leaf, 'ann_file', source)}: annotations have no 'segmentation', which the "
-            'config trains on: take a config without a mask head, or add the masks'
-        )

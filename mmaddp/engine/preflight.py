@@ -12,6 +12,8 @@ from mmengine.device import get_device
 
 from mmaddp.utils import UserError
 
+from .data import is_local
+
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}
 _ONE_OPTIMIZER = 'MMDistributedDataParallel'
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
@@ -31,7 +33,7 @@ def preflight(config: Config, stage: str) -> None:
         for source, dataset in _datasets(config.get(f'{name}_dataloader'), f'{name}_dataloader'):
             _check_paths(source, dataset)
         evaluator = config.get(f'{name}_evaluator')
-        if isinstance(evaluator, dict):
+        if isinstance(evaluator, dict) and is_local(evaluator):
             _check_exists(evaluator.get('ann_file') or '', f'{name}_evaluator.ann_file')
     if config.get('load_from'):
         if '://' in config.load_from:
@@ -74,10 +76,16 @@ def _datasets(config: Any, source: str) -> Iterator[tuple[str, dict]]:
 
 
 def _check_paths(source: str, dataset: dict) -> None:
-    root = dataset.get('data_root') or ''
-    _check_exists(root, f'{source}.data_root')
-    _check_exists(_join(root, dataset.get('ann_file')), f'{source}.ann_file')
-    prefixes = dataset.get('data_prefix')
+    root, prefixes = dataset.get('data_root') or '', dataset.get('data_prefix')
+    # Annotations and images may be stored in two ways.
+    has_annotations = is_local({**dataset, 'pipeline': None})
+    has_images = is_local(dataset.get('pipeline'))
+    if has_annotations and has_images:
+        _check_exists(root, f'{source}.data_root')
+    if has_annotations:
+        _check_exists(_join(root, dataset.get('ann_file')), f'{source}.ann_file')
+    if not has_images:
+        return
     for key, prefix in prefixes.items() if isinstance(prefixes, dict) else [('', prefixes)]:
         _check_exists(_join(root, prefix), f'{source}.data_prefix{"." if key else ""}{key}')
 

@@ -234,6 +234,25 @@ class TestPictures:
         with pytest.raises(UserError, match=r'train_dataloader\.dataset\.data_root: /absent'):
             preflight(config, 'train')
 
+    @pytest.mark.parametrize('where', ['dataset', 'pipeline', 'both'])
+    def test_files_of_a_storage_server(self, config, where):
+        """Only what is on the local disk is looked for there."""
+        dataset = config.train_dataloader.dataset
+        stored = {'backend_args': {'backend': 'lmdb', 'db_path': 'a.lmdb'}}
+        dataset.update(data_root='', ann_file='a.json', data_prefix={'img': 'images/'})
+        if where != 'dataset':
+            dataset.pipeline = [{'type': 'LoadImageFromFile', **stored}]
+        if where != 'pipeline':
+            dataset.update(stored)
+        lost = {'dataset': r'data_prefix\.img: images/', 'pipeline': r'ann_file: a\.json'}.get(
+            where
+        )
+        if lost is None:
+            preflight(config, 'train')
+        else:
+            with pytest.raises(UserError, match=lost):
+                preflight(config, 'train')
+
 
 def coco(path, categories=('cat', 'dog'), masks=True, images=3):
     square = [[0, 0, 8, 0, 8, 8, 0, 8]]
@@ -249,7 +268,7 @@ def coco(path, categories=('cat', 'dog'), masks=True, images=3):
     }
     path.write_text(json.dumps(content))
     return {
-        'type': 'mmdet.CocoDataset',
+        'type': 'mmaddp.CocoDataset',
         'ann_file': str(path),
         'data_prefix': {'img': str(path.parent)},
         'metainfo': {'classes': ('cat', 'dog')},
@@ -269,7 +288,7 @@ class TestCoco:
         assert len(GuardedDataset(coco(tmp_path / 'a.json'))) == 3
 
     def test_without_masks(self, tmp_path):
-        with pytest.raises(UserError, match=r"a\.json: annotations have no 'segmentation'"):
+        with pytest.raises(UserError, match=r"a\.json: none .* 3 no 'segmentation'.*faster-rcnn"):
             GuardedDataset(coco(tmp_path / 'a.json', masks=False))
 
     def test_other_categories(self, tmp_path):
@@ -298,7 +317,7 @@ class TestCoco:
         config = coco(tmp_path / 'a.json')
         whole = (tmp_path / 'a.json').read_text()
         (tmp_path / 'a.json').write_text(whole[: len(whole) // 2])
-        with pytest.raises(UserError, match=r'Expecting.*a\.json'):
+        with pytest.raises(UserError, match=r'a\.json: not a JSON file: Expecting'):
             GuardedDataset(config)
 
 
