@@ -7,14 +7,25 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
 
+# Images that training lists and evaluation reads, as OpenCV and Pillow both can.
+IMAGE_SUFFIXES = (
+    *('.bmp', '.jfif', '.jpe', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm'),
+    *('.tif', '.tiff', '.webp'),
+)
+
 
 class UserError(ValueError):
     """Input that the user can mend: the message names the file, the key and the remedy."""
+
+
+def shorten(names: Sequence[object], most: int = 5) -> str:
+    """The first of some names for a message."""
+    return f'({", ".join(map(repr, names[:most]))}{", ..." if len(names) > most else ""})'
 
 
 def check_choice(name: str, value: object, choices: Any) -> None:

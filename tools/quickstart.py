@@ -156,10 +156,10 @@ def train(
 
 def count_images(environment: dict[str, str]) -> int:
     """Number of images that a pre-training finds; 1 for none, which it has a message for."""
-    from mmpretrain.datasets import CustomDataset
+    from mmaddp.datasets import ImageFolder
 
     try:
-        return len(CustomDataset(data_root=environment['IMAGE_DIR'], with_label=False))
+        return len(ImageFolder(data_root=environment['IMAGE_DIR'], with_label=False))
     except (RuntimeError, OSError):
         return 1
 

@@ -7,6 +7,7 @@ __all__ = ['CocoDataset', 'LoadAnnotatedImage']
 # Classification's own needs are not asked of those who only detect or segment.
 if find_spec('mmpretrain'):
     from mmaddp.datasets.dataset_parts import DatasetParts
+    from mmaddp.datasets.image_folder import ImageFolder
     from mmaddp.datasets.imagenet_variants import ImageNetVariant, imagenet_wnids, variant_wnids
     from mmaddp.datasets.robustness_parts import RobustnessPart, find_parts
     from mmaddp.datasets.tiny_imagenet import TinyImageNet
@@ -16,6 +17,7 @@ if find_spec('mmpretrain'):
 
     __all__ += [
         'DatasetParts',
+        'ImageFolder',
         'ImageNetVariant',
         'LoadImage',
         'RandomResizedCrop',

@@ -257,7 +257,9 @@ def _without_idle_workers(dataloader: dict) -> dict:
 def _build(config: dict, source: str) -> Any:
     try:
         dataset = _load(config)
-    except (OSError, RuntimeError, json.JSONDecodeError) as error:
+    except UserError:
+        raise
+    except (AssertionError, OSError, RuntimeError, json.JSONDecodeError) as error:
         raise UserError(
             f'{source}: {str(error).splitlines()[0]}: check data_root, data_prefix, with_label '
             f'and ann_file={config.get("ann_file", "")!r}'

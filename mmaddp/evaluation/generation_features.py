@@ -22,9 +22,8 @@ from torchvision.transforms import functional as tf
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.data import limit_workers
-from mmaddp.utils import UserError
+from mmaddp.utils import IMAGE_SUFFIXES, UserError
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp')
 VGG_URL = 'https://download.pytorch.org/models/vgg16-397923af.pth'
 
 

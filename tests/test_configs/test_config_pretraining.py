@@ -177,7 +177,7 @@ def test_ones_own_images_at_full_size_are_all_that_differs(own, repository, monk
     dataset = cfg.train_dataloader.pop('dataset')
     assert dataset.pipeline == imagenets.train_dataloader.pop('dataset').pipeline
     assert (dataset.type, dataset.data_root, dataset.with_label) == (
-        'CustomDataset',
+        'mmaddp.ImageFolder',
         files['IMAGE_DIR'],
         False,
     )

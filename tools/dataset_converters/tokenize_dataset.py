@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.images:
         pipeline = config.train_dataloader.dataset.get('pipeline')
         config.train_dataloader.dataset = dict(
-            type='mmpretrain.CustomDataset',
+            type='mmaddp.ImageFolder',
             data_root=args.images,
             with_label=False,
             pipeline=pipeline,

@@ -20,7 +20,7 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='CustomDataset',
+        type='mmaddp.ImageFolder',
         data_root='{{$IMAGE_DIR:data/images}}',
         with_label=False,
         pipeline=train_pipeline,

@@ -22,7 +22,10 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='CustomDataset', data_root=data_root, data_prefix='train', pipeline=train_pipeline
+        type='mmaddp.ImageFolder',
+        data_root=data_root,
+        data_prefix='train',
+        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -31,7 +34,11 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='CustomDataset', data_root=data_root, data_prefix='test', pipeline=test_pipeline
+        type='mmaddp.ImageFolder',
+        data_root=data_root,
+        data_prefix='test',
+        classes_from='train',
+        pipeline=test_pipeline,
     ),
 )
 test_dataloader = val_dataloader

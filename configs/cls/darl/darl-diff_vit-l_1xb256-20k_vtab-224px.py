@@ -16,10 +16,14 @@ work_dir = f'work_dirs/darl-diff_vit-l_1xb256-20k_vtab-224px/{task}'
 # fifth of Pets) of the training images to validate; these are the same share, not the same images.
 official = [dict(split='train'), dict(split='val'), dict(split='test')]
 # A prepared folder, in each part of it a folder for each class.
-prepared = [dict(data_prefix='train'), dict(data_prefix='val'), dict(data_prefix='test')]
+prepared = [
+    dict(data_prefix='train'),
+    dict(data_prefix='val', classes_from='train'),
+    dict(data_prefix='test', classes_from='train'),
+]
 tenth = [dict(share=(0.0, 0.9)), dict(share=(0.9, 1.0)), {}]
 train, test = dict(split='train'), dict(split='test')
-torchvision, folder = dict(type='mmaddp.TorchvisionDataset'), dict(type='CustomDataset')
+torchvision, folder = dict(type='mmaddp.TorchvisionDataset'), dict(type='mmaddp.ImageFolder')
 
 # Classes, how images are read, and what is special to training, validation and test images.
 tasks = {

@@ -1,4 +1,4 @@
-"""Frozen parts without weights and labels without a class, found before they reach the loss."""
+"""Faults of model and data that are found before they reach the loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from mmaddp.engine.data import leaves
 from mmaddp.registry import HOOKS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, shorten
 
 _HEADS = ('decode_head', 'bbox_head', 'head')
 
@@ -35,7 +35,9 @@ class DataCheckHook(Hook):
         """Find the model's number of classes, and let the dataset look at the model if it can.
 
         Raises:
-            UserError: Nothing has filled a frozen part, or the dataset was made for another model.
+            UserError: Nothing has filled a frozen part, the dataset was made for another model,
+                training and evaluation number their classes differently, or BatchNorm would see
+                a batch of one image.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if hasattr(model, 'check_filled'):
@@ -43,7 +45,12 @@ class DataCheckHook(Hook):
         for part in leaves(runner.train_dataloader.dataset):
             if hasattr(part, 'check_model'):
                 part.check_model(model)
+        check_last_batch(model, runner.train_dataloader)
         head = find_head(model)
+        # A probe, which is its own head, has no validation, but a test right after its training.
+        evaluation = runner.test_loop if head is model else runner.val_loop
+        if evaluation is not None:
+            check_same_classes(runner.train_dataloader.dataset, evaluation.dataloader.dataset)
         if head is not None:
             self._num_classes = head.num_classes
             self._ignored = getattr(head, 'ignore_index', -1)
@@ -78,13 +85,53 @@ class DataCheckHook(Hook):
             yield torch.as_tensor(sample.gt_label), -1, image, remedy
 
 
+def check_same_classes(training: Any, evaluation: Any) -> None:
+    """Refuse data sets that number their classes differently.
+
+    Raises:
+        UserError: Names the classes of both.
+    """
+    trained, evaluated = (
+        tuple((getattr(dataset, 'metainfo', None) or {}).get('classes') or ())
+        for dataset in (training, evaluation)
+    )
+    if trained and evaluated and trained != evaluated:
+        raise UserError(
+            f'train_dataloader.dataset has the {len(trained)} classes {shorten(trained)}, and '
+            f'evaluation the {len(evaluated)} classes {shorten(evaluated)}: set the same '
+            'metainfo.classes; for class folders take mmaddp.ImageFolder with classes_from'
+        )
+
+
+def check_last_batch(model: nn.Module, dataloader: Any) -> None:
+    """Refuse a batch of one image, of whose features BatchNorm has no statistics.
+
+    Raises:
+        UserError: Names the option that leaves it out.
+    """
+    if not any(type(module) is nn.BatchNorm1d for module in model.modules()):
+        return
+    # Samplers without an end have no such number.
+    length, size = getattr(dataloader.sampler, 'num_samples', 0), dataloader.batch_size
+    if size and length % size == 1 and not dataloader.drop_last:
+        raise UserError(
+            f'{length} training images in batches of {size} leave a last batch of one image, '
+            'which BatchNorm cannot normalize: give --cfg-options train_dataloader.drop_last=True'
+        )
+
+
 def find_head(model: nn.Module) -> nn.Module | None:
-    """The module that says how many classes the model tells apart: the last of its heads."""
+    """The module that says how many classes the model tells apart: the last of its heads.
+
+    A model without such a head may say so itself, as probes do.
+    """
     heads = [
         module
         for name, module in model.named_modules()
         if set(name.split('.')) & set(_HEADS) and isinstance(_classes(module), int)
     ]
+    if not heads and isinstance(_classes(model), int):
+        return model
     return heads[-1] if heads else None
 
 

@@ -132,6 +132,7 @@ class GridProbe(FrozenParts, BaseModel):
         self.layers = list(model.layers if layers is None else layers)
         self.levels = list(levels or [None])
         self.check_grid()
+        self.num_classes = num_classes
         self.checkpoint, self.pixels, self.label_smoothing = checkpoint, pixels, label_smoothing
         self.cells = [Cell(layer, level) for layer in self.layers for level in self.levels]
         self.cells += [Cell(PIXELS, None)] if pixels else []
