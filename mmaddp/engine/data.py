@@ -260,12 +260,11 @@ def _build(config: dict, source: str) -> Any:
     except UserError:
         raise
     except (AssertionError, OSError, RuntimeError, json.JSONDecodeError) as error:
+        reason = str(error).partition('\n')[0]
         raise UserError(
-            f'{source}: {str(error).splitlines()[0]}: check data_root, data_prefix, with_label '
+            f'{source}: {reason}: check data_root, data_prefix, with_label '
             f'and ann_file={config.get("ann_file", "")!r}'
         ) from error
-    except UserError:
-        raise
     except ValueError:
         # MMEngine cannot serialize an empty dataset.
         if config.get('serialize_data') is False:
