@@ -1,8 +1,8 @@
 from importlib.util import find_spec
 
-from mmaddp.datasets.coco import CocoDataset, LoadAnnotatedImage
+from mmaddp.datasets.coco import CocoDataset
 
-__all__ = ['CocoDataset', 'LoadAnnotatedImage']
+__all__ = ['CocoDataset']
 
 # Classification's own needs are not asked of those who only detect or segment.
 if find_spec('mmpretrain'):

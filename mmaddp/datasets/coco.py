@@ -7,15 +7,16 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.fileio import get
 from mmengine.logging import print_log
 from PIL import Image, UnidentifiedImageError
 
-from mmaddp.registry import DATASETS, TRANSFORMS
+from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
 from .coco_format import CocoFile, ImageSize, read_coco
@@ -29,13 +30,22 @@ class CocoDataset(MMDetCocoDataset):
 
     A label is the index of its category's name in ``metainfo.classes``, in whatever order the file
     lists its categories. Keys that the file leaves out are computed where that is unambiguous.
-    Annotations that cannot be used are counted in one warning. In ``test_mode``, ``metainfo`` has
-    the file's name, for :class:`mmaddp.evaluation.CocoMetric`.
+    Annotations that cannot be used are counted in one warning. A photograph that was annotated as
+    it is stored is not turned by its EXIF tag. In ``test_mode``, ``metainfo`` has the file's name,
+    for :class:`mmaddp.evaluation.CocoMetric`.
 
     Raises:
         UserError: The file is not in COCO format, its categories lack a class, no annotation can
             be used, or an image has another size than the file says.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Pipelines name MMCV's reader, which MMDetection's inference looks for.
+        self.pipeline.transforms = [
+            AnnotatedImageReader(one) if type(one) is LoadImageFromFile else one
+            for one in self.pipeline.transforms
+        ]
 
     def load_data_list(self) -> list[dict]:
         """Read the annotations of all images."""
@@ -70,24 +80,28 @@ class CocoDataset(MMDetCocoDataset):
         """All transforms of the pipeline, also those within others."""
         waiting = [self.pipeline]
         while waiting:
-            one = waiting.pop()
+            one = waiting.pop(0)
             yield one
             inner = getattr(one, 'transforms', ())
             waiting += inner if isinstance(inner, (list, tuple)) else [inner]
 
     def _measure(self, file_name: str) -> ImageSize:
-        readers = (one for one in self._transforms() if isinstance(one, LoadImageFromFile))
-        backend_args = getattr(next(readers, None), 'backend_args', None)
-        return measure_image(os.path.join(self.data_prefix['img'], file_name), backend_args)
+        stored = (getattr(one, 'backend_args', None) for one in self._transforms())
+        path = os.path.join(self.data_prefix['img'], file_name)
+        return measure_image(path, next(filter(None, stored), None))
 
     def _report(self, found: CocoFile) -> None:
         if not self.test_mode and found.images and not found.total:
             raise UserError(f'{found.path}: has no annotations to train on: add them')
         found.check_used()
-        told = [f'{count} {what}' for what, count in found.mended.items()]
+        used = {one['category_id'] for one in found.annotations if not one['iscrowd']}
+        told = [f'{count} {what}' for what, count in found.told.items()]
         if found.lost:
             unused = sum(found.lost.values())
             told.insert(0, f'{unused} of {found.total} annotations unused: {found.losses()}')
+        without = {one['name'] for one in found.categories if one['id'] not in used}
+        if without and not self.test_mode:
+            told.append(f'no annotation of {", ".join(sorted(without))}')
         if told:
             print_log(f'{found.path}: {"; ".join(told)}', 'current', logging.WARNING)
 
@@ -109,25 +123,32 @@ def measure_image(path: str, backend_args: dict | None = None) -> ImageSize:
     return ImageSize(size, size[::-1] if 5 <= tag <= 8 else size)
 
 
-@TRANSFORMS.register_module()
-class LoadAnnotatedImage(LoadImageFromFile):
-    """MMCV's loading, which gives the image that was annotated.
+class AnnotatedImageReader(BaseTransform):
+    """Gives the image that was annotated.
 
     MMCV turns a photograph by its EXIF tag. Where the annotations have the size of the image as it
     is stored, its pixels are taken as they are stored.
+
+    Args:
+        reader: MMCV's transform.
 
     Raises:
         UserError: The image has another size than its annotations say.
     """
 
+    def __init__(self, reader: LoadImageFromFile) -> None:
+        self.backend_args = reader.backend_args
+        self.turning, self.as_stored = reader, copy(reader)
+        self.as_stored.color_type = f'{reader.color_type}_ignore_orientation'
+
     def transform(self, results: dict) -> dict | None:
         """Read ``results['img_path']``."""
-        loaded = super().transform(results)
-        if loaded is None or 'height' not in results:
-            return loaded
+        loaded = self.turning(results)
+        if loaded is None:
+            return None
         annotated = results['height'], results['width']
         if loaded['ori_shape'] == annotated[::-1] != annotated:
-            loaded = self._load_stored(results)
+            loaded = self.as_stored(results)
         if loaded['ori_shape'] != annotated:
             height, width = loaded['ori_shape']
             raise UserError(
@@ -135,10 +156,3 @@ class LoadAnnotatedImage(LoadImageFromFile):
                 f"{annotated[1]} x {annotated[0]}: correct 'width', 'height' and the boxes"
             )
         return loaded
-
-    def _load_stored(self, results: dict) -> dict:
-        turning, self.color_type = self.color_type, f'{self.color_type}_ignore_orientation'
-        try:
-            return super().transform(results)
-        finally:
-            self.color_type = turning

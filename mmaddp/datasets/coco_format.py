@@ -45,7 +45,7 @@ REMEDIES = {
     OUTSIDE: "correct bbox, or the image's width and height",
     NO_MASK: f'add the masks, or {BOX_HEADS}',
     BROKEN_MASK: (
-        'a polygon has six numbers or more, x and y in turn, and an RLE has the size of its '
+        'a polygon has six numbers or more, x and y in pixels, and an RLE the size of its '
         f'image: correct them, or {BOX_HEADS}'
     ),
     CROWD: 'set iscrowd to 0 for single objects',
@@ -77,7 +77,7 @@ class CocoFile:
         total: Number of annotations in the file.
         lost: How many annotations cannot be used, by reason.
         examples: The value that was found first, by reason.
-        mended: How many keys were computed, by what was done.
+        told: How many values were computed or look wrong, by what they are.
     """
 
     path: str
@@ -87,7 +87,7 @@ class CocoFile:
     total: int = 0
     lost: Counter = field(default_factory=Counter)
     examples: dict[str, Any] = field(default_factory=dict)
-    mended: Counter = field(default_factory=Counter)
+    told: Counter = field(default_factory=Counter)
 
     @property
     def used(self) -> int:
@@ -149,10 +149,11 @@ def read_coco(
     content = _parse(path, backend_args)
     categories, ids = _match_categories(content, classes, path)
     images = _index_images(content, path)
-    found = CocoFile(path, list(images.values()), [], categories, len(content['annotations']))
+    annotations = _without_repeats(content['annotations'])
+    found = CocoFile(path, list(images.values()), [], categories, len(annotations))
     if measure is not None:
-        _measure_images(found, content['annotations'], images, measure)
-    for one in content['annotations']:
+        _measure_images(found, annotations, images, measure)
+    for one in annotations:
         _add(found, one, images, ids, with_masks)
     return found
 
@@ -306,7 +307,7 @@ def _fill_size(found: CocoFile, image: dict, corner: tuple, measure: Measure) ->
     # Readers turn an image by its EXIF tag, and so do most who annotate.
     stored = _holds(size.stored, corner) and not _holds(size.turned, corner)
     image['width'], image['height'] = size.stored if stored else size.turned
-    found.mended['sizes read from the images'] += 1
+    found.told['sizes read from the images'] += 1
 
 
 def _try_measure(image: dict, measure: Measure) -> ImageSize | None:
@@ -327,6 +328,17 @@ def _holds(size: tuple[int, int], corner: tuple[float, float]) -> bool:
 Fault = Optional[tuple[str, Any]]
 
 
+def _without_repeats(annotations: list[dict]) -> list[dict]:
+    """The annotations without those that stand there twice, id and all, as in joined files."""
+    seen: dict[Any, dict] = {}
+    kept = []
+    for one in annotations:
+        i = _as_id(one.get('id'))
+        if i is None or seen.setdefault(i, one) is one or seen[i] != one:
+            kept.append(one)
+    return kept
+
+
 def _add(
     found: CocoFile, one: dict, images: dict[Any, dict], ids: dict[Any, Any], with_masks: bool
 ) -> None:
@@ -339,12 +351,14 @@ def _add(
     if fault is not None:
         found.lose(*fault)
         return
-    _set_area(one, found.mended)
+    _set_area(one, found.told)
+    x, y, w, h = one['bbox']
+    if not _holds((image.get('width', math.inf), image.get('height', math.inf)), (x + w, y + h)):
+        found.told['boxes reach beyond their image (bbox is x, y, width, height)'] += 1
     if with_masks and 'segmentation' not in one:
         if not one['iscrowd']:
             found.lose(*(broken or (NO_MASK, f'annotation {one["id"]}')))
             one.update(iscrowd=1, lost=True)
-        x, y, w, h = one['bbox']
         one['segmentation'] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
     found.annotations.append(one)
 
@@ -377,7 +391,7 @@ def _set_segmentation(one: dict, image: dict) -> Fault:
     if isinstance(mask, dict):
         whole = mask if _is_rle(mask, image) else None
     else:
-        whole = [list(p) for p in _polygons(mask) if len(p) >= 6 and len(p) % 2 == 0]
+        whole = [p for p in _polygons(mask) if len(p) >= 6 and len(p) % 2 == 0 and max(p) > 1]
     if not whole:
         return BROKEN_MASK, mask
     one['segmentation'] = whole
@@ -389,8 +403,19 @@ def _is_rle(mask: dict, image: dict) -> bool:
     size, counts = _numbers(mask.get('size'), 2), mask.get('counts')
     if not size or not isinstance(counts, (list, str)):
         return False
-    fits = height is None or size == [height, width]
-    return fits and (isinstance(counts, str) or sum(counts) == size[0] * size[1])
+    if isinstance(counts, list):
+        whole = sum(_numbers(counts)) == size[0] * size[1]
+    else:
+        whole = _decodes(mask)
+    return whole and (height is None or size == [height, width])
+
+
+def _decodes(mask: dict) -> bool:
+    try:
+        mask_utils.decode(mask)
+    except ValueError:
+        return False
+    return True
 
 
 def _polygons(mask: Any) -> list[list[float]]:
@@ -424,14 +449,14 @@ def _check_inside(one: dict, image: dict) -> Fault:
     return None if inside else (OUTSIDE, one['bbox'])
 
 
-def _set_area(one: dict, mended: Counter) -> None:
+def _set_area(one: dict, told: Counter) -> None:
     """Compute an area that is missing or 0, of the mask or else of the box."""
     area = _numbers([one.get('area')], 1)
     if area and area[0] > 0:
         return
     computed = _area_of(one['segmentation']) if 'segmentation' in one else 0
     one['area'] = float(computed or one['bbox'][2] * one['bbox'][3])
-    mended['areas computed'] += 1
+    told['areas computed'] += 1
 
 
 def _box_of(mask: list | dict) -> list[float]:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmaddp.engine import setup
 
 # MMPretrain's, and ours for images that are not files.
-LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage', 'mmaddp.LoadAnnotatedImage')
+LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage')
 SCOPES = dict(det='mmdet', seg='mmseg', cls='mmpretrain', pretrain='mmpretrain')
 
 

@@ -79,7 +79,7 @@ def load(root, split='train', masks=True, classes=('cat', 'dog'), pipeline=None,
         'filter_cfg': {'filter_empty_gt': True},
         'pipeline': pipeline
         or [
-            {'type': 'mmaddp.LoadAnnotatedImage'},
+            {'type': 'LoadImageFromFile'},
             {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': masks},
             {'type': 'mmdet.PackDetInputs'},
         ],
@@ -266,6 +266,28 @@ class TestKeysLeftOut:
         load(write_coco(tmp_path, each(area=0)))
         assert told == [f'{tmp_path}/train.json: 4 areas computed']
 
+    def test_annotations_that_stand_there_twice(self, tmp_path):
+        def edit(content):
+            content['annotations'] *= 2
+
+        root = write_coco(tmp_path, edit, split='val')
+        assert evaluate(root)['bbox_mAP'] == 1
+
+    def test_boxes_by_their_corners_are_told(self, tmp_path, told):
+        def corners(one):
+            x, y, w, h = one['bbox']
+            return [x, y, x + w, y + h]
+
+        load(write_coco(tmp_path, each(bbox=corners)))
+        assert '2 boxes reach beyond their image (bbox is x, y, width, height)' in told[0]
+
+    def test_a_class_without_annotations_is_told(self, tmp_path, told):
+        def edit(content):
+            content['annotations'] = content['annotations'][::2]
+
+        load(write_coco(tmp_path, edit))
+        assert told == [f'{tmp_path}/train.json: no annotation of dog']
+
     def test_area_of_the_mask(self, tmp_path):
         triangle = each(area=..., segmentation=[[0, 0, 10, 0, 0, 10]], bbox=[0, 0, 10, 10])
         found = read_coco(str(write_coco(tmp_path, triangle) / 'train.json'), ('cat', 'dog'))
@@ -315,6 +337,8 @@ class TestLostInstances:
             ({'segmentation': [[20, 30, 60, 50]]}, 'broken segmentation'),
             ({'segmentation': [[1, 2, 3, 4, 5, 6, 7]]}, 'broken segmentation'),
             ({'segmentation': 'mask.png'}, 'broken segmentation'),
+            ({'segmentation': [[0.1, 0.1, 0.3, 0.1, 0.3, 0.4]]}, 'broken segmentation'),
+            ({'segmentation': {'size': [150, 200], 'counts': 'garbage'}}, 'broken segmentation'),
             ({'segmentation': {'size': [10, 10], 'counts': [0, 100]}}, 'broken segmentation'),
             ({'segmentation': []}, "no 'segmentation'"),
             ({'segmentation': ...}, "no 'segmentation'"),
@@ -460,7 +484,7 @@ def test_storage_backend(tmp_path):
     }
     stored = {'backend_args': {'backend': 'coco_case'}}
     pipeline = [
-        {'type': 'mmaddp.LoadAnnotatedImage', **stored},
+        {'type': 'LoadImageFromFile', **stored},
         {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True},
         {'type': 'mmdet.PackDetInputs'},
     ]

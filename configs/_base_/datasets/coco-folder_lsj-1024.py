@@ -10,7 +10,7 @@ val_ann = '{{$VAL_ANN:annotations/instances_val.json}}'
 image_size = (1024, 1024)
 
 train_pipeline = [
-    dict(type='mmaddp.LoadAnnotatedImage'),
+    dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -31,7 +31,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='mmaddp.LoadAnnotatedImage'),
+    dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_size, keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

@@ -28,7 +28,7 @@ panoptic_deeplab_policy = [
 ]
 
 train_pipeline = [
-    dict(type='mmaddp.LoadAnnotatedImage'),
+    dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='AutoAugment', policies=panoptic_deeplab_policy),
     dict(type='RandomFlip', prob=0.5),
@@ -50,7 +50,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='mmaddp.LoadAnnotatedImage'),
+    dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=image_size, keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
