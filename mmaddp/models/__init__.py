@@ -46,7 +46,7 @@ __all__ = [
     'VQGANTrainer',
 ]
 
-# Detection's own needs are not asked of those who only classify or segment.
+# Classification and segmentation run without MMDetection.
 if find_spec('mmdet'):
     from .dense_heads import RPNHead
 

@@ -1,4 +1,4 @@
-"""Looking at a model during its training or after it."""
+"""Helpers for visualization and evaluation."""
 
 from __future__ import annotations
 

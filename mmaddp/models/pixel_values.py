@@ -1,4 +1,4 @@
-"""The range of pixels that networks see."""
+"""Ranges and normalizations of pixels."""
 
 from __future__ import annotations
 

@@ -201,12 +201,12 @@ def half_of_tokens():
         (
             lambda: build(mse()),
             lambda m, x: generate(m, 1, steps=3),
-            'steps: MeanSampler has the settings none at all',
+            'steps: MeanSampler has the settings (none)',
         ),
         (
             lambda: build(diffusion(prediction='epsilon')),
             lambda m, x: reconstruct(m, x),
-            "prediction='epsilon': the noise of pure noise",
+            "prediction='epsilon': one pass from pure noise",
         ),
         (of_normalized, lambda m, x: generate(m, 1), "target='normalized-pixels' with inputs"),
         (of_normalized, lambda m, x: reconstruct(m, x), 'cannot be read as inputs'),

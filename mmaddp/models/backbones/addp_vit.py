@@ -1,4 +1,4 @@
-"""The plain vision transformer that ADDP pre-trains, for every use of it."""
+"""The plain vision transformer of ADDP, for pre-training, classification and dense tasks."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from .plain_vit import PlainViT, arch_from, norm_or_identity, patches_from, posi
 
 @MODELS.register_module()
 class ADDPViT(PlainViT):
-    """Plain ViT: ADDP's encoder, and with windows and relative positions ViTDet's backbone.
+    """Plain ViT: ADDP's encoder, or ViTDet's backbone with windows and relative positions.
 
-    The defaults are the encoder as it is pre-trained, with a norm after the embeddings and one
-    after the last block. The authors' fine-tuning has neither (``embed_norm=False,
-    final_norm=False``) and puts a fresh norm behind average pooling.
+    The defaults are those of pre-training, with a norm after the embeddings and one after the last
+    block. The authors' fine-tuning has neither (``embed_norm=False, final_norm=False``), but a new
+    norm after average pooling.
 
     Args:
         arch: 'base', 'large', 'huge', or a dict of ``embed_dims``, ``num_layers``, ``num_heads``
             and optionally ``mlp_ratio`` (4).
-        img_size: Input side in pixels that the tables of relative positions are made for; other
-            sizes interpolate them.
+        img_size: Input side in pixels, the size of the tables of relative positions. They are
+            interpolated for other inputs.
         patch_size: Side of a patch in pixels.
         in_channels: Channels of the image.
-        pretrain_img_size: Input side of the pre-training, ``img_size`` when None. Learned absolute
-            positions have its grid; those of other inputs are interpolated bicubically.
-        with_cls_token: Prepend a class token. ViTDet has none, and windows exclude it.
+        pretrain_img_size: Input side of the pre-training, ``img_size`` when None: the grid of the
+            learned absolute positions. They are interpolated bicubically for other inputs.
+        with_cls_token: Prepend a class token; must be False with windows or relative positions.
         embed_norm: LayerNorm after patch, position and class embeddings.
         final_norm: LayerNorm after the last block.
         window_size: Side in tokens of the attention windows; 0 makes all blocks global.
-        global_attn_indexes: The blocks that attend globally when there are windows.
+        global_attn_indexes: Blocks that attend globally despite windows.
         use_rel_pos: Decomposed relative positions in every block.
         drop_rate: Dropout of embeddings and in all blocks; ADDP pre-trains with 0.1.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
-        out_indices: As :class:`PlainViT` takes it, as are ``frozen_stages`` and ``with_cp``.
-        frozen_stages: See there.
-        with_cp: See there.
+        out_indices: See :class:`PlainViT`.
+        frozen_stages: See :class:`PlainViT`.
+        with_cp: See :class:`PlainViT`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Raises:
@@ -91,6 +91,7 @@ class ADDPViT(PlainViT):
         )
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        # Positions (1, [1 +] N, C) of the pre-training's grid, the class token's first.
         num_patches = ((pretrain_img_size or img_size) // patch_size) ** 2
         self.pos_embed = nn.Parameter(
             torch.zeros(1, self.num_prefix_tokens + num_patches, self.embed_dims)
@@ -109,12 +110,14 @@ class ADDPViT(PlainViT):
     @classmethod
     def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
         """See :class:`Loadable`: a ViT with learned positions, a class token or relative ones."""
+        # MAE-shaped files have a class token; those of DARL and DiT have tensors of their own.
         has_own = {'cls_token', 'pos_embed'} & set(state) or any('rel_pos' in n for n in state)
         other = any(n in ('start_token', 'query_token') or '.modulation.' in n for n in state)
         if not has_own or other or not any(name.startswith('blocks.') for name in state):
             return None
         patches, (side, has_prefix) = patches_from(state), positions_from(state)
         rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
+        # Tables of relative positions are as wide as a head.
         width = size_of(state, (r'blocks\.\d+\.(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
         return dict(
             arch=arch_from(state, num_heads=width // rel_pos if rel_pos else None),
@@ -135,27 +138,28 @@ class ADDPViT(PlainViT):
 
         Args:
             images: (B, 3, H, W), normalized.
-            extra_tokens: (B, R, C), embedded, to be attended to behind the patches; no windows.
+            extra_tokens: (B, R, C), embedded tokens to append to the patches; without windows.
 
         Returns:
             (B, [1 +] N + R, C).
         """
         tokens, grid = self.embed(images)  # (B, [1 +] N, C)
         if extra_tokens is not None:
+            # (B, [1 +] N + R, C)
             tokens = torch.cat([tokens, self.normalize_embeddings(extra_tokens)], dim=1)
         *_, tokens = self.block_outputs(tokens, grid)
         return self.norm(tokens)
 
     def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Patch, class and position embeddings: (B, 3, H, W) -> (B, [1 +] N, C), (h, w)."""
-        tokens, grid = self.patch_embed(images)
+        tokens, grid = self.patch_embed(images)  # (B, N, C)
         if self.num_prefix_tokens:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         tokens = tokens + interpolate_pos_embed(self.pos_embed, grid, self.num_prefix_tokens)
         return self.normalize_embeddings(tokens), grid
 
     def normalize_embeddings(self, tokens: Tensor) -> Tensor:
-        """Norm and dropout in front of the first block, as far as the encoder has them."""
+        """Norm, if there is one, and dropout in front of the first block."""
         return self.embed_drop(self.embed_norm(tokens))
 
     def embedding_modules(self) -> list[nn.Module]:

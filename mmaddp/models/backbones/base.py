@@ -1,4 +1,4 @@
-"""The interface of an encoder: named layers, and their feature maps from one call."""
+"""The interface of an encoder: named layers, and one call for their feature maps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..pixel_values import NORMALIZED_IMAGES
 
 
 class Encoder(Loadable, ABC):
-    """A network whose layers give feature maps.
+    """A network with named layers that give feature maps.
 
-    Probing, transfer and the pre-trainers use encoders through this class alone. A subclass
-    computes its layers in :meth:`layer_outputs`; a plain generator is enough.
+    Probing, transfer and pre-training use encoders through this class alone. A subclass computes
+    its layers in the generator :meth:`layer_outputs`.
 
     Attributes:
         layers: Names of the layers, in order of computation.
@@ -45,7 +45,7 @@ class Encoder(Loadable, ABC):
 
     @abstractmethod
     def layer_outputs(self, x: Tensor, time: Tensor | None) -> Iterator[Tensor]:
-        """Compute the layers in the order of ``layers``, each when it is asked for.
+        """Compute the layers one by one, in the order of ``layers``.
 
         Args:
             x: (B, C_in, H, W).
@@ -54,14 +54,14 @@ class Encoder(Loadable, ABC):
 
     @abstractmethod
     def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
-        """Constructor arguments with which the encoder is a backbone that gives this layer."""
+        """Constructor arguments of a backbone that gives this layer."""
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
         """A layer's feature map (B, C, h, w) from its output, for an input of ``size`` (H, W)."""
         return output
 
     def network_input(self, images: Tensor) -> Tensor:
-        """What the first layer sees of a backbone's images."""
+        """The first layer's input for a backbone's images."""
         return images
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -79,21 +79,21 @@ class Encoder(Loadable, ABC):
         """Feature maps by layer, from one pass that ends behind the last of them.
 
         Args:
-            x: (B, C_in, H, W), the network's own input: images or latents, noised where the
-                network denoises. Sides of any length are padded by zeros at the right and bottom.
+            x: (B, C_in, H, W), the network's own input: images or latents, noised for a denoising
+                network. Sides are padded by zeros at the right and bottom where necessary.
             layers: Names of the layers; all when None.
             time: Time input of a denoising network, (B,) or one number for all.
 
         Returns:
-            (B, C, h, w) by name, in order of computation, without class or start tokens. The last
-            block of a ViT is taken behind its final norm.
+            (B, C, h, w) by name, in order of computation, without class or start tokens. The map
+            of a ViT's last block includes the final norm.
 
         Raises:
-            UserError: There is no such layer, or the time is missing or of no use.
+            UserError: A layer does not exist, or the time is missing or superfluous.
         """
         if self.takes_time == (time is None):
-            remedy = 'set out_blocks and time' if self.takes_time else 'set no time'
-            raise UserError(f'{type(self).__name__}: {remedy}')
+            remedy = 'needs a time: set out_blocks and time' if time is None else 'takes no time'
+            raise UserError(f'{type(self).__name__} {remedy}')
         if time is not None and not isinstance(time, Tensor):
             time = torch.full((len(x),), float(time), device=x.device)
         layers = self.layers if layers is None else layers
@@ -102,25 +102,25 @@ class Encoder(Loadable, ABC):
     def collect_maps(
         self, outputs: Iterator[Tensor], layers: Sequence[str], size: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Maps of ``layers``, whose last one is the last to be computed."""
+        """Maps of ``layers``; nothing behind the last of them is computed."""
         last, maps = self.last_of(layers), {}
         for layer, output in zip(self.layers, outputs):
             if layer in layers:
                 maps[layer] = self.layer_map(layer, output, size)
-            if layer == last:
+            if layer == last:  # the generator stops here
                 break
         return maps
 
     def last_of(self, layers: Sequence[str]) -> str:
-        """The layer of these that is computed last.
+        """The one of these layers that is computed last.
 
         Raises:
-            UserError: There is no such layer; names those that exist.
+            UserError: A layer does not exist; names those that do.
         """
         unknown = [layer for layer in layers if layer not in self.layers]
         if unknown or not layers:
             raise UserError(
-                f'layers {", ".join(map(str, unknown)) or "none at all"}: the network has '
+                f'layers {", ".join(map(str, unknown)) or "(none)"}: the network has '
                 f'{", ".join(self.layers)}'
             )
         return max(layers, key=self.layers.index)

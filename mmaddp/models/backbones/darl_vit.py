@@ -1,4 +1,4 @@
-"""DARL's decoder-only vision transformer: pre-training, sampling and a dense backbone."""
+"""DARL's decoder-only vision transformer: pre-training, sampling and dense features."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ POSITIONS = (*COORDINATES, 'sincos', 'learnable', 'none')
 
 @MODELS.register_module()
 class DARLViT(PlainViT):
-    """Causal ViT of DARL: its pre-training (section 3.1) and a dense backbone.
+    """Causal ViT of DARL, for pre-training (section 3.1) and as a dense backbone.
 
-    The sequence is a start token, then the patches in some order. In pre-training
-    (:meth:`predict_next`) it is always causal, and an output predicts the next patch. In transfer
-    (:meth:`forward`) all patches are fed, under a causal or a full mask, by the same weights.
-    With ``two_stream`` the model has the query stream of appendix A.5.
+    The sequence is a start token, then the patches in some order. Pre-training
+    (:meth:`predict_next`) is causal: each output predicts the next patch. Transfer
+    (:meth:`forward`) takes all patches under a causal or a full mask. ``two_stream`` adds the query
+    stream of appendix A.5.
 
     Args:
         arch: 'base', 'large', 'huge', or a dict of ``embed_dims``, ``num_layers``, ``num_heads``
@@ -51,38 +51,32 @@ class DARLViT(PlainViT):
         patch_size: Side of a patch in pixels.
         in_channels: Channels of the image.
         pretrain_img_size: Input side of the pre-training, ``img_size`` when None. Positions of
-            other grids, non-square ones included, are interpolated from its grid.
-        positions: Those of table 1: 'rope-2d' (section 3.4), 'rope-1d' over the raster order,
-            'sincos' as MAE's, 'learnable' or 'none'. All but the rotary ones are added to the
-            embeddings.
-        rope_base: The longest wavelength of rotary positions over 2 pi, in patches (appendix D).
-        causal: In :meth:`forward`, let a patch see only itself and the earlier ones.
-        order: Which patches are earlier: 'raster', 'nested-raster' or 'round-robin' (section 4.4).
-            A full mask has no order.
+            other grids are interpolated from its grid.
+        positions: A row of table 1: 'rope-2d' (section 3.4), 'rope-1d' over the raster order,
+            'sincos' as in MAE, 'learnable' or 'none'.
+        rope_base: Longest wavelength of rotary positions over 2 pi, in patches (appendix D).
+        causal: Causal mask in :meth:`forward`.
+        order: Order of a causal sequence: 'raster', 'nested-raster' or 'round-robin' (section 4.4).
         block_size: Side in patches of the blocks of ``order``.
-        with_start_token: Prepend the start token. Rotary positions do not rotate it, and its
-            sine-cosine ones are zero. Windows exclude it.
-        two_stream: Add a query token, and a query projection in each block, with which
+        with_start_token: Prepend the start token, whose position is 0; False with windows.
+        two_stream: Add a query token, and a query projection in each block, so that
             :meth:`predict_next` predicts in any order.
         final_norm: LayerNorm after the last block.
         window_size: Side in tokens of the attention windows; 0 makes all blocks global. Rotary
-            positions are then those within the window, neighbors one apart as in pre-training
-            whatever the image's size (our choice).
-        global_attn_indexes: The blocks that attend globally when there are windows.
+            positions then count within the window, as far apart as in pre-training (our choice).
+        global_attn_indexes: Blocks that attend globally despite windows.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
-        out_indices: Blocks whose maps a backbone gives, in ascending order; negative ones count
-            from the end. The best one may lie in the middle (appendix B.1).
-        frozen_stages: As :class:`PlainViT` takes it.
-        with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        out_indices: See :class:`PlainViT`. The best block may lie in the middle (appendix B.1).
+        frozen_stages: See :class:`PlainViT`.
+        with_cp: See :class:`PlainViT`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Attributes:
         grid: (h, w) of the pre-training.
 
     Raises:
-        UserError: An unknown ``arch``, ``positions`` or ``order``; patches or blocks of them that
-            do not fill the image; a mask or a start token together with windows; or an index out
-            of range.
+        UserError: An unknown ``arch``, ``positions`` or ``order``; patches that do not fill the
+            image; a causal mask or start token with windows; an index out of range.
     """
 
     prefix_token = 'start_token'
@@ -139,7 +133,7 @@ class DARLViT(PlainViT):
         if positions == 'learnable':
             length = self.num_prefix_tokens + self.grid[0] * self.grid[1]
             self.pos_embed = nn.Parameter(torch.zeros(1, length, self.embed_dims))
-        # What cannot be computed for the pre-training's own grid fails now.
+        # Fail now if positions or order do not fit the pre-training's grid.
         self.sequence_positions(self.grid, self.permutation(self.grid))
         if two_stream:
             self.query_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
@@ -159,7 +153,7 @@ class DARLViT(PlainViT):
             arch=arch_from(state),
             **patches,
             img_size=side * patches['patch_size'] or Untold(14 * patches['patch_size']),
-            # Which positions without parameters there were, no tensor tells.
+            # Other kinds of positions leave no tensor to tell them by.
             positions='learnable' if 'pos_embed' in state else 'rope-2d',
             with_start_token='start_token' in state or has_prefix,
             two_stream='query_token' in state or any('.attn.query.' in name for name in state),
@@ -168,9 +162,9 @@ class DARLViT(PlainViT):
 
     @property
     def weight_rules(self) -> WeightRules:
-        """Those of plain ViTs; the query stream is left out too."""
+        """Those of plain ViTs; the query stream may be dropped too."""
         rules = super().weight_rules
-        stream = 'only pre-training with two streams asks it'
+        stream = 'only pre-training with two streams uses it'
         dropped = {r'(query_token$|blocks\.\d+\.attn\.query\.)': stream, **rules.dropped}
         return replace(rules, dropped=dropped)
 
@@ -180,7 +174,7 @@ class DARLViT(PlainViT):
         """The grid of an image of (H, W) pixels.
 
         Raises:
-            UserError: Patches do not fill it.
+            UserError: Patches do not fill the image.
         """
         height, width = size
         side = self.patch_size
@@ -203,12 +197,13 @@ class DARLViT(PlainViT):
             order: (N,) or (B, N); the backbone's own when None.
 
         Returns:
-            ([1 +] N,) or (B, [1 +] N); None where nothing is moved.
+            ([1 +] N,) or (B, [1 +] N); None for raster order.
         """
         if order is None:
             if self.order == 'raster':
                 return None
             order = self.sequence_order(grid)
+        # The start token stays at 0, so that patches count from 1.
         order = order.to(self.patch_embed.proj.weight.device)
         return F.pad(order + 1, (1, 0)) if self.num_prefix_tokens else order
 
@@ -246,19 +241,20 @@ class DARLViT(PlainViT):
         coordinates = COORDINATES[self.positions](
             grid, pretrain_grid, self.patch_embed.proj.weight.device
         )
-        # The start token has position 0, which does not rotate it.
+        # The start token has position 0, which does not rotate it. (1 + N, 2 or 1)
         coordinates = F.pad(coordinates, (0, 0, self.num_prefix_tokens, 0))
         return phase_factors(rotary_angles(coordinates, self.head_dims, self.rope_base))[None]
 
-    # Transfer: all patches are fed.
+    # Transfer: all patches are input.
 
     def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:
-        """Tokens (B, [1 +] N, C) after each block, under the mask that the backbone is set to."""
+        """Tokens (B, [1 +] N, C) after each block, in the order of the sequence."""
         tokens, grid = self.patch_embed(x)
+        # Order matters under a causal mask only.
         permutation = self.permutation(grid) if self.causal else None
         positions = self.sequence_positions(grid, permutation)
         sequence = positions.add_to(in_order(self.with_start(tokens), permutation))
-        # Rotary positions by window size; each window is an image of its own.
+        # Rotary positions by window size: each window counts as an image of its own.
         phases = {0: positions.phases}
         for size in {block.window_size for block in self.blocks} - {0}:
             phases[size] = self.phases((size, size), (size, size))
@@ -277,7 +273,7 @@ class DARLViT(PlainViT):
         """Patch embeddings without positions.
 
         Args:
-            images: (B, 3, H, W), normalized, which whole patches must fill.
+            images: (B, 3, H, W), normalized; H and W multiples of the patch size.
 
         Returns:
             (B, N, C) in raster order, and the grid (h, w).
@@ -293,23 +289,25 @@ class DARLViT(PlainViT):
         Args:
             tokens: (B, N, C), embedded patches or VQ tokens, in raster order without positions.
             grid: (h, w) with h * w = N.
-            order: (N,), or (B, N) where there is a query stream: raster indices in the order of
-                the sequence. The backbone's own order when None.
+            order: Raster indices in the order of the sequence: (N,), or (B, N) with a query
+                stream. The backbone's own order when None.
 
         Returns:
             (B, N, C) after the final norm, in raster order: the entry of patch ``order[k]`` depends
             on the patches ``order[:k]`` only.
 
         Raises:
-            UserError: There is no start token, or no query stream for an order of each image.
+            UserError: There is no start token, or no query stream for orders (B, N).
         """
         self.check_order(order)
         permutation = self.permutation(grid, order)
         # The last patch is never an input: x_0 .. x_{N-1} predict x_1 .. x_N, x_0 the start token.
         content = in_order(self.with_start(tokens), permutation)[:, :-1]
         positions = self.sequence_positions(grid, permutation)
+        # With a query stream, one query asks for each patch.
         num_queries = content.shape[1] if self.two_stream else 0
         z = self.run_causally(content, positions, grid, num_queries=num_queries)
+        # Row k predicts token k + 1 of the sequence; put the rows back in raster order.
         return z if permutation is None else in_order(z, inverse(permutation[..., 1:]))
 
     def run_causally(
@@ -321,16 +319,16 @@ class DARLViT(PlainViT):
         num_queries: int = 0,
         caches: Sequence[KVCache | None] | None = None,
     ) -> Tensor:
-        """Outputs that predict the patches behind the content.
+        """Outputs that predict the patch after each content token.
 
         Args:
             content: (B, n, C), tokens ``first`` to ``first + n - 1`` of the sequence, without
                 positions; the start token is token 0.
-            positions: The whole sequence's.
+            positions: Positions of the whole sequence.
             grid: (h, w).
             first: Index of the first content token; the caches hold those before it.
-            num_queries: M, tokens of the query stream. They ask for the patches behind the last M
-                content tokens and predict in their stead.
+            num_queries: M, query tokens. They stand for the patches after the last M content
+                tokens, and give the predictions in place of the content.
             caches: Earlier keys and values for each block.
 
         Returns:
@@ -340,7 +338,7 @@ class DARLViT(PlainViT):
         here = positions.between(first, end)
         x, phases = here.add_to(content), here.phases
         if num_queries:
-            # A query has the position of the patch that it asks for.
+            # A query has the position of the patch it predicts.
             asked = positions.between(end + 1 - num_queries, end + 1)
             queries = asked.add_to(self.query_token).expand(len(x), num_queries, -1)
             x = torch.cat([x, queries], dim=1)
@@ -349,38 +347,39 @@ class DARLViT(PlainViT):
         options = [dict(shared, cache=cache) for cache in caches or [None] * self.num_layers]
         for output in self.block_outputs(x, grid, options):
             x = output
+        # -0 takes all: without queries the content itself predicts.
         return self.norm(x[:, -num_queries:])
 
     def start_sampling(
         self, batch_size: int, grid: tuple[int, int], order: Tensor | None = None
     ) -> PatchByPatch:
-        """Sampling of ``batch_size`` images before the first patch, see :class:`PatchByPatch`."""
+        """The state of sampling before the first patch, see :class:`PatchByPatch`."""
         return PatchByPatch(self, batch_size, grid, order)
 
     def check_order(self, order: Tensor | None) -> None:
-        """Refuse to predict without a start token, or without the query stream that orders need."""
+        """Refuse to predict without a start token, or orders (B, N) without a query stream."""
         if not self.num_prefix_tokens:
             raise UserError(
                 'the first patch is predicted from the start token: set with_start_token=True'
             )
         if order is not None and order.ndim == 2 and not self.two_stream:
             raise UserError(
-                'an order for each image needs the query stream, which tells the model the patch '
-                'to predict: set two_stream=True'
+                'an order for each image needs the query stream, which tells which patch comes '
+                'next: set two_stream=True'
             )
 
 
 class PatchByPatch:
-    """Sampling of a causal backbone patch by patch, each of which passes the blocks once.
+    """State of sampling patch by patch; each patch passes through the blocks once.
 
     Args:
         backbone: The model.
         batch_size: B, images that are sampled together.
         grid: (h, w) in patches.
-        order: As :meth:`DARLViT.predict_next` takes it.
+        order: As for :meth:`DARLViT.predict_next`.
 
     Attributes:
-        num_given: Patches that are given, and the next one's index in the order.
+        num_given: Patches given so far, which is the index of the next one in the order.
     """
 
     @torch.no_grad()
@@ -398,7 +397,7 @@ class PatchByPatch:
         self.backbone, self.grid, self.num_given = backbone, grid, 0
         self.positions = backbone.sequence_positions(grid, backbone.permutation(grid, order))
         self.caches = [KVCache(1 + grid[0] * grid[1]) for _ in backbone.blocks]
-        # Given, but not yet through the blocks. The last patch of all never needs to be.
+        # Tokens that have not passed through the blocks yet. The very last patch never does.
         self.pending = backbone.start_token.expand(batch_size, -1, -1)
         self.features: Tensor | None = None
 
@@ -414,12 +413,12 @@ class PatchByPatch:
                 num_queries=int(self.backbone.two_stream),
                 caches=self.caches,
             )[:, -1]
-            self.pending = self.pending[:, :0]  # all is in the caches now
+            self.pending = self.pending[:, :0]  # now in the caches
         return self.features
 
     @torch.no_grad()
     def append(self, tokens: Tensor) -> None:
-        """Give the next patches of the order, embedded without positions: (B, C) or (B, k, C)."""
+        """Add the next patches, embedded without positions: (B, C) or (B, k, C)."""
         tokens = tokens if tokens.ndim == 3 else tokens[:, None]
         self.pending = torch.cat([self.pending, tokens], dim=1)
         self.num_given += tokens.shape[1]

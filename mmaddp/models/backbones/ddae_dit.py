@@ -1,4 +1,4 @@
-"""The latent diffusion transformer that DDAE takes representations from."""
+"""The latent diffusion transformer (DiT) of DDAE's experiments."""
 
 from __future__ import annotations
 
@@ -40,29 +40,27 @@ NUM_TIMESTEPS = 1000
 class DDAEDiT(Denoiser, PlainViT):
     """Diffusion transformer (DiT) over latents, whole or truncated to an encoder (section 3.2).
 
-    The blocks are named 'layer-0', 'layer-1' and so on. Without labels the network takes the null
-    class, as in section 4.2.
-
-    With ``out_blocks`` it is a backbone, truncated behind the last of these blocks, which takes
-    clean images and the same time input for all.
+    Blocks are named 'layer-0', 'layer-1' and so on. Without labels the network takes the null
+    class (section 4.2). With ``out_blocks`` it is a backbone of clean images at a fixed ``time``,
+    truncated behind the last of these blocks.
 
     Args:
         arch: 'small', 'base', 'large', 'xlarge', or a dict of ``embed_dims``, ``num_layers``,
             ``num_heads`` and optionally ``mlp_ratio`` (4).
-        embed_dims: In place of what ``arch`` says, as are ``num_layers`` and ``num_heads``.
-        num_layers: Blocks.
-        num_heads: Attention heads.
+        embed_dims: Overrides ``arch``.
+        num_layers: Overrides ``arch``.
+        num_heads: Overrides ``arch``.
         input_size: Side of the latents in pre-training, 32 for images of 256 pixels. The fixed
-            sine-cosine positions of other sizes are interpolated bicubically.
+            sine-cosine positions are interpolated bicubically for other sizes.
         patch_size: Side of a patch in positions of the latents: 2, 4 or 8.
         in_channels: Channels of the latents.
-        num_classes: Classes, behind which comes the null class.
+        num_classes: Classes besides the null class.
         learn_sigma: Predict a variance in a second half of the channels.
-        out_blocks: Blocks whose maps a backbone gives, in the order of the maps.
-        time: A backbone's time input, a timestep from 0 to 999. The authors' probes use 'layer-13'
-            with 121 on CIFAR-10 and with 81 on Tiny-ImageNet.
-        autoencoder: Config of a frozen module that gives latents to a backbone:
-            ``dict(type='mmaddp.KLAutoencoder', folder=…)``. Without one it takes latents.
+        out_blocks: Blocks whose maps a backbone gives, in this order.
+        time: A backbone's timestep, 0 to 999. The authors' probes use 'layer-13' with 121 on
+            CIFAR-10 and with 81 on Tiny-ImageNet.
+        autoencoder: Config of the autoencoder of a backbone of images,
+            ``dict(type='mmaddp.KLAutoencoder', folder=…)``. None for a backbone of latents.
         frozen: Train nothing.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
@@ -72,8 +70,8 @@ class DDAEDiT(Denoiser, PlainViT):
         counts_timesteps: The time input is t, not a share of T.
 
     Raises:
-        UserError: An unknown ``arch`` or block, patches that do not fill the latents, a timestep
-            out of range, or only one of ``out_blocks`` and ``time``.
+        UserError: An unknown ``arch`` or block, patches that do not fill the latents, or a timestep
+            out of range.
     """
 
     counts_timesteps = True
@@ -105,10 +103,10 @@ class DDAEDiT(Denoiser, PlainViT):
                 'does'
             )
         if time is not None and not 0 <= time < NUM_TIMESTEPS:
-            raise UserError(f'time={time} is no timestep in 0..{NUM_TIMESTEPS - 1}')
+            raise UserError(f'time={time}: timesteps are 0 to {NUM_TIMESTEPS - 1}')
         super().__init__(arch, patch_size, in_channels, 0, (-1,), -1, with_cp, init_cfg)
         if out_blocks is not None:
-            # The blocks behind the last one are not even built.
+            # Do not build the blocks behind the last one.
             self.num_layers = 1 + self.layers.index(self.last_of(out_blocks))
         self.grid = (input_size // patch_size, input_size // patch_size)
         self.in_channels, self.patch_size = in_channels, patch_size
@@ -133,6 +131,7 @@ class DDAEDiT(Denoiser, PlainViT):
         arch, patches = arch_from(state, named=ARCHITECTURES), patches_from(state)
         truncated = not any(name.startswith('head.') for name in state)
         depth = len({name.split('.')[1] for name in state if name.startswith('blocks.')})
+        # A head twice as wide as a patch predicts a variance too.
         outputs = size_of(state, (r'head\.proj\.(weight|bias)', 0))
         values = patches['in_channels'] * patches['patch_size'] ** 2
         return dict(
@@ -147,7 +146,7 @@ class DDAEDiT(Denoiser, PlainViT):
 
     @property
     def weight_rules(self) -> WeightRules:
-        """Positions are resized, and a truncated network leaves out what is behind its end."""
+        """Positions are resized; a truncated network drops what is behind its end."""
         blocks = '|'.join(map(str, range(self.num_layers)))
         behind = rf'(head\.|blocks\.(?!({blocks})\.))'
         dropped = {behind: f'it is behind {self.layers[-1]}'} if self.truncated else {}
@@ -165,10 +164,9 @@ class DDAEDiT(Denoiser, PlainViT):
         self.head, self.truncated = None, True
 
     def network_input(self, images: Tensor) -> Tensor:
-        """The scaled latents (B, C_in, h, w) of images (B, 3, H, W) in [-1, 1].
+        """Scaled latents (B, C_in, h, w) of images (B, 3, H, W) in [-1, 1], padded by zeros.
 
-        Sides that no whole number of patches fills are padded by zeros. Without an autoencoder
-        the input is latents already.
+        Without an autoencoder the inputs are latents already.
         """
         if self.autoencoder is None:
             return images
@@ -190,7 +188,8 @@ class DDAEDiT(Denoiser, PlainViT):
 
     def project(self, features: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         """See :class:`Denoiser`."""
-        tokens = features.flatten(2).transpose(1, 2)
+        tokens = features.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, N, C)
+        # (B, N, patch_size * patch_size * C_out)
         values = self.head(tokens, self.condition(time, condition))
         return unpatchify(values, tuple(features.shape[-2:]), self.patch_size)
 
@@ -206,6 +205,7 @@ class DDAEDiT(Denoiser, PlainViT):
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
+        # The patch embedding counts as a linear layer.
         nn.init.xavier_uniform_(self.patch_embed.proj.weight.data.flatten(1))
         nn.init.zeros_(self.patch_embed.proj.bias)
         for layer in (self.condition.label, self.condition.time.fc1, self.condition.time.fc2):

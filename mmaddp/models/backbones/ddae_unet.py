@@ -1,4 +1,4 @@
-"""DDAE's two UNets, DDPM's and DDPM++, as networks that denoise and as encoders."""
+"""DDAE's two UNets, DDPM's and DDPM++, as denoising networks and as encoders."""
 
 from __future__ import annotations
 
@@ -29,38 +29,34 @@ class DDAEUNet(UNet):
 
     The defaults are DDPM's network of 35.7M parameters. DDPM++, 56M, has
     ``channel_multipliers=(2, 2, 2), num_blocks=4, resblock_updown=True, augment_dim=9``. Blocks on
-    the way up are named as the authors count them: 'out_1', 'out_2' and so on from the coarsest,
-    without the up-sampling layers.
+    the way up are named as the authors count them, 'out_1', 'out_2' and so on from the coarsest.
 
-    With ``out_blocks`` it is a backbone, truncated behind the last of these blocks, which takes
-    clean images and the same time input for all. The paper keeps the block and time that probed
-    best, and notes that fine-tuning gains from more blocks and depends less on the time.
+    With ``out_blocks`` it is a backbone of clean images at a fixed ``time``, truncated behind the
+    last of these blocks. The paper takes the block and time that probe best.
 
     Args:
         in_channels: Channels of the image and of the prediction.
         base_channels: Channels in front of the first block, a multiple of 32.
         channel_multipliers: Width over ``base_channels`` at each resolution, the finest first.
-        attention_stages: Resolutions whose blocks have attention, 0 the finest. Without windows
-            its memory and time grow with the square of the image's area.
+        attention_stages: Resolutions with attention, 0 the finest. Its cost grows with the square
+            of the image's area unless there are windows.
         num_blocks: Blocks at each resolution on the way down; there is one more on the way up.
-        resblock_updown: Change the resolution by residual blocks rather than by convolutions.
-        augment_dim: Length of the augmentation labels; 0 for no embedding of them.
-        dropout: Probability in residual blocks: the authors take 0.1, and 0.13 in EDM.
-        out_blocks: Blocks whose maps a backbone gives, in the order of the maps.
-        time: A backbone's time input in the units of pre-training: t / T for DDPM, ln(sigma) / 4
-            for EDM.
-        frozen: Train nothing, and leave the dropout out.
+        resblock_updown: Change the resolution by residual blocks instead of convolutions.
+        augment_dim: Length of the augmentation labels; 0 for none.
+        dropout: Probability in residual blocks; the authors take 0.1, and 0.13 in EDM.
+        out_blocks: Blocks whose maps a backbone gives, in this order.
+        time: A backbone's time input: t / T for DDPM, ln(sigma) / 4 for EDM.
+        frozen: Train nothing, without dropout.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
         attention_window: Side in positions of attention windows, for images much larger than those
-            of the pre-training; None for none. CIFAR-10 has 16 at the second resolution.
-        reduction: Side of the squares of pixels that a backbone averages to one, for the same; the
-            strides of its maps grow by it.
-        channels_last: Store maps with channels last, which some devices convolve faster.
+            of the pre-training; None for global attention. Maps of CIFAR-10 have side 16.
+        reduction: Factor by which a backbone shrinks its images first, which multiplies the strides
+            of its maps.
+        channels_last: Memory format of the maps, faster on some devices.
 
     Raises:
-        UserError: A resolution or block does not exist, or only one of ``out_blocks`` and ``time``
-            is given.
+        UserError: A resolution or block does not exist.
     """
 
     def __init__(
@@ -104,7 +100,7 @@ class DDAEUNet(UNet):
 
         self.set_backbone(out_blocks, time, frozen)
         if channels_last:
-            # The convolutions' weights decide for the maps.
+            # Maps follow the layout of the convolutions' weights.
             self.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -117,6 +113,7 @@ class DDAEUNet(UNet):
         in_block = r'res\.(conv1|conv2|norm2)\.(weight|bias)'
         prefixes = [rf'down\.({"|".join(map(str, indices))})\.' for indices in stages]
         widths = [size_of(state, (prefix + in_block, 0)) for prefix in prefixes]
+        # Blocks on the way up; resampling layers have neither part.
         ups = {n.split('.')[1] for n in state if re.match(r'up\.\d+\.(res|attn)\.', n)}
         truncated = not any(name.startswith(('norm_out.', 'conv_out.')) for name in state)
         return dict(
@@ -136,8 +133,8 @@ class DDAEUNet(UNet):
         )
 
     def build_down(self, channels: int) -> tuple[nn.ModuleList, list[int]]:
-        """The layers on the way down, and the channels of all maps that the way up is given."""
-        layers, skips = nn.ModuleList(), [channels]  # the first convolution's map comes across too
+        """The layers on the way down, and the channels of all skip connections."""
+        layers, skips = nn.ModuleList(), [channels]  # the first skip is conv_in's map
         for stage, width in enumerate(self.widths):
             for _ in range(self.num_blocks):
                 layers.append(self.build_block(channels, stage))
@@ -157,7 +154,7 @@ class DDAEUNet(UNet):
         )
 
     def build_up(self, skips: list[int]) -> tuple[nn.ModuleList, dict[str, UpBlock]]:
-        """The layers on the way up, given the channels of the skip connections, and their names."""
+        """The layers on the way up and their blocks by name, from the channels of the skips."""
         layers, names, channels = nn.ModuleList(), {}, self.widths[-1]
         for stage, width in reversed(list(enumerate(self.widths))):
             # One block more than on the way down, for the map of the resampling or of conv_in.
@@ -176,13 +173,13 @@ class DDAEUNet(UNet):
         return UNetBlock(in_channels, width, with_attention=attends, **self.block_options)
 
     def build_resampling(self, channels: int, direction: str) -> nn.Module:
-        """The way to the next resolution, 'down' or 'up'."""
+        """The layer between two resolutions, 'down' or 'up'."""
         if self.resblock_updown:
             return ResBlock(channels, channels, resample=direction, **self.layer_options)
         return (Downsample if direction == 'down' else Upsample)(channels)
 
     def truncate(self, layer: str) -> None:
-        """See :class:`Denoiser`; an encoder is not told of augmentations."""
+        """See :class:`Denoiser`; an encoder takes no augmentation labels."""
         last = self.up_blocks[layer].index
         del self.up[last + 1 :]
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
@@ -200,24 +197,25 @@ class DDAEUNet(UNet):
     ) -> Iterator[Tensor]:
         """Maps (B, C, h, w) of the blocks on the way up; ``condition`` (B, augment_dim)."""
         embedding = self.time_embed(time, condition)
-        # One skip connection for each block on the way up. A truncated network uses the coarsest
-        # maps alone; the deque lets go of the others.
+        # One skip connection for each block on the way up. A truncated network uses only the
+        # coarsest maps; the deque drops the others.
         skips = deque([self.conv_in(self.pad(x))], maxlen=len(self.up_blocks))
         for layer in self.down:
             skips.append(self.run(layer, skips[-1], embedding))
-        x = skips[-1]  # also the first skip connection of the way up
+        x = skips[-1]  # also the first skip connection on the way up
         for layer in self.middle:
             x = self.run(layer, x, embedding)
         blocks = {block.index for block in self.up_blocks.values()}
         for index, layer in enumerate(self.up):
             if index in blocks:  # the others change the resolution
+                # (B, C + C_skip, h, w) -> (B, C', h, w)
                 x = self.run(layer, torch.cat([x, skips.pop()], dim=1), embedding)
                 yield x
             else:
                 x = self.run(layer, x, embedding)
 
     def run(self, layer: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
-        """Apply a layer, keeping its activations or not."""
+        """Apply a layer, with activation checkpointing if asked for."""
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(layer, x, embedding, use_reentrant=False)
         return layer(x, embedding)
@@ -229,16 +227,15 @@ class DDAEUNet(UNet):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning-rate decay, as MMPretrain counts it.
 
-        The layers on the way down, in the middle and on the way up count in the order of
-        computation, those that change the resolution included.
+        Layers count in the order of computation, those that change the resolution included.
 
         Args:
             param_name: Its name, such as ``down.3.res.conv1.weight``.
-            prefix: What stands before the names of this module's parameters.
+            prefix: Prefix of this module's parameters.
 
         Returns:
-            The depth (0 for the first convolution and the time embedding, i + 1 for layer i, last
-            for what predicts) and the number of depths.
+            The depth (0 for the first convolution and the time embedding, i + 1 for layer i, the
+            last for the output layers) and the number of depths.
         """
         stack, index = param_name[len(prefix) :].split('.')[:2]
         num_depths = len(self.down) + len(self.middle) + len(self.up) + 2
@@ -251,9 +248,9 @@ class DDAEUNet(UNet):
 
 
 def stages_from(state: Tensors) -> tuple[list[list[int]], bool]:
-    """Indices in ``down`` of the blocks at each resolution; and whether blocks resample.
+    """Indices in ``down`` of the blocks at each resolution, and whether residual blocks resample.
 
-    An index of which no tensor is there counts as a block, so that its tensors are missed.
+    An index without tensors counts as a block, so that its tensors are reported as missing.
     """
     kinds = {int(n.split('.')[1]): n.split('.')[2] for n in state if n.startswith('down.')}
     stages: list[list[int]] = [[]]

@@ -1,4 +1,4 @@
-"""What denoising networks share that can be truncated to an encoder."""
+"""Base classes of denoising networks, whole or truncated to an encoder."""
 
 from __future__ import annotations
 
@@ -45,18 +45,16 @@ class Denoiser(Encoder):
 
     @abstractmethod
     def truncate(self, layer: str) -> None:
-        """Drop all that a layer's map does not need."""
+        """Drop everything that a layer's map does not need."""
 
     def set_backbone(
         self, out_blocks: Sequence[str] | None, time: float | None, frozen: bool
     ) -> None:
-        """Make a backbone that gives ``out_blocks`` at a time input, if any; the last step.
+        """Truncate to a backbone if there are ``out_blocks``; call it last.
 
         Raises:
-            UserError: A layer does not exist, or one of ``out_blocks`` and ``time`` is missing.
+            UserError: A layer does not exist.
         """
-        if (out_blocks is None) != (time is None):
-            raise UserError('out_blocks and time go together: a backbone needs both')
         self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
@@ -73,13 +71,12 @@ class Denoiser(Encoder):
         return dict(out_blocks=[layer], time=time)
 
     def predict(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
-        """What the network is trained to give: the noise in DDPM, F of equation 7 in EDM's paper.
+        """The network's output: the noise in DDPM, F of equation 7 in EDM's paper.
 
         Args:
-            x: (B, C_in, H, W), noised, and scaled where the process does so; any size.
+            x: (B, C_in, H, W), noised, and scaled by the process; any size.
             time: (B,), the time input of the process.
-            condition: (B, augment_dim), how images were augmented, for a UNet; class labels (B,)
-                for DiT. None for neither.
+            condition: Augmentation labels (B, augment_dim) for a UNet, class labels (B,) for DiT.
 
         Returns:
             (B, C_out, H, W).
@@ -96,12 +93,13 @@ class Denoiser(Encoder):
         last, (height, width) = self.layers[-1], x.shape[-2:]
         if self.truncated:
             raise UserError(
-                f'the network is truncated behind {last} and predicts nothing: remove out_blocks '
-                'and time'
+                f'the network is truncated behind {last} and cannot predict: build it whole, '
+                'without out_blocks and time'
             )
-        # The generator ends with the last layer, whose map gives the prediction.
+        # The last layer's map gives the prediction.
         outputs = self.layer_outputs(x, time, condition)
         maps = self.collect_maps(outputs, [*layers, last], (height, width))
+        # The padding is cut off again.
         prediction = self.project(maps[last], time, condition)[..., :height, :width]
         return prediction, {layer: maps[layer] for layer in layers}
 
@@ -128,7 +126,7 @@ class UNet(Denoiser):
     """A UNet whose blocks on the way up give feature maps.
 
     Attributes:
-        up_blocks: The blocks that exist by name: 'out_1', 'out_2' and so on from the coarsest.
+        up_blocks: Blocks by name: 'out_1', 'out_2' and so on from the coarsest.
         stride: Pixels of the image for one position of the coarsest map.
     """
 
@@ -137,7 +135,7 @@ class UNet(Denoiser):
 
     @property
     def weight_rules(self) -> WeightRules:
-        """A truncated network leaves out what is behind its end."""
+        """A truncated network drops what is behind its end."""
         behind = r'(unet\.)?(up|up_blocks|norm_out|conv_norm_out|conv_out|time_embed\.augment)\.'
         why = f'it is behind {self.layers[-1]}'
         return WeightRules(dropped={behind: why} if self.truncated else {})
@@ -152,7 +150,7 @@ class UNet(Denoiser):
         return self.up_blocks[layer].channels
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
-        """A block's map without what the padding has added."""
+        """A block's map without the padding."""
         height, width = (-(-side // self.up_blocks[layer].stride) for side in size)
         return output[..., :height, :width]
 

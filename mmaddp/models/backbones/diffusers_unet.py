@@ -1,4 +1,4 @@
-"""UNets of the library ``diffusers``, such as google/ddpm-cifar10-32, as this package's."""
+"""UNets of the library ``diffusers``, such as google/ddpm-cifar10-32, as encoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmaddp.utils import UserError
 
 from .denoiser import UNet, UpBlock
 
-# What a config must say, or leave out, for the pass here to be the library's.
+# Settings for which the forward pass below equals the library's.
 SETTINGS = dict(
     _class_name='UNet2DModel',
     center_input_sample=False,
@@ -32,26 +32,25 @@ BLOCKS = {'DownBlock2D', 'AttnDownBlock2D', 'UpBlock2D', 'AttnUpBlock2D'}
 class DiffusersUNet(UNet):
     """A UNet2DModel of a local folder, whole or truncated to an encoder.
 
-    The library builds the network, whose norms, paddings and time embedding are not those of
-    :class:`DDAEUNet`. Its blocks on the way up have the same names. It needs
-    ``DDPM(time_input='index')``.
+    The library builds the network; its norms, padding and time embedding differ from
+    :class:`DDAEUNet`'s. Blocks have the same names. It needs ``DDPM(time_input='index')``.
 
     Args:
-        folder: Folder of the network or of a whole pipeline. Building reads its config,
-            ``init_weights`` its weights, as data alone.
-        out_blocks: Blocks whose maps a backbone gives, in the order of the maps.
-        time: A backbone's time input, a timestep from 0 on.
-        frozen: Train nothing, and leave the dropout out.
+        folder: Folder of the network or of a whole pipeline. The constructor reads its config,
+            ``init_weights`` its weights.
+        out_blocks: Blocks whose maps a backbone gives, in this order.
+        time: A backbone's timestep, from 0 on.
+        frozen: Train nothing, without dropout.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the weights of another folder
-            or of a checkpoint of ours.
+            or of one of our checkpoints.
 
     Attributes:
         in_channels: Channels of the image.
         counts_timesteps: The time input is t, not a share of T.
 
     Raises:
-        UserError: The library is not installed, the folder holds no such network, a block does not
-            exist, or only one of ``out_blocks`` and ``time`` is given.
+        ImportError: ``diffusers`` is not installed.
+        UserError: The folder holds no such network, or a block does not exist.
     """
 
     counts_timesteps = True
@@ -76,6 +75,7 @@ class DiffusersUNet(UNet):
         """See :class:`Denoiser`."""
         last = self.up_blocks[layer].index
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
+        # The library's blocks hold several of ours; the last one kept may lose some.
         left = len(self.up_blocks)
         for number, block in enumerate(self.unet.up_blocks):
             count = min(left, len(block.resnets))
@@ -95,7 +95,7 @@ class DiffusersUNet(UNet):
         unet = self.unet
         embedding = unet.time_embedding(unet.time_proj(time).to(unet.dtype))
         skips = [unet.conv_in(self.pad(x))]
-        # The forward pass of UNet2DModel, block by block on the way up.
+        # The forward pass of UNet2DModel, but one residual block at a time on the way up.
         for block in unet.down_blocks:
             skips += block(skips[-1], embedding)[1]
         x = unet.mid_block(skips[-1], embedding)
@@ -112,7 +112,7 @@ class DiffusersUNet(UNet):
         return self.unet.conv_out(self.unet.conv_act(self.unet.conv_norm_out(features)))
 
     def init_weights(self) -> None:
-        """Take the weights of the folder, or of ``init_cfg``."""
+        """Load the weights of the folder, or of ``init_cfg``."""
         if not self.is_init:
             self.load(self.init_cfg['checkpoint'] if self.init_cfg else self.folder)
             self._is_init = True
@@ -122,20 +122,16 @@ def build_unet(folder: Path) -> nn.Module:
     """The network of a folder's config, with random weights.
 
     Raises:
-        UserError: The library is not installed, or the folder holds no such network.
+        ImportError: ``diffusers`` is not installed.
+        UserError: The folder holds no such network.
     """
-    try:
-        from diffusers import UNet2DModel
-    except ImportError:
-        raise UserError(
-            f'{folder}: the library diffusers builds the network and is not installed: run '
-            'pip install diffusers'
-        ) from None
+    from diffusers import UNet2DModel
+
     found = network_folder(folder)
     if found is None:
         raise UserError(
-            f"{folder}: has no config.json: set the folder to one with 'google/ddpm-cifar10-32' or "
-            'another UNet2DModel'
+            f"{folder}: has no config.json: set a folder with 'google/ddpm-cifar10-32' or another "
+            'UNet2DModel'
         )
     config = read_config(found)
     check_config(found, config)
@@ -143,11 +139,7 @@ def build_unet(folder: Path) -> nn.Module:
 
 
 def check_config(folder: Path, config: dict) -> None:
-    """Refuse networks whose pass is another.
-
-    Raises:
-        UserError: Names the setting.
-    """
+    """Refuse networks with another forward pass than :data:`SETTINGS` allow."""
     wrong = [name for name, value in SETTINGS.items() if config.get(name, value) != value]
     wrong += [
         name
@@ -156,8 +148,8 @@ def check_config(folder: Path, config: dict) -> None:
     ]
     if wrong:
         raise UserError(
-            f'{folder}: its config has {wrong[0]}={config[wrong[0]]!r}, DiffusersUNet runs '
-            f'networks with {SETTINGS.get(wrong[0], sorted(BLOCKS))!r}'
+            f'{folder}: its config has {wrong[0]}={config[wrong[0]]!r}, DiffusersUNet supports '
+            f'{SETTINGS.get(wrong[0], sorted(BLOCKS))!r}'
         )
 
 

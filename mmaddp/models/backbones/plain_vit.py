@@ -1,4 +1,4 @@
-"""What the plain vision transformers of all methods share."""
+"""The base class of all methods' plain vision transformers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ ARCHITECTURES = {
 
 
 class PlainViT(Encoder):
-    """Patch embedding, blocks and a last norm.
+    """Patch embedding, blocks and a final norm.
 
-    A subclass adds its tokens and positions, as parameters of its own or as modules named by
-    :meth:`embedding_modules`, then calls :meth:`add_blocks`, the last step of its constructor.
+    A subclass adds its tokens and positions, lists its modules in :meth:`embedding_modules`, and
+    ends its constructor with :meth:`add_blocks`.
 
     Args:
         arch: 'base', 'large', 'huge', or a dict of ``embed_dims``, ``num_layers``, ``num_heads``
@@ -41,8 +41,8 @@ class PlainViT(Encoder):
         num_prefix_tokens: Tokens in front of the patches, which maps leave out.
         out_indices: Blocks whose maps a backbone gives, in ascending order; negative ones count
             from the end.
-        frozen_stages: -1 trains all, 0 freezes the embeddings, n also the first n blocks, all
-            blocks also the final norm. What no output needs is always frozen.
+        frozen_stages: -1 trains all; 0 freezes the embeddings, n also the first n blocks. If all
+            blocks are frozen, so is the final norm. Layers that no output needs are always frozen.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
             file, see :meth:`load`.
@@ -84,20 +84,21 @@ class PlainViT(Encoder):
         rel_pos_size: int | None = None,
         two_stream: bool = False,
     ) -> None:
-        """Add blocks and last norm, and freeze the frozen stages.
+        """Add blocks and final norm, and freeze the frozen stages.
 
         Args:
             final_norm: LayerNorm after the last block.
             window_size: Side in tokens of the attention windows; 0 makes all blocks global.
-            global_attn_indexes: The blocks that attend globally when there are windows.
+            global_attn_indexes: Blocks that attend globally despite windows.
             drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
             drop_rate: Dropout in all blocks.
-            rel_pos_size: Side of the grid of relative positions in global blocks; None leaves
-                them out everywhere.
-            two_stream: Have the projections of a query stream.
+            rel_pos_size: Side of the grid of relative positions in global blocks; None for no
+                relative positions in any block.
+            two_stream: Whether attention has a query stream.
         """
         # ViTDet: windows in most blocks, a few global ones to exchange between windows.
         windowed = set(range(self.num_layers)) - {self.block_index(i) for i in global_attn_indexes}
+        # On the CPU, also when the model is built on the meta device.
         drop_path_rates = torch.linspace(0, drop_path_rate, self.num_layers, device='cpu').tolist()
         self.blocks = nn.ModuleList()
         for i, rate in enumerate(drop_path_rates):
@@ -139,12 +140,13 @@ class PlainViT(Encoder):
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
         """Patch tokens as a map; only the last block's go through the final norm."""
+        # Rounded up, since the embedding pads to whole patches.
         grid = tuple(-(-side // self.patch_embed.patch_size) for side in size)
         return self.to_map(self.norm(output) if layer == self.layers[-1] else output, grid)
 
     @property
     def weight_rules(self) -> WeightRules:
-        """Positions are resized, outer norms taken or left, the prefix token left out."""
+        """Positions are resized; outer norms and the prefix token may be dropped."""
         dropped = {
             r'norm\.': 'fine-tuning puts a fresh norm behind average pooling',
             r'embed_norm\.': "the authors' fine-tuning has none",
@@ -168,7 +170,7 @@ class PlainViT(Encoder):
         Args:
             tokens: (B, [1 +] N, C), embedded.
             grid: (h, w).
-            options: For each block, what else its attention takes.
+            options: Further arguments of each block's attention.
         """
         for i, block in enumerate(self.blocks):
             how = options[i] if options else {}
@@ -188,7 +190,7 @@ class PlainViT(Encoder):
         return index == self.num_layers - 1
 
     def block_index(self, index: int) -> int:
-        """A block's index counted from 0, given one that may count from the end."""
+        """The index from 0 on; a negative one counts from the end."""
         if not -self.num_layers <= index < self.num_layers:
             raise UserError(f'block {index} does not exist: the encoder has {self.num_layers}')
         return index % self.num_layers
@@ -198,10 +200,10 @@ class PlainViT(Encoder):
 
         Args:
             param_name: Its name, such as ``blocks.3.mlp.fc1.weight``.
-            prefix: What stands before the names of this module's parameters.
+            prefix: Prefix of this module's parameters.
 
         Returns:
-            The depth (0 for the embeddings, i + 1 for block i, num_layers + 1 behind the blocks)
+            The depth (0 for the embeddings, i + 1 for block i, num_layers + 1 after the blocks)
             and the number of depths, num_layers + 2.
         """
         name = param_name[len(prefix) :]
@@ -213,8 +215,8 @@ class PlainViT(Encoder):
     def init_parameters(self) -> None:
         """Initialize as MAE does.
 
-        Linear layers and the patch embedding, seen as a linear layer, are Xavier-uniform. Positions
-        and special tokens are normal with a std of 0.02, relative positions zero.
+        Linear layers and the flattened patch embedding are Xavier-uniform. Positions and special
+        tokens are normal with a std of 0.02, relative positions zero.
         """
         for name, parameter in self.named_parameters():
             if name.endswith('bias'):
@@ -222,6 +224,7 @@ class PlainViT(Encoder):
             elif '.' not in name:  # positions and special tokens
                 nn.init.normal_(parameter, std=0.02)
             elif parameter.ndim > 1 and 'rel_pos' not in name:
+                # (C, C_in, p, p) -> (C, C_in * p * p), as MAE does
                 nn.init.xavier_uniform_(parameter.data.flatten(1))
 
     def embedding_modules(self) -> list[nn.Module]:
@@ -229,7 +232,8 @@ class PlainViT(Encoder):
         return [self.patch_embed]
 
     def frozen_modules(self) -> list[nn.Module]:
-        """The modules that are not trained: the frozen stages, and what no output needs."""
+        """The frozen stages, and the modules that no output needs."""
+        # Blocks behind the last output would get no gradient, which distributed training refuses.
         last = self.out_indices[-1]
         modules = list(self.blocks[last + 1 :])
         if self.frozen_stages >= 0:
@@ -239,7 +243,7 @@ class PlainViT(Encoder):
         return modules
 
     def freeze(self) -> None:
-        """Take the frozen stages out of the optimizer's reach."""
+        """Stop the gradients of the frozen stages."""
         for module in self.frozen_modules():
             module.requires_grad_(False)
         if self.frozen_stages >= 0:
@@ -256,7 +260,7 @@ class PlainViT(Encoder):
 
 
 def norm_or_identity(embed_dims: int, enabled: bool) -> nn.Module:
-    """A LayerNorm with ViT's epsilon, or nothing."""
+    """A LayerNorm with ViT's epsilon, or an identity."""
     return nn.LayerNorm(embed_dims, eps=1e-6) if enabled else nn.Identity()
 
 
@@ -266,7 +270,7 @@ def arch_from(
     named: Mapping[str, dict] = ARCHITECTURES,
     num_heads: int | None = None,
 ) -> str | dict:
-    """The ``arch`` of a stack of blocks with these weights, by its name where it has one."""
+    """The ``arch`` of a stack of blocks with these weights, by name if it has one."""
     blocks = rf'{stack}\.\d+\.'
     width = size_of(state, (rf'{blocks}(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
     hidden = size_of(
@@ -276,12 +280,13 @@ def arch_from(
     for name, arch in named.items():
         if (arch['embed_dims'], arch['num_layers'], 4 * width) == (width, depth, hidden):
             return name
+    # No tensor tells the number of heads.
     sizes = dict(embed_dims=width, num_layers=depth, num_heads=num_heads or Untold(1))
     return sizes if hidden == 4 * width else dict(sizes, mlp_ratio=hidden / max(width, 1))
 
 
 def patches_from(state: Tensors) -> dict[str, int]:
-    """The arguments that fit a patch embedding."""
+    """Constructor arguments that fit the patch embedding of a file."""
     weight = r'patch_embed\.proj\.weight'
     return dict(
         in_channels=size_of(state, (weight, 1)) or 3, patch_size=size_of(state, (weight, 2)) or 16
@@ -289,14 +294,14 @@ def patches_from(state: Tensors) -> dict[str, int]:
 
 
 def positions_from(state: Tensors) -> tuple[int, bool]:
-    """Side of the grid of learned positions, and whether one more stands in front of it."""
+    """Side of the grid of learned positions, and whether a prefix token's precedes it."""
     count = size_of(state, ('pos_embed', 1))
     side = math.isqrt(count)
     return side, bool(side) and count == side * side + 1
 
 
 def resolve_arch(arch: str | dict, named: Mapping[str, dict] = ARCHITECTURES) -> dict:
-    """The sizes of an encoder, given its name among ``named`` or the sizes themselves.
+    """The sizes of an encoder, from a name in ``named`` or a dict.
 
     Raises:
         UserError: An unknown name.
@@ -308,7 +313,7 @@ def resolve_arch(arch: str | dict, named: Mapping[str, dict] = ARCHITECTURES) ->
 
 
 def sizes(embed_dims: int, num_layers: int, num_heads: int, mlp_ratio: float = 4.0) -> dict:
-    """The keys of ``arch``."""
+    """The keys of ``arch``, with their defaults."""
     return dict(
         embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads, mlp_ratio=mlp_ratio
     )

@@ -1,4 +1,4 @@
-"""A classifier of noised images that reads a denoiser's features: DDAE's section 4.1.3."""
+"""A classifier of noised images on a denoiser's features: DDAE's section 4.1.3."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ EVAL_LEVELS = 20
 
 
 class NoiseConditionalHead(nn.Module):
-    """g(y | f + tau(t)), equation 5: two layers on features to which the level is added.
+    """g(y | f + tau(t)), equation 5: two layers on features plus an embedding of the level.
 
-    As in the authors' code tau is the head's own embedding, as wide as the features: sines and
-    cosines of a quarter as many channels, then a two-layer MLP. It sees the number of the level,
-    t of 1 .. T for DDPM and of 1 .. 18 for EDM, not the network's time input.
+    As in the authors' code tau is the head's own embedding: sinusoids of C / 4 channels, then a
+    two-layer MLP. It takes the number of the level, 1 .. T for DDPM and 1 .. 18 for EDM, not the
+    network's time input.
 
     Args:
         channels: C of the features, a multiple of 8 and at least 16.
@@ -49,13 +49,14 @@ class NoiseConditionalHead(nn.Module):
         )
 
     def forward(self, features: Tensor, numbers: Tensor) -> Tensor:
-        """Logits (B, num_classes) of features (B, C) and the numbers of their levels (B,)."""
+        """Features (B, C) and the numbers of their levels (B,) -> logits (B, num_classes)."""
+        # f + tau(t)
         return self.mlp(features + self.time_embed(sinusoids(numbers, self.time_dims)))
 
 
 @dataclass(frozen=True)
 class GuidedSampler:
-    """A sampler of the process and where it is guided to.
+    """A sampler of the process with the class that guides it.
 
     Args:
         sampler: The sampler.
@@ -72,23 +73,18 @@ class GuidedSampler:
 class NoiseConditionalClassifier(ImageGenerator):
     """p_t(y | x_t) by equation 5, and classifier-guided generation with the same network.
 
-    A block of the frozen denoiser is averaged over its positions, and a
-    :class:`NoiseConditionalHead` reads it. In training each image has its own level. As in the
-    authors' code its number is uniform, for EDM too, although EDM's own training has another
-    distribution. A sampler's sigma between EDM's 18 has a fractional number.
-
-    In testing each image is classified at all of ``eval_levels`` with the same noise, which depends
-    only on ``seed`` and the image's index in the data set.
-
-    A checkpoint holds all weights, the denoiser's included, so it generates without another file.
+    A :class:`NoiseConditionalHead` reads the average of a block's map. In training each image has
+    its own level, with a uniform number as in the authors' code, for EDM too. In testing each image
+    is classified at all of ``eval_levels`` with the same noise, which depends only on ``seed`` and
+    the image's index. A checkpoint holds all weights, the denoiser's included.
 
     Args:
         pretrainer: Config of :class:`mmaddp.DDAE`, whose ``network`` has the ``init_cfg``.
-        layer: The block that is read, such as 'out_6'.
+        layer: The block whose map is read, such as 'out_6'.
         num_classes: Number of classes.
-        frozen: Train the head alone. Otherwise the network is truncated behind the block and
-            trained too; with random weights this is a supervised control. It cannot generate.
-        hidden_dims: As for :class:`NoiseConditionalHead`.
+        frozen: Train only the head. Otherwise the network is truncated behind the block and
+            trained too, as a supervised control that cannot generate.
+        hidden_dims: See :class:`NoiseConditionalHead`.
         eval_levels: Numbers of the levels in testing. None takes the authors': every T / 20-th from
             1 on, for EDM all 18.
         seed: Seed of the noise in testing.
@@ -125,13 +121,13 @@ class NoiseConditionalClassifier(ImageGenerator):
         numbers = range(1, self.process.num_levels + 1)
         self.eval_levels = eval_levels or numbers[:: max(1, len(numbers) // EVAL_LEVELS)]
         for number in self.eval_levels:
-            self.process.level(number)
+            self.process.level(number)  # raises if there is no such level
         levels = torch.tensor([self.process.level(number) for number in numbers])
         self.register_buffer('levels', levels, persistent=False)
 
     @property
     def network(self) -> nn.Module:
-        """The network that denoises."""
+        """The denoising network."""
         return self.pretrainer.network
 
     def forward(
@@ -145,8 +141,8 @@ class NoiseConditionalClassifier(ImageGenerator):
         Args:
             inputs: (B, 3, H, W) in [-1, 1], clean.
             data_samples: MMPretrain's, with ``gt_label``, and in testing ``sample_idx``.
-            mode: 'loss', 'predict', or 'tensor': logits (B, num_classes) of the images as they
-                are, at the lowest level.
+            mode: 'loss', 'predict', or 'tensor' for logits (B, num_classes) of the clean images
+                at the lowest level.
         """
         images = inputs.float()
         if mode == 'loss':
@@ -159,6 +155,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         """Cross entropy; each image has its own level and noise."""
         labels = torch.cat([sample.gt_label for sample in data_samples])
         x_0 = self.pretrainer.encode(images)
+        # The number of the level is uniform, as in the authors' code.
         level = self.levels[torch.randint(len(self.levels), (len(x_0),), device=x_0.device)]
         x_t = self.process.perturb(x_0, level, torch.randn_like(x_0))
         return dict(loss=F.cross_entropy(self.classify(x_t, level), labels))
@@ -199,7 +196,7 @@ class NoiseConditionalClassifier(ImageGenerator):
 
         Args:
             x_t: (B, C, h, w), images or latents.
-            level: As :meth:`classify` takes it.
+            level: As for :meth:`classify`.
 
         Returns:
             As ``x_t``, and (B, num_classes).
@@ -209,7 +206,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         def network(x: Tensor, time: Tensor) -> Tensor:
             prediction, maps = self.network.predict_with_features(x, time, [self.layer])
             features.update(maps)
-            # Channels beyond those of the input are DiT's variance.
+            # Further channels are DiT's variance.
             return prediction[:, : x.shape[1]].float()
 
         x_0 = self.process.denoise(network, x_t, level)
@@ -224,13 +221,8 @@ class NoiseConditionalClassifier(ImageGenerator):
             count: B.
 
         Raises:
-            UserError: The network is truncated, or a label is not a class.
+            UserError: A label is not a class.
         """
-        if not self.frozen:
-            raise UserError(
-                f'frozen=False has truncated the network behind {self.layer}, so it cannot '
-                'generate: take a classifier with frozen=True'
-            )
         labels = torch.as_tensor(labels, device=self.levels.device).expand(count)
         if not ((labels >= 0) & (labels < self.head.num_classes)).all():
             raise UserError(
@@ -241,7 +233,7 @@ class NoiseConditionalClassifier(ImageGenerator):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """A single position."""
+        """A single position, the whole image."""
         return self.pretrainer.grid
 
     @property
@@ -251,12 +243,12 @@ class NoiseConditionalClassifier(ImageGenerator):
 
     @property
     def samplers(self) -> dict[str, Any]:
-        """Those of the pre-trainer, which :meth:`sampler` wraps."""
+        """The pre-trainer's, which :meth:`sampler` wraps."""
         return self.pretrainer.samplers
 
     @property
     def setting_types(self) -> dict[str, type]:
-        """Those of the pre-trainer's samplers, and of the guidance."""
+        """The pre-trainer's settings, and those of the guidance."""
         return {**self.pretrainer.setting_types, 'label': int, 'guidance': float}
 
     def sampler(

@@ -17,13 +17,13 @@ NORM_GROUPS = 32
 class PatchDiscriminator(BaseModule):
     """pix2pix's stack of strided convolutions; each score sees a patch of the image.
 
-    Groups are normalized in place of the batch, so that a score depends on its own image alone and
-    several processes compute what one would.
+    It has group instead of batch norms, so a score depends only on its own image, and several
+    processes compute the same as one.
 
     Args:
-        base_channels: Channels of the first layer, a multiple of 16; they double with each layer,
-            up to 8 times.
-        num_layers: Layers that halve the resolution; 3 of them see patches of 70 x 70 pixels.
+        base_channels: Channels of the first layer, a multiple of 16; each layer doubles them, up to
+            a factor of 8.
+        num_layers: Layers that halve the resolution; with 3 a score sees 70 x 70 pixels.
         init_cfg: As for any module of MMEngine.
     """
 
@@ -44,10 +44,10 @@ class PatchDiscriminator(BaseModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images (B, 3, H, W) in [0, 1]: (B, 1, h, w), high where they look real."""
-        return self.layers(2 * images - 1)
+        return self.layers(2 * images - 1)  # to [-1, 1]
 
     def init_weights(self) -> None:
-        """Initialize convolutions with a standard deviation of 0.02, as pix2pix does."""
+        """Initialize convolutions with a std of 0.02, as pix2pix does."""
         if self.is_init:
             return
         for layer in self.layers:

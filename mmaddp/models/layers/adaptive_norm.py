@@ -1,8 +1,8 @@
-"""Blocks whose norms a condition drives: adaLN-Zero of the diffusion transformer.
+"""Adaptive LayerNorm of the diffusion transformer (adaLN-Zero).
 
-The condition is one vector for each image, or one for all, behind its SiLU. A linear layer turns it
-into shifts and scales behind norms without parameters, and gates of the branches. All start at
-zero, so that a block starts as the identity.
+The condition is one vector per image, or one for all, after its SiLU. A linear layer turns it into
+shifts and scales after the norms, and gates of the branches. All start at zero, so a block starts
+as the identity.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .attention import Attention
 
 
 class AdaptiveBlock(nn.Module):
-    """Attention and MLP, each behind a norm and a gate that the condition drives.
+    """Attention and MLP, each with a norm and a gate set by the condition.
 
     Args:
         embed_dims: Channels C of a token and of the condition.
@@ -49,16 +49,17 @@ class AdaptiveBlock(nn.Module):
         Returns:
             As ``x``.
         """
-        # (B or 1, 1, C) each.
+        # (B or 1, 6 C) -> 6 times (B or 1, 1, C)
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(condition)[
             :, None
         ].chunk(6, dim=-1)
+        # x + gate * f(norm(x) (1 + scale) + shift)
         x = x + gate * self.attn(modulate(self.norm1(x), shift, scale), grid)
         return x + mlp_gate * self.mlp(modulate(self.norm2(x), mlp_shift, mlp_scale))
 
 
 class AdaptiveHead(nn.Module):
-    """From tokens to the values of their patches, behind a norm that the condition drives.
+    """Linear layer from tokens to the values of their patches, after an adaptive norm.
 
     Args:
         embed_dims: Channels C of a token and of the condition.
@@ -99,7 +100,7 @@ class TimestepEmbed(Mlp):
 
 
 class ConditionEmbed(nn.Module):
-    """The condition that timesteps and classes make together.
+    """Embedding of timesteps and classes.
 
     Args:
         embed_dims: Channels C of the condition.
@@ -112,14 +113,14 @@ class ConditionEmbed(nn.Module):
         self.label = nn.Embedding(num_classes + 1, embed_dims)
 
     def forward(self, timesteps: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What drives all norms.
+        """The condition of all norms.
 
         Args:
             timesteps: (B,).
-            labels: (B,), from 0 to K, which is the null class; that when None.
+            labels: (B,), 0 to K, where K is the null class; the null class for all when None.
 
         Returns:
-            (B, C), behind its SiLU.
+            (B, C), after its SiLU.
         """
         # The last entry is the null class.
         classes = self.label.weight[-1] if labels is None else self.label(labels)

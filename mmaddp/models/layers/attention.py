@@ -12,21 +12,20 @@ from mmaddp.utils import UserError
 from .positions import rel_pos_key_channels, rel_pos_query_channels
 from .rotary import apply_rotary
 
-# Fused half-precision kernels want channels in multiples of eight.
+# Fused half-precision kernels need channels in multiples of eight.
 CHANNEL_MULTIPLE = 8
 
 
 class KVCache:
-    """Keys and values of one block, in buffers as long as the whole sequence.
+    """Keys and values of one block for sampling, in buffers as long as the whole sequence.
 
-    A step writes those of its own tokens and copies no earlier ones. It is for sampling, without
-    gradients.
+    A step writes its own tokens and copies no earlier ones. There are no gradients.
 
     Args:
         capacity: Tokens of the whole sequence.
 
     Attributes:
-        length: Tokens that are held.
+        length: Tokens held so far.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -34,7 +33,7 @@ class KVCache:
         self.buffers: tuple[Tensor, Tensor] | None = None
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the next tokens' and give all so far.
+        """Append the next tokens and return all so far.
 
         Args:
             keys: (B, heads, k, D), and ``values`` alike.
@@ -44,7 +43,7 @@ class KVCache:
         """
         length = self.length + keys.shape[2]
         if self.buffers is None:
-            # Device and dtype, under autocast another one, are known only now.
+            # Only now are device and dtype known; autocast changes the latter.
             shape = (*keys.shape[:2], self.capacity, keys.shape[3])
             self.buffers = keys.new_empty(shape), values.new_empty(shape)
         held_keys, held_values = self.buffers
@@ -60,12 +59,12 @@ class Attention(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         num_heads: Heads; must divide C.
-        drop_rate: Dropout of the attention weights and of what the layer gives, in training.
-        rel_pos_size: (h, w) of the grid for decomposed relative positions; None leaves them out.
-        two_stream: Have a second projection to queries, for a query stream (DARL's appendix A.5).
+        drop_rate: Dropout of the attention weights and of the output; 0 with relative positions.
+        rel_pos_size: (h, w) of the grid for decomposed relative positions; None for none.
+        two_stream: Add a second query projection, for a query stream (DARL's appendix A.5).
 
     Raises:
-        UserError: There is dropout together with relative positions.
+        UserError: Dropout together with relative positions.
     """
 
     def __init__(
@@ -89,6 +88,7 @@ class Attention(nn.Module):
         self.use_rel_pos = rel_pos_size is not None
         if rel_pos_size is not None:
             h, w = rel_pos_size
+            # One entry for each offset from -(h - 1) to h - 1.
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * h - 1, self.head_dims))
             self.rel_pos_w = nn.Parameter(torch.zeros(2 * w - 1, self.head_dims))
 
@@ -104,25 +104,18 @@ class Attention(nn.Module):
         """Attend within each sequence.
 
         Args:
-            x: (B, N, C), the content; behind it, where there is a query stream, its M tokens.
-            grid: (h, w) of the tokens, h * w = N where relative positions are used.
-            phases: (N [+ M], D / 2) or (B, N [+ M], D / 2) complex, the rotary positions of the D
-                channels of each head; None for none.
+            x: (B, N + M, C), N content tokens, then M tokens of a query stream.
+            grid: (h, w) with h * w = N, for relative positions.
+            phases: (N + M, D / 2) or (B, N + M, D / 2) complex, rotary positions of a head's D
+                channels. Relative positions ignore them and ``causal``.
             causal: Let content see itself and earlier content only.
-            cache: Holds the keys and values of earlier content; this one's are appended.
+            cache: Keys and values of earlier content, to which this content's are appended.
             num_queries: M. No token sees a query. The last query sees all content, the one before
                 it all but the last token, and so on.
 
         Returns:
             As ``x``.
-
-        Raises:
-            UserError: Relative positions together with a causal mask or rotary positions.
         """
-        if self.use_rel_pos and (causal or phases is not None):
-            raise UserError(
-                'relative positions are neither causal nor rotary: set use_rel_pos=False'
-            )
         if num_queries:
             return self.merge_heads(self.two_streams(x, num_queries, phases, cache))
         q, k, v = self.project(x, phases)  # (B, heads, N, D) each
@@ -131,7 +124,7 @@ class Attention(nn.Module):
                 rel_pos_attention(q, k, v, self.rel_pos_h, self.rel_pos_w, grid)
             )
         if cache is not None:
-            # Of the earlier content too: (B, heads, length, D).
+            # (B, heads, length, D), with the earlier content.
             k, v = cache.append(k, v)
         attend = causal_attention if causal else F.scaled_dot_product_attention
         return self.merge_heads(attend(q, k, v, dropout_p=self.dropout_p))
@@ -144,9 +137,9 @@ class Attention(nn.Module):
     def two_streams(
         self, x: Tensor, num_queries: int, phases: Tensor | None, cache: KVCache | None
     ) -> Tensor:
-        """Causal attention of content and query stream to the content (DARL's appendix A.5).
+        """Causal attention of both streams to the content (DARL's appendix A.5).
 
-        The queries have a projection of their own. Arguments are those of :meth:`forward`.
+        Arguments are those of :meth:`forward`.
 
         Returns:
             (B, heads, N + M, D).
@@ -159,7 +152,7 @@ class Attention(nn.Module):
         q, k, v = self.project(content, content_phases)
         if cache is not None:
             k, v = cache.append(k, v)
-        # Queries have no keys and values: no token sees them.
+        # The query stream has its own projection, and no keys and values: no token sees it.
         asked = self.query(queries).unflatten(-1, (self.num_heads, self.head_dims))
         if query_phases is not None:
             asked = apply_rotary(asked, query_phases[..., None, :])
@@ -168,23 +161,24 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor, phases: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, N, D) of (B, N, C), q and k rotated."""
+        # (B, N, 3, heads, D)
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dims))
         if phases is None:
             q, k, v = qkv.unbind(2)
         else:
-            # One product for both.
+            # Rotate q and k in one product.
             qk, v = qkv.split([2, 1], dim=2)
             q, k = apply_rotary(qk, phases[..., None, None, :]).unbind(2)
             v = v.squeeze(2)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def merge_heads(self, x: Tensor) -> Tensor:
-        """What the layer gives, of the heads' outputs: (B, heads, N, D) -> (B, N, C)."""
+        """Project the heads' outputs: (B, heads, N, D) -> (B, N, C)."""
         return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) -> Tensor:
-    """Attention in which no query sees keys behind its own position, by the fused kernel.
+    """Attention in which no query sees keys after its own position, by the fused kernel.
 
     Args:
         q: (B, heads, M, D), for the last M positions of the sequence.
@@ -226,8 +220,8 @@ def rel_pos_attention(
     head_dims = q.shape[-1]
     inputs = (q, k, v, rel_pos_h, rel_pos_w, grid)
     if torch.is_grad_enabled():
-        # The extra channels are cheap to compute and large to keep. Their backward pass recomputes
-        # them, so that only the kernel's own inputs stay in memory.
+        # The extra channels are cheap to compute and large to keep: the backward pass recomputes
+        # them.
         q, k, v = checkpoint(
             add_rel_pos_channels, *inputs, use_reentrant=False, preserve_rng_state=False
         )
@@ -260,6 +254,6 @@ def add_rel_pos_channels(
     q = F.pad(torch.cat([q * head_dims**-0.5, q_rel], dim=-1), (0, padding))
     k = F.pad(torch.cat([k, k_rel], dim=-1), (0, padding))
     if q.device.type == 'cpu':
-        # Its fused kernel needs values as wide as queries.
+        # The CPU's fused kernel needs values as wide as queries.
         v = F.pad(v, (0, q.shape[-1] - head_dims))
     return q, k, v

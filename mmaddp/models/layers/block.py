@@ -21,9 +21,8 @@ class Block(nn.Module):
         drop_rate: Dropout of attention weights and of both branches' layers, in training.
         drop_path_rate: Probability that a sample skips a branch in training.
         window_size: Side of the attention windows in tokens; 0 attends globally.
-        rel_pos_size: (h, w) of the grid for relative positions, the window's where there is one;
-            None leaves them out.
-        two_stream: Have the projection of a query stream.
+        rel_pos_size: (h, w) of the grid, or window, for relative positions; None for none.
+        two_stream: Whether attention has a query stream.
     """
 
     def __init__(
@@ -49,9 +48,9 @@ class Block(nn.Module):
         """Transform a sequence.
 
         Args:
-            x: (B, N, C), with windows of N = ``grid[0] * grid[1]``.
+            x: (B, N, C); N = h * w with windows.
             grid: (h, w).
-            **options: What else :meth:`Attention.forward` takes; with windows, for one of them.
+            **options: Further arguments of :meth:`Attention.forward`; with windows, for a window.
 
         Returns:
             As ``x``.
@@ -63,6 +62,7 @@ class Block(nn.Module):
         """Attention over the whole grid or within its windows: (B, N, C) -> (B, N, C)."""
         if not self.window_size:
             return self.attn(x, grid, **options)
+        # (B, N, C) -> (B, h, w, C) -> (B * windows, window_size^2, C) and back
         windows = window_partition(x.unflatten(1, grid), self.window_size)
         windows = self.attn(windows, (self.window_size, self.window_size), **options)
         return window_unpartition(windows, self.window_size, grid).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""The average of the weights over training that diffusion models generate with."""
+"""The moving average of the weights that diffusion models generate with."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from mmaddp.registry import MODELS
 class RisingEMA(ExponentialMovingAverage):
     """An exponential moving average that forgets the first steps, for MMEngine's ``EMAHook``.
 
-    The decay at update n, counted from 0, is ``min(1 - momentum, 1 - (1 + n)^(-2/3))``: 0.37 at
-    the second, 0.99 after a thousand. With a fixed decay of 0.9999 the average would keep more
-    than a third of the random weights after ten thousand steps. DDAE's authors average so, by the
-    library ema_pytorch.
+    The decay at update n = 0, 1, .. is ``min(1 - momentum, 1 - (1 + n)^(-2/3))``, as in the library
+    ema_pytorch, which DDAE's authors use. With a fixed decay of 0.9999 the average would keep more
+    than a third of the random weights after ten thousand steps.
 
     Args:
         model: The model to average.
@@ -37,6 +36,7 @@ class RisingEMA(ExponentialMovingAverage):
         super().__init__(model, momentum, interval, device, update_buffers)
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: Tensor) -> None:
-        """Move one averaged tensor toward its source, in place; ``steps`` counts the updates."""
+        """Move one averaged tensor in-place toward its source; ``steps`` counts the updates."""
+        # 1 - decay: 0.63 at the second update, 0.01 after a thousand.
         momentum = max(self.momentum, (1 + steps.item()) ** (-2 / 3))
         averaged_param.lerp_(source_param, momentum)

@@ -12,7 +12,7 @@ def init_parameters(module: nn.Module) -> None:
     special tokens, the parameters of shape (1, L, C), are normal with a std of 0.02.
 
     Args:
-        module: Changed in place; its norms stay as they are.
+        module: Modified in-place; norms keep their initial values.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
@@ -20,6 +20,7 @@ def init_parameters(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.Embedding):
             nn.init.normal_(layer.weight, std=0.02)
+    # Positions and special tokens, (1, L, C).
     for parameter in module.parameters():
         if parameter.ndim == 3:
             nn.init.normal_(parameter, std=0.02)

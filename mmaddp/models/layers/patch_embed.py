@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmaddp.utils import UserError
-
 # MAE adds this to the variance of a patch, so that a uniform one can be normalized.
 VARIANCE_EPSILON = 1e-6
 
@@ -30,15 +28,14 @@ class PatchEmbed(nn.Module):
         """Embed the patches.
 
         Args:
-            images: (B, C_in, H, W); padded by zeros at the right and the bottom up to whole
-                patches.
+            images: (B, C_in, H, W), padded by zeros at the right and the bottom to whole patches.
 
         Returns:
             Tokens (B, h * w, C) in raster order, and the grid (h, w).
         """
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
-        patches = self.proj(images)
+        patches = self.proj(images)  # (B, C, h, w)
         return patches.flatten(2).transpose(1, 2), (patches.shape[2], patches.shape[3])
 
 
@@ -52,16 +49,8 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
     Returns:
         (B, N, P): N = H/patch_size * W/patch_size patches in raster order, each with its
         P = patch_size * patch_size * C values by row, column and channel.
-
-    Raises:
-        UserError: No whole number of patches fills the images.
     """
-    height, width = images.shape[-2:]
-    if height % patch_size or width % patch_size or not height or not width:
-        raise UserError(
-            f'images of {height} x {width} pixels: no whole number of patches of {patch_size} x '
-            f'{patch_size} fills them; resize or crop them in the pipeline'
-        )
+    # (B, C, h, patch_size, w, patch_size) -> (B, h, w, patch_size, patch_size, C) -> (B, N, P)
     patches = images.unflatten(3, (-1, patch_size)).unflatten(2, (-1, patch_size))
     return patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
 
@@ -77,6 +66,7 @@ def unpatchify(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tenso
     Returns:
         (B, C, h * patch_size, w * patch_size).
     """
+    # (B, h, w, patch_size, patch_size, C) -> (B, C, h, patch_size, w, patch_size)
     pixels = patches.unflatten(2, (patch_size, patch_size, -1)).unflatten(1, grid)
     return pixels.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 

@@ -1,4 +1,4 @@
-"""Positions of tokens on a grid: absolute ones, and ViTDet's decomposed relative ones."""
+"""Positions of tokens on a grid: absolute, and ViTDet's decomposed relative positions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ def interpolate_pos_embed(
     """Resize learned absolute positions to another grid, bicubically.
 
     Args:
-        pos_embed: (1, P + s * s, C): P prefix positions (a class token's), then a square grid
-            in raster order.
-        grid: (h, w) wanted; need not be square.
-        num_prefix_tokens: P, whose positions are kept as they are.
+        pos_embed: (1, P + s * s, C): P prefix tokens, then a square grid in raster order.
+        grid: (h, w) of the result.
+        num_prefix_tokens: P, whose positions stay the same.
 
     Returns:
         (1, P + h * w, C).
-
     """
     prefix, patches = pos_embed.split(
         [num_prefix_tokens, pos_embed.shape[1] - num_prefix_tokens], dim=1
@@ -31,6 +29,7 @@ def interpolate_pos_embed(
     size = round(patches.shape[1] ** 0.5)
     if (size, size) == tuple(grid):
         return pos_embed
+    # Interpolation is separable: rows (h, s) and columns (w, s) act one after the other.
     rows, columns = (resize_matrix(size, side, 'bicubic').to(patches) for side in grid)
     with torch.autocast(patches.device.type, enabled=False):
         patches = torch.einsum(
@@ -77,17 +76,18 @@ def resize_matrix(old: int, new: int, mode: str) -> Tensor:
 
 
 def resize_pos_embed(pos_embed: Tensor, shape: torch.Size) -> Tensor:
-    """Fit learned positions of a file to another grid, and to fewer prefix tokens.
+    """Resize a file's learned positions to another grid, and drop surplus prefix tokens.
 
     Args:
         pos_embed: (1, [1 +] s * s, C).
-        shape: The shape wanted.
+        shape: Shape of the result.
 
     Returns:
-        Positions for the grid of ``shape``; those given where they form no square.
+        Positions of ``shape``; unchanged if they do not form a square.
     """
     if pos_embed.ndim != 3:
         return pos_embed
+    # The largest squares; what remains are prefix tokens.
     side, wanted = math.isqrt(pos_embed.shape[1]), math.isqrt(shape[1])
     prefix, kept = pos_embed.shape[1] - side * side, shape[1] - wanted * wanted
     if prefix > 1 or kept > prefix:
@@ -96,7 +96,7 @@ def resize_pos_embed(pos_embed: Tensor, shape: torch.Size) -> Tensor:
 
 
 def resize_rel_pos(table: Tensor, shape: torch.Size) -> Tensor:
-    """Fit a table of relative positions to windows or inputs of another size."""
+    """Resize a file's table of relative positions to another window or input size."""
     return interpolate_rel_pos(table, (shape[0] + 1) // 2) if table.ndim == 2 else table
 
 
@@ -120,6 +120,7 @@ def relative_to_absolute(table: Tensor, size: int) -> Tensor:
         (size, size, C): the entry for each pair (query, key).
     """
     table = interpolate_rel_pos(table, size)
+    # Entry i - j + size - 1 at (i, j).
     positions = torch.arange(size, device=table.device)
     return table[positions[:, None] - positions[None, :] + size - 1]
 
@@ -130,12 +131,12 @@ def rel_pos_query_channels(
     """Products of the queries with both tables of decomposed relative positions.
 
     ViTDet adds ``q . R_h[i_h - j_h] + q . R_w[i_w - j_w]`` to the attention logits. With one-hot
-    vectors of the key's row and column, the sum is itself a scalar product::
+    vectors of the key's row and column, the logits are a single scalar product::
 
         [q, q . R_h, q . R_w] . [k, onehot(j_h), onehot(j_w)]
 
-    so that a fused kernel computes it without an (N, N) bias. The identity is exact, since each
-    one-hot product selects one number. :func:`rel_pos_key_channels` gives the key's channels.
+    so a fused kernel computes them exactly, without an (N, N) bias. :func:`rel_pos_key_channels`
+    gives the key's channels.
 
     Args:
         q: (B, heads, h * w, C), not yet scaled.

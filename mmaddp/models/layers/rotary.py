@@ -13,8 +13,8 @@ def patch_coordinates(
 ) -> Tensor:
     """Coordinates of the patches of a grid.
 
-    They count from 1, since the start token has position 0 (our choice). Those of another grid than
-    the pre-training's are interpolated (section 4.1), so that both grids span the same extent.
+    They count from 1, since the start token has position 0 (our choice). Other grids than the
+    pre-training's are interpolated to the same extent (section 4.1).
 
     Args:
         grid: (h, w) in patches.
@@ -38,8 +38,8 @@ def raster_coordinates(
 ) -> Tensor:
     """Coordinates in raster order, (h * w, 1) float32, for 1D RoPE.
 
-    Arguments and interpolation are those of :func:`patch_coordinates`, for the whole sequence as
-    one axis.
+    Arguments and interpolation are those of :func:`patch_coordinates`, with the sequence as the
+    only axis.
     """
     (h, w), (old_h, old_w) = grid, pretrain_grid or grid
     return interpolated_positions(h * w, old_h * old_w, device)[:, None]
@@ -60,9 +60,9 @@ def interpolated_positions(
 def rotary_angles(coordinates: Tensor, head_dims: int, base: float = 1e4) -> Tensor:
     """Angles by which pairs of channels are rotated.
 
-    The channels of a head are divided evenly among the axes, in the coordinates' order (section
-    3.4). The i-th pair of an axis with d channels has the frequency ``base ** (-2 i / d)``
-    (appendix D); a factor of 2 pi, which section 3.4 writes, is not applied, as appendix D has it.
+    The axes share a head's channels evenly (section 3.4). The i-th pair of an axis with d channels
+    has the frequency ``base ** (-2 i / d)``, as in appendix D, without the factor of 2 pi of
+    section 3.4.
 
     Args:
         coordinates: (..., N, A), one for each of A axes.
@@ -80,7 +80,7 @@ def rotary_angles(coordinates: Tensor, head_dims: int, base: float = 1e4) -> Ten
 
 
 def phase_factors(angles: Tensor) -> Tensor:
-    """``exp(i m theta)`` of appendix D, which all blocks share: radians -> complex."""
+    """``exp(i m theta)`` of appendix D: radians -> complex."""
     return torch.polar(torch.ones_like(angles), angles)
 
 
@@ -94,7 +94,7 @@ def apply_rotary(x: Tensor, phases: Tensor) -> Tensor:
     Returns:
         As ``x``, in its precision.
     """
-    # Full precision under autocast too: half precision blurs distant positions.
+    # Always in full precision: half precision blurs distant positions.
     pairs = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (-1, 2))
     # The product of complex numbers of appendix D.
     rotated = torch.view_as_complex(pairs) * phases

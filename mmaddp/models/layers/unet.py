@@ -35,10 +35,10 @@ class TimeEmbedding(nn.Module):
 
         Args:
             time: (B,), in the units of the pre-training.
-            augment: (B, augment_dim), or None for images as they are.
+            augment: (B, augment_dim), or None for images without augmentation.
 
         Returns:
-            (B, 4 C), behind the SiLU with which every residual block would begin.
+            (B, 4 C), after the SiLU that every residual block would begin with.
         """
         embedding = sinusoids(time, self.base_channels).to(self.fc1.weight.dtype)
         if augment is not None:
@@ -49,6 +49,7 @@ class TimeEmbedding(nn.Module):
 def sinusoids(time: Tensor, channels: int) -> Tensor:
     """Sines, then cosines, of frequencies from 1 to 1 / MAX_PERIOD: (B,) -> (B, channels)."""
     half = channels // 2
+    # MAX_PERIOD^(-i / (half - 1)) for i = 0 .. half - 1
     indices = torch.arange(half, dtype=torch.float32, device=time.device)
     frequencies = torch.exp(-math.log(MAX_PERIOD) / (half - 1) * indices)
     angles = time.float()[:, None] * frequencies
@@ -89,7 +90,7 @@ class ResBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, C_in, h, w) and the time embedding (B, time_dims) -> (B, C_out, h', w')."""
         branch = self.conv1(self.resample(F.silu(self.norm1(x))))
-        # The time embedding is behind its SiLU already.
+        # The time embedding is after its SiLU already. (B, C_out) -> (B, C_out, 1, 1)
         branch = branch + self.time(embedding)[..., None, None]
         branch = self.conv2(self.drop(F.silu(self.norm2(branch))))
         return self.shortcut(self.resample(x)) + branch
@@ -105,8 +106,8 @@ def resampling(kind: str) -> nn.Module:
 class SpatialAttention(nn.Module):
     """Attention among all positions of a map, with one head and a residual connection.
 
-    With windows, positions attend within their own window. Pre-training has seen no padding, so
-    that the padding of the last windows is masked, unlike ViTDet's.
+    With windows, positions attend within their own window. Pre-training saw no padding, so the
+    padding of the last windows is masked, unlike ViTDet's.
 
     Args:
         channels: C.
@@ -131,21 +132,21 @@ class SpatialAttention(nn.Module):
         return x + window_unpartition(windows, self.window_size, grid).permute(0, 3, 1, 2)
 
     def attend(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention within sequences: (B, N, C) and which keys count, (B, 1, 1, N) -> (B, N, C)."""
-        # One head, as an axis of its own: the fused kernels want four.
+        """Attention within sequences: (B, N, C) and a mask of keys (B, 1, 1, N) -> (B, N, C)."""
+        # One head as an axis of its own: the fused kernels need four axes.
         q, k, v = self.qkv(tokens)[:, None].chunk(3, dim=-1)
         return self.proj(F.scaled_dot_product_attention(q, k, v, mask).squeeze(1))
 
 
 def is_inside_map(x: Tensor, window_size: int) -> Tensor | None:
-    """Which positions of its windows belong to a map, not to padding.
+    """Tell the positions of a map from the padding of its windows.
 
     Args:
         x: (B, C, h, w).
         window_size: Side of a window.
 
     Returns:
-        (B * windows, 1, 1, window_size * window_size), bool; None where windows fill the map.
+        (B * windows, 1, 1, window_size * window_size), bool; None without padding.
     """
     if not any(side % window_size for side in x.shape[-2:]):
         return None
@@ -154,15 +155,15 @@ def is_inside_map(x: Tensor, window_size: int) -> Tensor | None:
 
 
 class UNetBlock(nn.Module):
-    """A residual block, and attention behind it where the resolution has it.
+    """A residual block, then attention if the resolution has it.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         time_dims: Channels of the time embedding.
-        dropout: As :class:`ResBlock` takes it.
-        with_attention: Have the attention.
-        attention_window: As :class:`SpatialAttention` takes its window.
+        dropout: See :class:`ResBlock`.
+        with_attention: Whether there is attention.
+        attention_window: See ``window_size`` of :class:`SpatialAttention`.
     """
 
     def __init__(
@@ -186,7 +187,7 @@ class UNetBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """A convolution of stride 2, which the noise level does not enter."""
+    """A convolution of stride 2; the noise level has no effect."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -198,7 +199,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest neighbors, then a convolution, which the noise level does not enter."""
+    """Nearest neighbors, then a convolution; the noise level has no effect."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

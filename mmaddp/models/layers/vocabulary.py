@@ -1,4 +1,4 @@
-"""The vocabulary of VQ tokens, and the scores of its entries."""
+"""The vocabulary of VQ tokens, and the head that scores its entries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# MAGE's vocabulary reserves ImageNet's classes and uses a fixed one for its class token.
 NUM_CLASS_ENTRIES = 1000
 CLASS_ENTRY_OFFSET = 76
 
@@ -37,7 +38,7 @@ class Vocabulary:
 
 
 class TokenHead(nn.Module):
-    """Scores of vocabulary entries against their embeddings, as in BERT.
+    """Scores of vocabulary entries by their embeddings, as in BERT.
 
     Args:
         in_channels: D, channels of a token in the decoder.
@@ -61,4 +62,5 @@ class TokenHead(nn.Module):
         Returns:
             Logits (B, N, V).
         """
+        # (B, N, D) -> (B, N, C), then a product with each entry's embedding
         return F.linear(self.norm(F.gelu(self.fc(x))), embeddings, self.bias)

@@ -1,4 +1,4 @@
-"""Cutting a token grid into square windows and putting it together again."""
+"""Partition of a token grid into square windows, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 def window_partition(x: Tensor, window_size: int) -> Tensor:
     """Cut (B, h, w, C) into windows, padded by zeros at the right and the bottom.
 
-    ViTDet pads the normalized tokens, so the padding takes part in attention.
+    As in ViTDet, padding takes part in attention.
 
     Returns:
         (B * windows, window_size * window_size, C), windows in raster order.
@@ -32,6 +32,7 @@ def window_unpartition(windows: Tensor, window_size: int, grid: tuple[int, int])
     Returns:
         (B, h, w, C).
     """
+    # (B, rows, columns, window_size, window_size, C) -> (B, h, w, C)
     rows, columns = (-(-side // window_size) for side in grid)
     x = windows.reshape(-1, rows, columns, window_size, window_size, windows.shape[-1])
     x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 def masked_token_loss(
     logits: Tensor, ids: Tensor, mask: Tensor, label_smoothing: float = 0.1
 ) -> Tensor:
-    """Cross entropy on masked positions alone, MAGE's equation 1.
+    """Cross entropy at masked positions, MAGE's equation 1.
 
     Args:
         logits: (B, N, V), scores of the vocabulary.
         ids: (B, N), the tokens.
-        mask: (B, N) bool, True at the positions that count.
+        mask: (B, N) bool, True where masked.
         label_smoothing: Share of the target that is spread over all V entries.
 
     Returns:

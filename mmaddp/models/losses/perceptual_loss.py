@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.models import vgg
 
 from mmaddp.checkpoints import read_checkpoint
-from mmaddp.utils import UserError
+from mmaddp.checkpoints.rules import under
 
 from ..pixel_values import register_imagenet_statistics
 
@@ -23,13 +23,14 @@ class PerceptualLoss(nn.Module):
         weights: torchvision's VGG16 as a local file, such as ``vgg16-397923af.pth``.
 
     Raises:
-        UserError: The file cannot be read or holds no VGG16.
+        UserError: The file cannot be read.
+        RuntimeError: The file does not hold a VGG16 without batch norm.
     """
 
     def __init__(self, weights: str) -> None:
         super().__init__()
         self.features = vgg.make_layers(vgg.cfgs['D'])[: STAGE_ENDS[-1] + 1]
-        self.features.load_state_dict(read_features(weights, self.features.state_dict()))
+        self.features.load_state_dict(read_features(weights))
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False
@@ -45,13 +46,14 @@ class PerceptualLoss(nn.Module):
         Returns:
             The mean over positions and images.
         """
+        # LPIPS: sum over stages of the mean over positions of ||f - f'||^2.
         with torch.no_grad():
             wanted = self.stages(images)
         pairs = zip(self.stages(decoded), wanted)
         return sum((one - other).square().sum(1).mean() for one, other in pairs)
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """Features of the five stages, (B, C, h, w) each, of length 1 at every position."""
+        """Features of the five stages, (B, C, h, w) each, with unit norm at every position."""
         x, outputs = (images - self.mean) / self.std, []
         for index, layer in enumerate(self.features):
             x = layer(x)
@@ -60,21 +62,7 @@ class PerceptualLoss(nn.Module):
         return outputs
 
 
-def read_features(path: str, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The convolutions of a VGG16 file, under the names of its feature layers.
-
-    Raises:
-        UserError: The file cannot be read, or one of them is missing or of another shape.
-    """
+def read_features(path: str) -> dict[str, Tensor]:
+    """The convolutions of a torchvision VGG16 file, by their names in ``features``."""
     checkpoint = read_checkpoint(path)
-    tensors = checkpoint.get('state_dict', checkpoint)
-    state = {}
-    for name, tensor in wanted.items():
-        found = tensors.get(f'features.{name}')
-        if not isinstance(found, Tensor) or found.shape != tensor.shape:
-            raise UserError(
-                f'{path}: lacks features.{name} of {tuple(tensor.shape)}: perceptual.weights must '
-                "be torchvision's VGG16 without batch norm, such as vgg16-397923af.pth"
-            )
-        state[name] = found
-    return state
+    return under(checkpoint.get('state_dict', checkpoint), 'features.')

@@ -11,10 +11,10 @@ EPSILON = 1e-4
 
 
 def reconstruction_loss(decoded: Tensor, images: Tensor) -> Tensor:
-    """Mean absolute error and mean squared error, added.
+    """Mean absolute error plus mean squared error.
 
-    VQGAN's code takes the first, its paper and MaskGIT the second. The absolute error keeps edges
-    sharp without a perceptual loss; the squared error pulls harder early on.
+    VQGAN's code uses the first, its paper and MaskGIT the second. The absolute error keeps edges
+    sharp without a perceptual loss; the squared error is stronger early on.
 
     Args:
         decoded: (B, 3, H, W), about [0, 1].
@@ -30,8 +30,8 @@ def quantization_losses(
     """Codebook and commitment loss, the last two terms of VQGAN's equation 4.
 
     Args:
-        features: (B, N, E), the encoder's, which learn by the second loss alone.
-        codes: (B, N, E), the nearest codes, which learn by the first alone.
+        features: (B, N, E), the encoder's, which learn by the second loss only.
+        codes: (B, N, E), the nearest codes, which learn by the first loss only.
         beta: Weight of the commitment; 0.25 in VQ-VAE, VQGAN and MaskGIT.
 
     Returns:
@@ -39,6 +39,7 @@ def quantization_losses(
         elements.
     """
     features, codes = features.float(), codes.float()
+    # detach() is the paper's stop-gradient sg[.].
     codebook = F.mse_loss(codes, features.detach())
     commitment = beta * F.mse_loss(features, codes.detach())
     return codebook, commitment
@@ -58,8 +59,8 @@ def hinge_generator_loss(fake: Tensor) -> Tensor:
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
     """Weight of the adversarial loss, lambda of VQGAN's equation 7.
 
-    Both losses then have equal gradients at the last layer of the decoder. The losses are unscaled,
-    which float16 has too small a range for; use bfloat16 or float32.
+    It gives both losses equal gradients at the last layer of the decoder. Use bfloat16 or float32:
+    the unscaled gradients exceed the range of float16.
 
     Args:
         reconstruction: The reconstruction loss, perceptual loss included.
@@ -69,6 +70,7 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
     Returns:
         A scalar in [0, 10000], without gradient.
     """
+    # lambda = ||grad L_rec|| / (||grad L_GAN|| + delta)
     norms = [
         torch.autograd.grad(loss, last_layer, retain_graph=True)[0].float().norm()
         for loss in (reconstruction, adversarial)

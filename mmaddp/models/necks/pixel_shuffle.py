@@ -1,4 +1,4 @@
-"""From a backbone's coarse last map to a finer grid."""
+"""Neck from a backbone's coarse last map to a finer grid."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from mmaddp.registry import MODELS
 class PixelShuffleNeck(BaseModule):
     """Spreads the channels of the last map over a grid ``scale`` times as fine.
 
-    A convolutional encoder ends at stride 32, 8 x 8 positions of a 256 x 256 image. ADDP's tokens
-    lie on a grid of 16 x 16. The map of stride 16 would fit, but leave the last stage, more than
-    half of a ResNet-50's weights, without pre-training. So each position of the last map spreads
-    its channels over ``scale`` x ``scale`` positions, and the decoder's embedding projects them.
-    The paper does not say how it meets the grid. Its table 8 has 90M parameters beside the
-    encoder, as with ViT-B, which leaves no room for a layer here.
+    A convolutional encoder ends at stride 32, while ADDP's tokens have stride 16. The map of stride
+    16 would fit, but leave the last stage, more than half of a ResNet-50's weights, without
+    pre-training. So each position of the last map spreads its channels over ``scale`` x ``scale``
+    positions. The paper does not say how it does this; its table 8 leaves no parameters for it.
 
     Args:
         in_channels: Channels of the backbone's last map, a multiple of ``scale ** 2``.

@@ -1,4 +1,4 @@
-"""From an encoder's map to one vector an image."""
+"""Necks from an encoder's map to one vector per image."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mmaddp.registry import MODELS
 class PoolNormNeck(BaseModule):
     """Average pooling over the positions of the last map, then a norm.
 
-    ADDP's fine-tuning pools the patch tokens and puts a fresh LayerNorm behind; its linear
-    probing puts a BatchNorm without affine parameters before the linear layer, as MAE's does.
+    ADDP's fine-tuning uses a new LayerNorm; its linear probing a BatchNorm without affine
+    parameters, as MAE's does.
 
     Args:
         in_channels: Channels C of the map.

@@ -1,4 +1,4 @@
-"""ViTDet's simple feature pyramid, from a plain encoder's last map or from several depths."""
+"""ViTDet's simple feature pyramid, from an encoder's last map or from several."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ SCALES = (4, 2, 1, 0.5, 0.25, 0.125)
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """Pyramid of strides 4, 8, 16, 32 and 64, by default from maps of stride 16 (ViTDet).
+    """Pyramid of strides 4, 8, 16, 32 and 64, by default from a map of stride 16 (ViTDet).
 
-    ViTDet takes the last map alone. With ``in_indices`` a level may take another one: DARL has its
-    best features in the middle (section 4.3, appendix B.1), and a UNet has maps of several
-    strides. Each level resizes its map by transposed convolutions or max pooling, and projects it
-    by a 1 x 1 and a 3 x 3 convolution, each followed by a LayerNorm. Levels beyond the scale
-    factors subsample the one before.
+    ViTDet takes only the last map. ``in_indices`` gives each level its own: DARL's best features
+    are in the middle (section 4.3, appendix B.1), and a UNet's maps have several strides. A level
+    resizes its map by transposed convolutions or max pooling, then applies a 1 x 1 and a 3 x 3
+    convolution, each with a LayerNorm. Levels beyond the scale factors subsample the previous one.
 
     Args:
         in_channels: Channels of the encoder's map.
         out_channels: Channels of every level.
         num_outs: Number of levels, at least as many as scale factors.
-        scale_factors: Size of each level over that of its map, of 4, 2, 1, 0.5, 0.25 and 0.125.
-        in_indices: For each scale factor the encoder's map that it resizes, counted in the order
-            in which the encoder gives them; None is the last map for all.
+        scale_factors: Size of each level over that of its map: 4, 2, 1, 0.5, 0.25 or 0.125.
+        in_indices: Index of the encoder's map for each scale factor; None for the last map.
         init_cfg: MMEngine's.
 
     Raises:
@@ -103,7 +101,7 @@ class ConvNorm(nn.Conv2d):
 
 
 def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
-    """The layers that resize a map by ``scale``, and the channels that they give."""
+    """The layers that resize a map by ``scale``, and the channels of their output."""
     check_choice('scale_factors', scale, SCALES)
     if scale == 4:
         half, quarter = channels // 2, channels // 4

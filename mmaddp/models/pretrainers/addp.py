@@ -1,4 +1,4 @@
-"""ADDP: the steps of algorithm 1, each a method; then its features, pictures and samples."""
+"""ADDP: algorithm 1 step by step, then its features, its visualization and its sampling."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ TOKEN_INPUTS = ('encoder+decoder', 'decoder', 'none')
 class ADDP(FrozenTokenizer, Pretrainer):
     """Alternating denoising diffusion of pixels and VQ tokens.
 
-    Tokenizer and token predictor are frozen; encoder and decoder learn. N is the number of tokens
-    of an image, K that of codes, V that of vocabulary entries; z_t are token ids (B, N), reliable
-    at ``~m_t``; m_t is bool (B, N); x_t are images (B, 3, H, W).
+    Tokenizer and token predictor are frozen; encoder and decoder learn. An image has N tokens, the
+    tokenizer K codes, the vocabulary V entries. z_t (B, N) are token ids, reliable at ``~m_t``;
+    m_t (B, N) is bool; x_t (B, 3, H, W) are images.
 
     Args:
         encoder: A plain ViT with ``forward_tokens``, or any backbone whose last map has stride 16.
@@ -45,16 +45,16 @@ class ADDP(FrozenTokenizer, Pretrainer):
         token_predictor: :class:`mmaddp.models.MAGE`; None for a model that only generates.
         neck: Resizes the maps of a backbone of another stride to the grid of tokens.
         mapping: f of equation 7: 'WeightedSum', 'ArgMax' or 'Sampling' (table 4).
-        condition: What unreliable tokens are predicted from (table 3): 'z_t+1' for
-            ``q(z_bar_t | z_t+1)``, 'z_t' for ``q(z_bar_t | z_t)``.
-        token_input: Where reliable tokens are fed in (table 5): 'encoder+decoder', 'decoder' or
+        condition: Condition of unreliable tokens (table 3): 'z_t+1' for ``q(z_bar_t | z_t+1)``,
+            'z_t' for ``q(z_bar_t | z_t)``.
+        token_input: Parts that take reliable tokens (table 5): 'encoder+decoder', 'decoder' or
             'none'.
-        target: What is predicted (table 6): 'q' for ``q(z_bar_t-1 | z_t)``, 'delta' for the tokens
-            themselves, 'q+delta' for both in equal parts.
+        target: Target distribution (table 6): 'q' for ``q(z_bar_t-1 | z_t)``, 'delta' for the
+            tokens themselves, 'q+delta' for both in equal parts.
         mask_schedule: Config of the schedule, by default a :class:`mmaddp.diffusion.MaskSchedule`.
         label_smoothing: Share of the target that is spread over all V entries.
-        shared_ratio: One mask ratio for all processes, so that N processes compute what one would.
-            Otherwise each samples its own, as in the authors' code.
+        shared_ratio: Share one mask ratio among all processes, so that several compute what one
+            would. Otherwise each samples its own, as the authors' code does.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for tokenizer and token predictor; None
             for the precision of the rest.
         channels_last: Memory format of the tokenizer's convolutions.
@@ -167,6 +167,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
             broadcast(indices)
             broadcast(noise)
         counts = [self.mask_schedule.num_masked(i, tokens) for i in indices.tolist()]
+        # The same noise for both masks, so that they nest. Each process takes its own rows.
         return tuple(masks_from_noise(noise[rank::processes], count) for count in counts)
 
     @property
@@ -184,8 +185,9 @@ class ADDP(FrozenTokenizer, Pretrainer):
         which is then returned for both.
         """
         masks = self.prediction_masks(mask_t, mask_other)[self.target_kind == 'delta' :]
-        # Both passes see all tokens of z_0 but the masked ones.
+        # z_t is z_0 at the positions that are not masked, in both passes.
         with self.frozen_precision(z_0.device):
+            # (2 B, N, K), or (B, N, K) for 'delta'
             probs = self.token_predictor(z_0.repeat(len(masks), 1), torch.cat(masks))
         chunks = probs.chunk(len(masks))
         return chunks[0], chunks[-1]
@@ -227,12 +229,14 @@ class ADDP(FrozenTokenizer, Pretrainer):
         """
         images = self.encoder_inputs(x_t)
         if self.token_input == 'encoder+decoder' and z_t is not None:
+            # The R reliable tokens follow the patches, and leave no output.
             tokens = embed_reliable(
                 self.decoder.token_embed, self.encoder_token_pos_embed, z_t, mask_t
             )
             return self.encoder.forward_tokens(images, tokens)[:, : -tokens.shape[1] or None]
         if hasattr(self.encoder, 'forward_tokens'):
             return self.encoder.forward_tokens(images)
+        # Any other backbone: its last map, one position for each token.
         maps = self.encoder(images)
         maps = self.neck(maps) if self.neck is not None else maps
         grid = tuple(side // self.tokenizer.stride for side in images.shape[-2:])
@@ -256,6 +260,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         Returns:
             Logits (B, N, V), the K codes first.
         """
+        # The decoder has a class position of its own.
         features = e_t[:, -z_t.shape[1] :] if e_t is not None else None
         return self.decoder(features, z_t, mask_t)
 
@@ -277,8 +282,9 @@ class ADDP(FrozenTokenizer, Pretrainer):
         Returns:
             The mean over all masked positions, with the target smoothed over all V entries.
         """
+        # (B, N, V) and (B, N, K) -> (M, V) and (M, K), the M masked positions of the batch
         logits, target = logits[mask_t].float(), target[mask_t].float()
-        # Classes and mask never are targets, but share in the label smoothing.
+        # Classes and mask are never targets, but label smoothing covers them.
         target = F.pad(target, (0, logits.shape[-1] - target.shape[-1]))
         return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
 
@@ -357,9 +363,9 @@ class ADDP(FrozenTokenizer, Pretrainer):
     ) -> Iterator[tuple[str, Tensor, int]]:
         """Predictions and samples.
 
-        'predictions', from the left: the image (unless training reads tokens), its reconstruction
-        by the tokenizer, that with the masked tokens gray, x_t, and the most probable tokens.
-        'samples': images generated by algorithm 2.
+        'predictions' shows from left to right: the image (unless training reads tokens), the
+        tokenizer's reconstruction, the same with masked tokens in gray, x_t, and the most probable
+        tokens. 'samples' shows images generated by algorithm 2.
 
         Args:
             inputs: (B, 3, H, W) in [0, 1], or token ids (B, N).
@@ -379,6 +385,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
     ) -> tuple[Tensor, Tensor]:
         """As :meth:`sample_masks`, of the nearest ratio of the schedule and a seed."""
         index = int((self.mask_schedule.ratios - mask_ratio).abs().argmin())
+        # Training takes 1 to 5 steps, 3 on average.
         other = index + (3 if self.condition == 'z_t+1' else -3)
         other = min(max(other, 0), len(self.mask_schedule.ratios) - 1)
         generator = torch.Generator().manual_seed(seed)
@@ -392,6 +399,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         _, probs_t = self.predict_tokens(z_0, mask_t, mask_other)
         x_t = self.synthesize(z_0, mask_t, probs_t)
         logits = self.decode(self.encode(x_t, z_0, mask_t), z_0, mask_t)
+        # Among the K codes: classes and mask have no image.
         likeliest = logits[..., : self.tokenizer.num_embeddings].argmax(-1)
         decode, embed = self.tokenizer.decode, self.tokenizer.embed
         reconstruction = decode(embed(z_0))
@@ -404,8 +412,8 @@ class ADDP(FrozenTokenizer, Pretrainer):
 def compile_networks(model: nn.Module, **options: Any) -> None:
     """Compile the expensive modules one by one.
 
-    The number of reliable tokens changes at each step. Only the decoder's blocks see it, so that
-    only they are compiled a second time, for any number.
+    The number of reliable tokens changes at each step. Only the decoder's blocks see it, so only
+    they are compiled again, for a dynamic length.
     """
     for module in model.modules():
         if isinstance(module, (Block, vqgan_layers.Encoder, vqgan_layers.Decoder)):

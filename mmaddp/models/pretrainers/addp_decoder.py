@@ -1,4 +1,4 @@
-"""ADDP's decoder: from the encoder's view of x_t and the reliable tokens to all tokens."""
+"""ADDP's decoder: features of x_t and reliable tokens -> scores of all tokens."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..layers import Block, TokenHead, Vocabulary, init_parameters
 
 @MODELS.register_module()
 class ADDPDecoder(Loadable):
-    """Transformer over pixels' features, masks and reliable tokens (equation 2).
+    """Transformer over encoder features, mask embeddings and reliable tokens (equation 2).
 
-    The sequence is a class position, which always holds the mask embedding; the N patch positions,
-    each with the encoder's feature or, if masked, the mask embedding; then one embedding for each
-    reliable token. The three kinds have learned positions of their own (appendix D.2).
+    The sequence has 1 + N + R entries: a class position that always holds the mask embedding; N
+    patch positions with the encoder's feature or, where masked, the mask embedding; and R reliable
+    tokens. Each kind has its own learned positions (appendix D.2).
 
     Args:
         embed_dims: D, channels of a token.
@@ -107,23 +107,24 @@ class ADDPDecoder(Loadable):
         Raises:
             UserError: Rows of ``mask`` mask different numbers of positions.
         """
-        x = self.embed_positions(features, mask)
+        x = self.embed_positions(features, mask)  # (B, 1 + N, D)
         if self.token_input:
-            x = torch.cat([x, self.embed_tokens(ids, mask)], dim=1)
+            x = torch.cat([x, self.embed_tokens(ids, mask)], dim=1)  # (B, 1 + N + R, D)
         for block in self.blocks:
             x = self.run(block, x)
         x = self.norm(x[:, 1 : 1 + mask.shape[1]])
-        # The table learns as an input. If it is no input, it learns from the scores instead.
+        # The table learns as an input; without token input it learns from the scores instead.
         vocabulary = self.token_embed.weight
         return self.head(x, vocabulary.detach() if self.token_input else vocabulary)
 
     def embed_positions(self, features: Tensor | None, mask: Tensor) -> Tensor:
         """Class position and patch positions: (B, N, C), (B, N) -> (B, 1 + N, D)."""
         x = (self.mask_embed + self.mask_pos_embed[:, 1:]).expand(len(mask), -1, -1)
+        # e_t (1 - m_t) + e_mask m_t, each with positions of its own.
         if features is not None:
             seen = self.embed(features) + self.pixel_pos_embed[:, 1:]
             x = torch.where(mask[..., None], x.to(seen), seen)
-        # The class position has the position of a pixel's, as in the released weights.
+        # The class position uses the pixel table, as in the released weights.
         first = (self.mask_embed + self.pixel_pos_embed[:, :1]).expand(len(mask), -1, -1)
         return torch.cat([first.to(x), x], dim=1)
 
@@ -170,8 +171,10 @@ def embed_reliable(table: nn.Embedding, positions: Tensor, ids: Tensor, mask: Te
     Raises:
         UserError: Rows of ``mask`` mask different numbers of positions.
     """
+    # Without this check, rows of different length would be cut at the wrong tokens.
     counts = (~mask).sum(1).tolist()
     if min(counts) != max(counts):
         raise UserError(f'masks of one batch must mask equally many positions, not {counts}')
     positions = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
+    # (B * R, D) -> (B, R, D)
     return (table(ids[~mask]) + positions).unflatten(0, (len(ids), counts[0]))

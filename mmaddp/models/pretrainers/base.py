@@ -1,4 +1,4 @@
-"""The interface of a method: what it trains, represents, draws and generates."""
+"""The interface of a method: its loss, features, visualization and sampling."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ImageGenerator(FrozenParts, BaseModel):
     checkpoint_prefixes: tuple[str, ...] = ()
     training_parts: tuple[str, ...] = ()
 
-    # The members up to `blank` make a model generate. A method that only represents has none.
+    # To generate, a model overrides the members up to `blank`.
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -77,31 +77,31 @@ class ImageGenerator(FrozenParts, BaseModel):
         return {}
 
     def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Any]:
-        """Run the sampler. Yields the steps that are worth showing, and the last."""
+        """Run the sampler; yield the steps worth showing, and the last one."""
 
     def step_images(self, step: Any) -> Tensor:
         """The images (B, 3, H, W), about [0, 1], of a step."""
 
     def blank(self) -> Start:
-        """The start of one image of which nothing is known."""
+        """The start of one image with nothing known."""
 
     def step_views(self, step: Any) -> Tensor:
         """V views of a step, (B, V, 3, H, W), about [0, 1]."""
         return self.step_images(step)[:, None]
 
     def known_values(self, images: Tensor) -> Tensor:
-        """What completion keeps of images (B, 3, H, W) in [0, 1]: (B, N, ...).
+        """The values that completion keeps of images (B, 3, H, W) in [0, 1]: (B, N, ...).
 
         Raises:
-            UserError: The model completes no images.
+            UserError: The model cannot complete images.
         """
-        raise UserError(f'{type(self).__name__} generates whole images, it completes none')
+        raise UserError(f'{type(self).__name__} generates whole images and cannot complete one')
 
     def check_start(self, sampler: Any, masked: Tensor) -> None:
         """Refuse masks (M, N) bool that the sampler cannot generate."""
 
     def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
-        """What the model makes of whole images; see :func:`mmaddp.apis.reconstruct`.
+        """Reconstruct whole images; see :func:`mmaddp.apis.reconstruct`.
 
         Args:
             images: (B, 3, H, W) in [0, 1].
@@ -130,7 +130,8 @@ class ImageGenerator(FrozenParts, BaseModel):
         """A sampler with some settings; ``sampler`` is its name.
 
         Raises:
-            UserError: The sampler has no such setting, or a value is out of range.
+            UserError: The model cannot generate, has no such sampler, or the sampler no such
+                setting; or a value is out of range.
         """
         samplers = self.samplers
         if not samplers:
@@ -143,29 +144,31 @@ class ImageGenerator(FrozenParts, BaseModel):
         if unknown:
             raise UserError(
                 f'{", ".join(unknown)}: {type(default).__name__} has the settings '
-                f'{", ".join(known) or "none at all"}'
+                f'{", ".join(known) or "(none)"}'
             )
         return replace(default, **settings)
 
     @torch.no_grad()
     def sample(self, noise: ImageNoise, sampler: Any = None) -> Tensor:
-        """Generate images (B, 3, H, W), about [0, 1], one for each generator of the noise."""
+        """Generate images (B, 3, H, W), about [0, 1], one for each generator of ``noise``."""
         sampler = self.sampler() if sampler is None else sampler
         images = torch.arange(len(noise.generators))
         start = self.blank().repeat(len(images)).select(images, next(self.parameters()).device)
         self.check_start(sampler, start.masked)
+        # Keep only the last step.
         return self.step_images(deque(self.sample_steps(sampler, start, noise), maxlen=1).pop())
 
     def masked_positions(self, pixels: np.ndarray) -> Tensor:
         """Positions with a pixel to generate: (M, H, W) bool -> (M, N) bool."""
+        # (M, H, W) -> (M, h, stride, w, stride), any over the pixels of a position
         cells = torch.from_numpy(pixels).unflatten(2, (-1, self.stride))
         return cells.unflatten(1, (-1, self.stride)).any(4).any(2).flatten(1)
 
     def grid_of(self, images: Tensor) -> tuple[int, int]:
-        """The positions (h, w) of images whose sides are multiples of the stride.
+        """The grid (h, w) of images.
 
         Raises:
-            UserError: They are not.
+            UserError: A side is not a multiple of the stride.
         """
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride:
@@ -176,22 +179,21 @@ class ImageGenerator(FrozenParts, BaseModel):
         return height // self.stride, width // self.stride
 
     def read_weights(self, path: str | Path) -> dict[str, Tensor]:
-        """The tensors of a checkpoint of this training or of a published file, in our names.
-
-        A training that keeps a moving average stores that under ``state_dict``.
+        """The tensors of our own checkpoint or of a published file, under our names.
 
         Raises:
             UserError: The file cannot be read or converted.
         """
         checkpoint = read_checkpoint(path)
         with naming(path):
+            # With a moving average, `state_dict` holds the averaged weights.
             tensors = unwrap(checkpoint)
             if all(any(key.startswith(one) for key in tensors) for one in self.checkpoint_prefixes):
                 return tensors
             return self.convert_weights(checkpoint)
 
     def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The tensors of a published checkpoint in our names.
+        """The tensors of a published checkpoint under our names.
 
         Raises:
             UserError: The checkpoint cannot be converted.
@@ -201,13 +203,13 @@ class ImageGenerator(FrozenParts, BaseModel):
 
 
 class Pretrainer(ImageGenerator):
-    """A pre-training method: its loss, the features of its encoder, its pictures and samples.
+    """A pre-training method: its loss, the features of its encoder, its visualization, its samples.
 
-    Images are (B, 3, H, W) as the data preprocessor gives them, unless stated otherwise.
+    Images are (B, 3, H, W), as the data preprocessor returns them unless stated otherwise.
 
     Attributes:
         num_levels: Noise levels, numbered from 1; 0 if the encoder sees clean images.
-        timed_steps: Methods that a benchmark times as the steps of :meth:`loss`.
+        timed_steps: Methods called by :meth:`loss` that benchmarks time one by one.
     """
 
     num_levels: int = 0
@@ -220,29 +222,25 @@ class Pretrainer(ImageGenerator):
 
     @abstractmethod
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
-        """The training objective of a batch, step by step as in the paper."""
+        """The training objective, step by step as in the paper."""
 
     def visualize(self, inputs: Tensor, seed: int = 0) -> Iterator[tuple[str, Tensor, int]]:
-        """Pictures of the training; further arguments are settings of the method.
+        """Images that show the training; a method may take more arguments.
 
         Args:
             inputs: A training batch.
             seed: Seed of all noise and masks.
 
         Yields:
-            The name of a picture, its images (M, 3, H, W) in [0, 1], and its number of columns.
+            A name, images (M, 3, H, W) in [0, 1] of a grid, and its number of columns.
         """
         yield from ()
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
     ) -> dict[str, Tensor] | Tensor:
-        """Losses of a batch (mode 'loss'), or what :meth:`represent` gives (mode 'tensor')."""
-        if mode == 'loss':
-            return self.loss(inputs)
-        if mode == 'tensor':
-            return self.represent(inputs)
-        raise UserError(f"mode '{mode}' is neither 'loss' nor 'tensor'")
+        """Losses of a batch for mode 'loss', otherwise the output of :meth:`represent`."""
+        return self.loss(inputs) if mode == 'loss' else self.represent(inputs)
 
     def represent(self, images: Tensor) -> Tensor:
         """The map of the last layer, (B, C, h, w)."""
@@ -278,7 +276,7 @@ class Pretrainer(ImageGenerator):
             raise UserError(f'noise level {level}: {type(self).__name__} has {levels}')
 
     def encoder_inputs(self, images: Tensor) -> Tensor:
-        """What noise is added to and the encoder is fed with, the same at all noise levels."""
+        """The clean input of the encoder, to which a noise level adds its noise."""
         return images
 
     def forward_intermediates(
@@ -317,5 +315,5 @@ class Pretrainer(ImageGenerator):
 
 
 def rows_of(views: Sequence[Tensor]) -> tuple[Tensor, int]:
-    """Columns (B, 3, H, W) as the images of a grid, row by row, and their number."""
+    """Columns (B, 3, H, W) as the images of a grid, row by row, and the number of columns."""
     return torch.stack(tuple(views), dim=1).flatten(0, 1), len(views)

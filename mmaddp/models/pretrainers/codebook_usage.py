@@ -17,7 +17,7 @@ class CodebookUsage(nn.Module):
 
     Args:
         num_embeddings: K.
-        trained: The tokenizer is trained further, so that its codes are in use.
+        trained: The codes are in use already, because a trained tokenizer is trained further.
         decay: Decay of the running mean in each batch.
         dead_below: Fraction of 1/K below which a code is revived.
     """
@@ -45,11 +45,13 @@ class CodebookUsage(nn.Module):
             codebook: (K, E), changed in place.
             features: (B, N, E) of the current batch.
         """
+        # A fair share is 1/K.
         dead = self.share < self.dead_below / self.num_embeddings
         candidates = features.detach().flatten(0, 1).to(codebook)
         chosen = candidates[torch.randint(len(candidates), (self.num_embeddings,))]
         broadcast(chosen)
         codebook.copy_(torch.where(dead[:, None], chosen, codebook))
+        # A revived code gets a fair share, and with it time to be used.
         self.share.masked_fill_(dead, 1 / self.num_embeddings)
 
     @torch.no_grad()
@@ -66,4 +68,5 @@ class CodebookUsage(nn.Module):
         all_reduce(counts)
         share = counts / counts.sum()
         self.share.lerp_(share, 1 - self.decay)
+        # Perplexity: exp of the entropy -sum p log p.
         return torch.special.entr(share).sum().exp()

@@ -1,4 +1,4 @@
-"""DARL: section 3 of its paper, a method for each step; then its features, pictures and samples."""
+"""DARL: section 3 step by step, then its features, its visualization and its sampling."""
 
 from __future__ import annotations
 
@@ -32,31 +32,29 @@ class DARL(FrozenTokenizer, Pretrainer):
     """Denoising autoregressive representation learning.
 
     A causal backbone sees the patches before patch t and gives z_t = f(x_<t). A patch decoder g
-    predicts patch t from it, for the diffusion objective also from the corrupted patch x_t^s
-    (figure 1). N is the number of patches, P = patch_size * patch_size * 3 the number of values of
-    a patch, C the channels of the backbone. Tensors hold patches in raster order, whatever the
-    order of prediction.
+    predicts patch t from z_t and, for the diffusion objective, the corrupted patch x_t^s (figure
+    1). An image has N patches of P = patch_size * patch_size * 3 values; C are the channels of the
+    backbone. Tensors hold patches in raster order, whatever the order of prediction.
 
-    The paper leaves open, so that these are our choices: the predicted pixels are those that the
-    backbone sees, normalized by ImageNet's mean and std; noise is added to what is predicted, also
-    to normalized patches; VQ tokens enter through a learned table of embeddings and are predicted
-    by an :class:`MLPPatchDecoder`, by default a linear layer.
+    Our choices where the paper is silent: predicted pixels are normalized by ImageNet's mean and
+    std, as the backbone's input; noise is added to the target, normalized patches included; VQ
+    tokens are embedded by a learned table and predicted by an :class:`MLPPatchDecoder`.
 
     Args:
         backbone: :class:`mmaddp.models.DARLViT`; it sets the order of the patches.
         patch_decoder: :class:`MLPPatchDecoder` or :class:`TransformerPatchDecoder` without
             ``embed_dims`` and ``patch_dims``, which follow from the rest. None is the paper's: a
-            linear layer, or with noise a transformer block.
+            linear layer, or a transformer block with noise.
         noise: Config of the noise levels of the diffusion objective, by default a
-            :class:`mmaddp.diffusion.BetaNoise`; None for mean squared error, or with tokens cross
-            entropy.
-        prediction: What the decoder predicts from a corrupted patch: 'x0' the patch (equation 3)
-            or 'epsilon' the noise (equation 2).
-        target: 'pixels', 'normalized-pixels', by mean and std of each patch as in MAE
-            (appendix B.2), or 'tokens', the VQ tokens of a frozen tokenizer (appendix B.4).
-        inputs: What the backbone sees: 'pixels' or 'tokens' (appendix B.4). A tokenizer sees the
-            whole image, so that tokens tell a little about later patches. With tokens the
-            backbone's patch embedding is not used and does not learn.
+            :class:`mmaddp.diffusion.BetaNoise`. None for mean squared error, or cross entropy with
+            tokens.
+        prediction: Output of the decoder with noise: 'x0' for the patch (equation 3), 'epsilon'
+            for the noise (equation 2).
+        target: 'pixels'; 'normalized-pixels', by mean and std of each patch as in MAE (appendix
+            B.2); or 'tokens', the VQ tokens of a frozen tokenizer (appendix B.4).
+        inputs: Input of the backbone: 'pixels' or 'tokens' (appendix B.4). A tokenizer sees the
+            whole image, so tokens leak a little of later patches. With tokens the backbone's patch
+            embedding is unused and frozen.
         random_order: Predict the patches of each image in a random order; the backbone needs
             ``two_stream=True`` (section 4.4).
         tokenizer: :class:`mmaddp.models.VQGAN`, frozen, if ``target`` or ``inputs`` is 'tokens'.
@@ -106,11 +104,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         self.freeze(*(['tokenizer'] if tokenizer else []))
 
     def check_options(self) -> None:
-        """Refuse options and parts that contradict each other.
-
-        Raises:
-            UserError: Names the options and the remedy.
-        """
+        """Refuse options and parts that contradict each other."""
         if self.prediction == 'epsilon' and self.noise is None:
             raise UserError("prediction='epsilon': there is no noise to predict; set noise")
         if ('tokens' in (self.target, self.inputs)) != (self.tokenizer is not None):
@@ -137,21 +131,21 @@ class DARL(FrozenTokenizer, Pretrainer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What the patch decoder must fit: C, and P or the number of codes."""
+        """Sizes of the patch decoder: C, and P or the number of codes."""
         values = 3 * self.backbone.patch_size**2
         patch_dims = self.tokenizer.num_embeddings if self.target == 'tokens' else values
         return dict(embed_dims=self.backbone.embed_dims, patch_dims=patch_dims)
 
     @property
     def num_patches(self) -> int:
-        """N, of an image of the size that the backbone is made for."""
+        """N at the backbone's pre-training size."""
         rows, columns = self.backbone.grid
         return rows * columns
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
-        """Equation 1 with one of its objectives, of normalized images (B, 3, H, W)."""
+        """Equation 1 for normalized images (B, 3, H, W), with the objective of the config."""
         ids = self.tokenize(images) if self.tokenizer is not None else None
-        x_0 = ids if self.target == 'tokens' else self.clean_patches(images)
+        x_0 = ids if self.target == 'tokens' else self.clean_patches(images)  # (B, N[, P])
         x_s, gamma, epsilon = self.corrupt(x_0)  # section 3.3
         tokens, grid = self.embed(images, ids)
         z = self.encode(tokens, grid, self.sample_order(tokens))  # z_t = f(x_<t)
@@ -164,11 +158,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         return super().tokenize(self.to_unit_range(images))
 
     def clean_patches(self, images: Tensor) -> Tensor:
-        """x_t^0, what is predicted of normalized images (B, 3, H, W): (B, N, P), float32.
-
-        Raises:
-            UserError: No whole number of patches fills the images.
-        """
+        """x_t^0, the target for normalized images (B, 3, H, W): (B, N, P), float32."""
         patches = self.patchify(images.float())
         if self.target == 'normalized-pixels':
             mean, std = patch_statistics(patches)
@@ -189,10 +179,11 @@ class DARL(FrozenTokenizer, Pretrainer):
             return None, None, None
         gamma = self.noise.sample((*x_0.shape[:2], 1), x_0.device)
         epsilon = torch.randn_like(x_0)
+        # x^s = sqrt(gamma) x^0 + sqrt(1 - gamma) epsilon
         return perturb(x_0, gamma, epsilon), gamma, epsilon
 
     def embed(self, images: Tensor, ids: Tensor | None = None) -> tuple[Tensor, tuple[int, int]]:
-        """What the backbone sees of each patch, without positions.
+        """The backbone's input for each patch, without positions.
 
         Args:
             images: (B, 3, H, W), normalized.
@@ -207,9 +198,10 @@ class DARL(FrozenTokenizer, Pretrainer):
         return self.token_embed(ids), tuple(self.backbone.grid)
 
     def embed_values(self, values: Tensor) -> Tensor:
-        """What the backbone sees of single patches (B, k, P) or token ids (B, k): (B, k, C)."""
+        """The backbone's input for single patches (B, k, P) or token ids (B, k): (B, k, C)."""
         if self.inputs == 'tokens':
             return self.token_embed(values)
+        # k patches side by side are an image of one row.
         return self.backbone.embed_patches(self.unpatchify(values, (1, values.shape[1])))[0]
 
     def sample_order(self, tokens: Tensor) -> Tensor | None:
@@ -219,7 +211,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         return torch.rand(tokens.shape[:2], device=tokens.device).argsort(dim=1)
 
     def encode(self, tokens: Tensor, grid: tuple[int, int], order: Tensor | None = None) -> Tensor:
-        """z_t = f(x_<t), what the backbone makes of the patches before each one (section 3.1).
+        """z_t = f(x_<t), the backbone's output for the patches before each one (section 3.1).
 
         Args:
             tokens: (B, N, C) of :meth:`embed`.
@@ -232,7 +224,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         return self.backbone.predict_next(tokens, grid, order)
 
     def decode(self, z: Tensor, x_s: Tensor | None = None, gamma: Tensor | None = None) -> Tensor:
-        """g(x_t^s, z_t), what the decoder was trained to predict.
+        """g(x_t^s, z_t), the decoder's prediction.
 
         Args:
             z: (..., C).
@@ -247,27 +239,27 @@ class DARL(FrozenTokenizer, Pretrainer):
     def simple_loss(self, prediction: Tensor, x_0: Tensor, epsilon: Tensor | None) -> Tensor:
         """L_MSE, or L_SIMP with the diffusion objective (sections 3.2 and 3.3).
 
-        It is the mean over all patches and their values, which is equation 1 up to a factor and a
-        constant: a Gaussian of constant variance has -log p = ||f - x||^2 / (2 sigma^2) + const.
-        For VQ tokens it is the mean of -log p itself.
-
         Args:
-            prediction: What :meth:`decode` gives.
+            prediction: Output of :meth:`decode`.
             x_0: (B, N, P) clean patches, or VQ tokens (B, N).
             epsilon: (B, N, P), the noise.
         """
         if self.target == 'tokens':
+            # Equation 1 itself: the mean of -log p(x_t | x_<t).
             return F.cross_entropy(prediction.flatten(0, 1), x_0.flatten())
+        # Equation 1 up to a factor and a constant: a Gaussian of constant variance has
+        # -log p = ||f - x||^2 / (2 sigma^2) + const.
         return F.mse_loss(prediction, epsilon if self.prediction == 'epsilon' else x_0)
 
     def denoise(self, z: Tensor, x_s: Tensor | None = None, gamma: Tensor | None = None) -> Tensor:
-        """The predicted clean patch x_t^0, whatever ``prediction`` is; arguments of :meth:`decode`.
+        """The predicted clean patch x_t^0; arguments of :meth:`decode`.
 
-        With ``prediction='epsilon'`` gamma must be above 0; where it is small, values far outside
-        those of images come out.
+        With ``prediction='epsilon'`` gamma must be above 0; small values give patches far outside
+        the range of pixels.
         """
         prediction = self.decode(z, x_s, gamma)
         if self.prediction == 'epsilon':
+            # x^0 = (x^s - sqrt(1 - gamma) epsilon) / sqrt(gamma)
             return x0_from_epsilon(x_s, gamma, prediction)
         return prediction
 
@@ -280,17 +272,16 @@ class DARL(FrozenTokenizer, Pretrainer):
         return unpatchify(patches, grid, self.backbone.patch_size)
 
     def pixel_range(self) -> tuple[Tensor, Tensor]:
-        """The smallest and the largest value that the pixels of a patch have, (P,) each."""
+        """Black and white as normalized patches, (P,) each."""
         black, white = -self.mean / self.std, (1 - self.mean) / self.std
         return tuple(one.flatten().repeat(self.backbone.patch_size**2) for one in (black, white))
 
     def to_images(self, patches: Tensor, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W), about [0, 1], of predicted or corrupted patches.
+        """Images (B, 3, H, W), about [0, 1], from predicted or corrupted patches.
 
         Args:
-            patches: (B, N, P), of the kind of :meth:`clean_patches`.
-            images: (B, 3, H, W), normalized, of the same content; normalized patches get their
-                mean and std back from them.
+            patches: (B, N, P), as :meth:`clean_patches` gives them.
+            images: (B, 3, H, W), normalized: the source of the mean and std of normalized patches.
         """
         if self.target == 'normalized-pixels':
             mean, std = patch_statistics(self.patchify(images.float()))
@@ -326,7 +317,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         level: int | None = None,
         noise: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Maps under the causal mask of the pre-training, all patches given."""
+        """Maps under the causal mask of the pre-training, from all patches."""
         causal, self.backbone.causal = self.backbone.causal, True
         try:
             return super().forward_intermediates(x, layers, level, noise)
@@ -372,7 +363,7 @@ class DARL(FrozenTokenizer, Pretrainer):
             )
 
     def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[PatchStep]:
-        """A step for as many positions as a row has, and the last."""
+        """One step for each row of positions, and the last."""
         columns, count = self.grid[1], int(start.masked[0].sum())
         for number, step in enumerate(sampler(self, *start, noise), start=1):
             if number % columns == 0 or number >= count:
@@ -387,13 +378,13 @@ class DARL(FrozenTokenizer, Pretrainer):
         return gray_out(self.step_images(step), step.masked)[:, None]
 
     def values_to_images(self, values: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Images (B, 3, H, W), about [0, 1], of patches or token ids."""
+        """Images (B, 3, H, W), about [0, 1], from patches or token ids."""
         if self.inputs == 'tokens':
             return self.tokenizer.decode(self.tokenizer.embed(values), grid)
         return self.to_unit_range(self.unpatchify(values, grid))
 
     def blank(self) -> Start:
-        """All positions masked; patches are gray, tokens the first code."""
+        """All positions masked."""
         masked = torch.ones(1, self.num_patches, dtype=torch.bool)
         if self.inputs == 'tokens':
             return Start(torch.zeros_like(masked, dtype=torch.long), masked)
@@ -421,11 +412,11 @@ class DARL(FrozenTokenizer, Pretrainer):
 
         Args:
             z: (B, N, C), of the true positions before each.
-            values: (B, N, P) or (B, N), of the wanted shape.
+            values: (B, N, P) or (B, N), for their shape.
             noise: The noise of these images.
 
         Raises:
-            UserError: The model predicts the noise, and pure noise tells nothing of a patch.
+            UserError: The model predicts noise, which says nothing of a patch at gamma = 0.
         """
         if self.target == 'tokens':
             return self.decode(z).argmax(-1)
@@ -433,9 +424,10 @@ class DARL(FrozenTokenizer, Pretrainer):
             return self.denoise(z)
         if self.prediction == 'epsilon':
             raise UserError(
-                "prediction='epsilon': the noise of pure noise tells nothing of a patch; "
-                'generate or complete images instead'
+                "prediction='epsilon': one pass from pure noise cannot give the patch; generate or "
+                'complete images instead'
             )
+        # x^S is pure noise, gamma = 0.
         return self.denoise(z, noise.normal(values), z.new_zeros(*z.shape[:2], 1))
 
     @torch.no_grad()
@@ -444,16 +436,13 @@ class DARL(FrozenTokenizer, Pretrainer):
     ) -> Iterator[tuple[str, Tensor, int]]:
         """All patches as predicted from the true ones before them.
 
-        'predictions', from the left: the image; with the diffusion objective the corrupted
-        patches, or with VQ tokens as target their reconstruction; and the predicted patches.
+        'predictions' shows from left to right: the image; the corrupted patches of the diffusion
+        objective, or the tokenizer's reconstruction with tokens; and the predicted patches.
 
         Args:
             inputs: (B, 3, H, W), normalized.
             seed: Seed of the noise.
-            gamma: Noise level of the corrupted patches, up to 1, which is clean.
-
-        Raises:
-            UserError: ``gamma`` is out of range.
+            gamma: Noise level of the corrupted patches; 1 is clean.
         """
         check_range('gamma', gamma, MIN_GAMMA, 1)
         z = self.represent(inputs)
@@ -468,7 +457,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         yield 'predictions', *rows_of([self.to_unit_range(inputs), *views])
 
     def fixed_corruption(self, x_0: Tensor, gamma: float, seed: int) -> tuple[Tensor, Tensor]:
-        """x_t^s (B, N, P) and gamma (B, N, 1) of one noise level for all patches and a seed."""
+        """x_t^s (B, N, P) and gamma (B, N, 1) from a seed, with one noise level for all patches."""
         generator = torch.Generator().manual_seed(seed)
         epsilon = torch.randn(x_0.shape, generator=generator).to(x_0)
         level = torch.full_like(x_0[..., :1], gamma)

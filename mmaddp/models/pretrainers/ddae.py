@@ -1,4 +1,4 @@
-"""DDAE: a diffusion model of images, its features at noise levels, its pictures and samples."""
+"""DDAE: a diffusion model, its features at noise levels, its visualization and its sampling."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ MAX_VIEWS = 16
 class DDAE(Pretrainer):
     """Denoising diffusion autoencoder: one network that generates and represents (section 3).
 
-    The network predicts what its process asks for, unconditionally. Its features are those of
-    noised images (section 3.2). With an autoencoder all of this happens to latents (section 4.2),
-    and images are what goes in and comes out.
+    The network learns the unconditional objective of its process. Features are those of noised
+    images (section 3.2). With an autoencoder the network sees latents (section 4.2); inputs and
+    outputs of this class stay images.
 
     Args:
         network: :class:`mmaddp.models.DDAEUNet`, :class:`mmaddp.models.DDAEDiT` or
             :class:`mmaddp.models.DiffusersUNet`, or another :class:`Encoder` with
-            ``predict(x, time)``. Predicted channels beyond those of its input, such as DiT's
-            variance, are ignored.
+            ``predict(x, time)``. Output channels beyond the input's, such as DiT's variance, are
+            ignored.
         process: :class:`mmaddp.diffusion.DDPM` or :class:`mmaddp.diffusion.EDM`.
         augment: Probability of :class:`mmaddp.diffusion.NonLeakingAugmentation`, 0.12 in the
-            paper's EDM on CIFAR-10; needs ``augment_dim=9`` of the network. None for none.
+            paper's EDM on CIFAR-10; the network needs ``augment_dim=9``.
         img_size: Side of the generated images in pixels.
         autoencoder: :class:`mmaddp.models.KLAutoencoder`, frozen, for a network of latents.
         data_preprocessor: Must give RGB images in [-1, 1].
@@ -71,11 +71,7 @@ class DDAE(Pretrainer):
         self.check_network()
 
     def check_augmentation(self, dims: int) -> None:
-        """Refuse a network that is told of other augmentations than there are.
-
-        Raises:
-            UserError: Names the key and the remedy.
-        """
+        """Refuse a network that does not take the labels of the augmentation."""
         if self.augmentation is not None and self.autoencoder is not None:
             raise UserError('augment: transforms images, but the network sees latents: remove it')
         wanted = 0 if self.augmentation is None else self.augmentation.label_dims
@@ -86,11 +82,7 @@ class DDAE(Pretrainer):
             )
 
     def check_network(self) -> None:
-        """Refuse a network of other inputs than it would be given.
-
-        Raises:
-            UserError: Names the key and the remedy.
-        """
+        """Refuse a latent network without an autoencoder, and a wrong unit of time."""
         if self.autoencoder is None and self.network.in_channels != 3:
             raise UserError(
                 f'network.in_channels={self.network.in_channels}: a latent model sees images '
@@ -107,16 +99,16 @@ class DDAE(Pretrainer):
         """The process's objective for images in [-1, 1], each with its own level and noise."""
         x_0, labels = self.augment(self.encode(images.float()))
         level = self.process.sample_levels(len(x_0), x_0.device)
-        # The augmentation does not leak into samples: the network is told of it.
+        # The network sees the labels, so the augmentation does not leak into samples.
         network = partial(self.predict, augment=labels)
         return dict(loss=self.process.loss(network, x_0, level, torch.randn_like(x_0)))
 
     def encode(self, images: Tensor) -> Tensor:
-        """x_0, what the network denoises: images (B, 3, H, W), or their latents (B, C, h, w)."""
+        """x_0: the images (B, 3, H, W) themselves, or their latents (B, C, h, w)."""
         return images if self.autoencoder is None else self.autoencoder.encode(images)
 
     def decode(self, x_0: Tensor) -> Tensor:
-        """Images (B, 3, H, W), about [-1, 1], of what :meth:`encode` gives."""
+        """Undo :meth:`encode`: images (B, 3, H, W), about [-1, 1]."""
         return x_0 if self.autoencoder is None else self.autoencoder.decode(x_0)
 
     def augment(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -124,12 +116,12 @@ class DDAE(Pretrainer):
         return (images, None) if self.augmentation is None else self.augmentation(images)
 
     def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
-        """What the network makes of its input.
+        """The network's prediction.
 
         Args:
-            x: (B, C, h, w), scaled as the process has it.
+            x: (B, C, h, w), scaled by the process.
             time: (B,), the network's time input.
-            augment: (B, 9), labels of the augmentation; None for images as they are.
+            augment: (B, 9), labels of the augmentation; None for images without one.
 
         Returns:
             (B, C, h, w), float32.
@@ -178,10 +170,11 @@ class DDAE(Pretrainer):
     ) -> dict[str, Tensor]:
         """Maps of images or latents noised to a level (section 3.2).
 
-        The levels are t = 1 .. T of DDPM and 1 .. 18 of EDM. The authors count those of DiT from 0.
+        Levels are t = 1 .. T for DDPM and 1 .. 18 for EDM. The authors count DiT's from 0.
         """
         level = self.process.level(level)
         noise = torch.randn_like(x) if noise is None else noise
+        # x_t = alpha_t x_0 + sigma_t epsilon, scaled and timed as in training.
         x, time = self.process.network_input(self.process.perturb(x, level, noise), level)
         return self.network.forward_intermediates(x, layers, time)
 
@@ -197,16 +190,12 @@ class DDAE(Pretrainer):
 
     @property
     def samplers(self) -> dict[str, Any]:
-        """The samplers of the process; latents have no bounds to clip to."""
+        """The samplers of the process; they clip images, but not latents."""
         clip = self.autoencoder is None
         return {name: replace(one, clip=clip) for name, one in samplers_of(self.process).items()}
 
     def check_sampler(self, sampler: Any) -> None:
-        """Refuse a sampler of another process, and one that would clip latents.
-
-        Raises:
-            UserError: Names the setting and the remedy.
-        """
+        """Refuse a sampler of another process, one that clips latents, and too many steps."""
         sampler.check_process(self.process)
         if sampler.clip and self.autoencoder is not None:
             raise UserError('clip=True: latents are not bounded to [-1, 1]; set clip=False')
@@ -215,22 +204,22 @@ class DDAE(Pretrainer):
 
     @torch.no_grad()
     def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[Denoised]:
-        """At most :data:`MAX_VIEWS` of the steps, evenly spaced, and the last."""
+        """About :data:`MAX_VIEWS` steps, evenly spaced, and the last."""
         return self.some(sampler(self.process, self.denoise, self.like(noise), noise), sampler)
 
     def some(self, steps: Iterator[Denoised], sampler: Any) -> Iterator[Denoised]:
         """The steps of a sampler that are worth showing."""
         count = getattr(sampler, 'steps', self.num_levels)
-        every = -(-count // MAX_VIEWS)
+        every = -(-count // MAX_VIEWS)  # rounded up
         for number, step in enumerate(steps, start=1):
             if number % every == 0 or number == count:
                 yield step
 
     def like(self, noise: ImageNoise) -> Tensor:
-        """Zeros (B, C, h, w) of the shape and device of what is generated.
+        """Zeros (B, C, h, w) with the shape and device of the generated images or latents.
 
         Raises:
-            UserError: The autoencoder has no latents for images of this size.
+            UserError: ``img_size`` is not a multiple of the autoencoder's stride.
         """
         stride = 1 if self.autoencoder is None else self.autoencoder.stride
         side, rest = divmod(self.img_size, stride)
@@ -249,7 +238,7 @@ class DDAE(Pretrainer):
         return torch.stack([self.to_images(step.x_t), self.to_images(step.x_0)], dim=1)
 
     def to_images(self, x: Tensor) -> Tensor:
-        """Images (B, 3, H, W), about [0, 1], of what the network denoises."""
+        """Images (B, 3, H, W), about [0, 1], from x_0 or x_t."""
         return self.to_unit_range(self.decode(x.float()))
 
     def blank(self) -> Start:
@@ -261,7 +250,7 @@ class DDAE(Pretrainer):
         self.check_sampler(sampler)
 
     def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
-        """D(x_t, t) of the images noised to a level: one pass of the network."""
+        """D(x_t, t) for images noised to a level: one pass of the network."""
         x_0 = self.encode(self.from_unit_range(images))
         level = self.process.level(self.default_level if level is None else level)
         x_t = self.process.perturb(x_0, level, noise.normal(x_0))
@@ -278,14 +267,14 @@ class DDAE(Pretrainer):
     ) -> Iterator[tuple[str, Tensor, int]]:
         """Predictions and samples.
 
-        'predictions', from the left: the image, with latents also what the autoencoder keeps of
-        it; then for each level x_t and D(x_t, t), the prediction of one pass.
-        'samples': images generated by the default sampler.
+        'predictions' shows from left to right: the image, the autoencoder's reconstruction if
+        there is one, then x_t and D(x_t, t) for each level. 'samples' shows images generated by
+        the default sampler.
 
         Args:
             inputs: (B, 3, H, W) in [-1, 1].
             seed: Seed of noise and samples.
-            levels: Noise levels as shares of those of the process, in (0, 1].
+            levels: Noise levels as fractions of ``num_levels``, in (0, 1].
             num_samples: Images to generate.
             sample_steps: Steps of the sampler, at most its default.
         """
@@ -299,7 +288,7 @@ class DDAE(Pretrainer):
     def prediction_views(
         self, images: Tensor, seed: int, levels: Sequence[float]
     ) -> Iterator[Tensor]:
-        """The columns, (B, 3, H, W) in about [-1, 1] each; the noise is the same at all levels."""
+        """The columns, (B, 3, H, W) in about [-1, 1] each, with the same noise at all levels."""
         yield images
         x_0 = self.encode(images)
         if self.autoencoder is not None:

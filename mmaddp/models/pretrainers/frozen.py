@@ -19,9 +19,8 @@ class FrozenParts(nn.Module):
     """Keeps some children frozen: no training, no gradients, no checkpoints.
 
     Frozen children stay in evaluation mode. ``state_dict()`` leaves them out, and
-    DistributedDataParallel ignores them. Their own ``init_cfg`` fills them, or a file that holds
-    them: ``load_state_dict`` takes all tensors of a part or none. ``loaded_parts`` are the parts
-    that it has filled.
+    DistributedDataParallel ignores them. Their own ``init_cfg`` fills them, or a checkpoint that
+    holds all tensors of a part. ``loaded_parts`` names the parts that ``load_state_dict`` filled.
     """
 
     frozen_parts: tuple[str, ...] = ()
@@ -67,10 +66,10 @@ class FrozenTokenizer(FrozenParts):
     def check_filled(self) -> None:
         """Refuse to train on a frozen part with random weights.
 
-        Any ``init_cfg`` that has run counts as filling, so that a random part can be asked for.
+        Any ``init_cfg`` that has run counts, so that a config can ask for a random part.
 
         Raises:
-            UserError: Neither its ``init_cfg`` nor a file has filled a part; names the key.
+            UserError: Neither ``init_cfg`` nor a file has filled a part; names the key.
         """
         for name in self.frozen_parts:
             part = self.get_submodule(name)
@@ -93,8 +92,9 @@ class FrozenTokenizer(FrozenParts):
             (B, N), int64.
 
         Raises:
-            UserError: The images are not the square of the model's tokens.
+            UserError: The images do not have the size of the model's grid of tokens.
         """
+        # Integers are tokens computed ahead.
         if not inputs.is_floating_point():
             return inputs.long()
         height, width = inputs.shape[-2:]
@@ -113,6 +113,7 @@ class FrozenTokenizer(FrozenParts):
         if self.frozen_dtype is None:
             yield
             return
+        # For float32, switch off the autocast of the rest.
         reduced = self.frozen_dtype != torch.float32
         with torch.autocast(device.type, self.frozen_dtype if reduced else None, enabled=reduced):
             yield
@@ -124,7 +125,7 @@ def _without_frozen(module: FrozenParts, state: dict, prefix: str, metadata: dic
 
 
 def _note_whole_parts(module: FrozenParts, incompatible: Any) -> None:
-    """Do not report a part as missing of which the file has nothing; note those it has whole."""
+    """Note the parts that a file holds whole; do not report those it lacks whole as missing."""
     # A sharded model puts its name in front of missing keys.
     absent = {name: name.replace('_fsdp_wrapped_module.', '') for name in incompatible.missing_keys}
     for part in module.frozen_parts:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmaddp.diffusion import masks_from_noise
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from ..losses import masked_token_loss
 from ..pixel_values import IMAGES_TO_UNIT_RANGE
@@ -25,8 +25,8 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         tokenizer: :class:`mmaddp.models.VQGAN`.
         token_predictor: :class:`mmaddp.models.MAGE`, which learns.
         mean: Mean of the normal distribution of mask ratios before it is truncated.
-        std: Its standard deviation.
-        min_ratio: Smallest mask ratio, in (0, 1), and the share of tokens that the encoder drops.
+        std: Its std.
+        min_ratio: Smallest mask ratio, in (0, 1); also the share of tokens the encoder drops.
         label_smoothing: Share of the target that is spread over all V entries, as in the authors'
             code.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for the precision
@@ -51,14 +51,14 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor or IMAGES_TO_UNIT_RANGE, init_cfg)
-        if not 0 < min_ratio < 1:
-            raise UserError(f'model.min_ratio={min_ratio}: must be in (0, 1)')
+        check_range('model.min_ratio', min_ratio, 0, 1)
         self.mean, self.std, self.min_ratio = mean, std, min_ratio
         self.label_smoothing = label_smoothing
         self.set_frozen_dtype(frozen_dtype)
         self.tokenizer = MODELS.build(tokenizer)
         self.token_predictor = MODELS.build(token_predictor)
         codes = self.tokenizer.num_embeddings, self.token_predictor.vocabulary.num_codes
+        # Other ids would silently stand for classes.
         if codes[0] != codes[1]:
             raise UserError(
                 f'the tokenizer has {codes[0]} codes, the token predictor {codes[1]}: set '
@@ -77,12 +77,10 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         """Loss of a batch.
 
         Args:
-            inputs: (B, 3, H, W) in [0, 1], or token ids (B, N), int64, computed ahead.
-            data_samples: Not looked at.
-            mode: 'loss'.
+            inputs: (B, 3, H, W) in [0, 1], or precomputed token ids (B, N), int64.
+            data_samples: Unused.
+            mode: Unused; there is only the loss.
         """
-        if mode != 'loss':
-            raise UserError(f"mode '{mode}' is not 'loss'")
         ids = self.tokenize(inputs)
         mask, dropped = self.sample_masks(*ids.shape, ids.device)
         logits = self.token_predictor.logits(ids, mask, dropped)
@@ -90,11 +88,11 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         return dict(loss=loss, mask_ratio=mask[0].float().mean())
 
     def sample_masks(self, batch: int, tokens: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The masked tokens, equally many in each image, and those that the encoder drops.
+        """The masked tokens and those among them that the encoder drops, (B, N) bool each.
 
-        Returns:
-            Two bool tensors (B, N); the dropped tokens are masked.
+        All images have the same number of both.
         """
+        # One noise for both, so that every dropped token is masked.
         num_masked = math.ceil(tokens * self.sample_ratio())
         noise = torch.rand(batch, tokens).to(device)
         num_dropped = math.ceil(tokens * self.min_ratio)

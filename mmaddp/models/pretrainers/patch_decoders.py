@@ -1,8 +1,7 @@
-"""DARL's patch decoders: from what the backbone makes of earlier patches to the next one.
+"""DARL's patch decoders: the backbone's output for earlier patches -> the next patch.
 
-All take z_t = f(x_<t), the output of the backbone, and those for the diffusion objective also the
-corrupted patch x_t^s of the same position (sections 3.1 and 4.1). Decoders conditioned on gamma
-take it as one more channel of the corrupted patch, behind the pixels.
+All take z_t = f(x_<t). Those for the diffusion objective also take the corrupted patch x_t^s of the
+same position (sections 3.1 and 4.1), and gamma as an additional channel of it, after the pixels.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ MAX_SEQUENCES = 2**16 - 1
 
 
 class PatchDecoder(BaseModule):
-    """What both decoders share: the embedding of the corrupted patch, and the initialization.
+    """Base class: the embedding of the corrupted patch, and the initialization.
 
     Args:
         embed_dims: C, channels of the backbone's output and inside the decoder.
         patch_dims: P, values of a patch, or the number of codes where VQ tokens are predicted.
         noisy: Whether the decoder takes the corrupted patch.
-        condition_on_gamma: Whether gamma is one more channel of it.
+        condition_on_gamma: Whether gamma is an additional channel of it.
 
     Raises:
-        UserError: There is no corrupted patch that gamma could be a channel of.
+        UserError: ``condition_on_gamma`` without ``noisy``.
     """
 
     def __init__(
@@ -50,13 +49,10 @@ class PatchDecoder(BaseModule):
             self.patch_embed = nn.Linear(patch_dims + condition_on_gamma, embed_dims)
 
     def check_noise(self, noise: object | None) -> None:
-        """Refuse an objective whose corrupted patches the decoder does not take, or lacks.
+        """Refuse noise without a noisy decoder, and the reverse.
 
         Args:
-            noise: The noise of the pre-training; None without.
-
-        Raises:
-            UserError: Names the options.
+            noise: Noise distribution of the pre-training; None without.
         """
         if self.noisy != (noise is not None):
             takes = 'takes corrupted patches' if self.noisy else 'takes no corrupted patches'
@@ -78,17 +74,17 @@ class PatchDecoder(BaseModule):
 
 @MODELS.register_module()
 class MLPPatchDecoder(PatchDecoder):
-    """Residual MLPs, then a linear layer; with no MLP it is the linear decoder (table 2).
+    """Residual pre-norm MLPs, then a linear layer; without MLPs the linear decoder (table 2).
 
-    The paper does not say how the MLP takes the corrupted patch: here its embedding is added to
-    the backbone's output. Each MLP stands behind a LayerNorm, as in the backbone's blocks.
+    The paper does not say how the MLP takes the corrupted patch. Here its embedding is added to
+    the backbone's output.
 
     Args:
         embed_dims: C, channels of the backbone's output and between the MLPs.
         patch_dims: P, values of a patch, or the number of codes where VQ tokens are predicted.
         num_layers: Residual MLPs.
-        noisy: Whether the decoder takes the corrupted patch, as the diffusion objective wants.
-        condition_on_gamma: Whether gamma is one more channel of it.
+        noisy: Whether the decoder takes the corrupted patch, for the diffusion objective.
+        condition_on_gamma: Whether gamma is an additional channel of it.
         mlp_ratio: Width of the MLPs over C.
 
     Raises:
@@ -134,18 +130,16 @@ class MLPPatchDecoder(PatchDecoder):
 class TransformerPatchDecoder(PatchDecoder):
     """Transformer blocks over two tokens, z_t and the embedded corrupted patch (section 4.1).
 
-    Both attend to both, without positions. The paper does not say what is read out: here both
-    outputs are normed and concatenated for one linear layer. With no block that linear layer is
-    all, and there is no norm.
+    Both tokens attend to both, without positions. The paper does not say which output is read:
+    here both are normalized and concatenated for a linear layer. Without blocks there is no norm.
 
     Args:
         embed_dims: C, channels of the backbone's output and of both tokens.
         patch_dims: P, values of a patch.
         num_layers: Blocks.
         num_heads: Attention heads; one for each 64 channels when None, as in ViT-B and ViT-L.
-        condition_on_gamma: Whether gamma is one more channel of the corrupted patch.
+        condition_on_gamma: Whether gamma is an additional channel of the corrupted patch.
         mlp_ratio: Width of the MLPs over C.
-
     """
 
     def __init__(
@@ -176,12 +170,13 @@ class TransformerPatchDecoder(PatchDecoder):
         Returns:
             (..., P).
         """
+        # (..., C) and (..., C) -> (M, 2, C), a sequence of two tokens for each patch
         pairs = torch.stack([z, self.embed(x_s, gamma)], dim=-2).view(-1, 2, self.embed_dims)
         patches = torch.cat([self.decode(part) for part in pairs.split(MAX_SEQUENCES)])
         return patches.view(*z.shape[:-1], -1)
 
     def decode(self, pairs: Tensor) -> Tensor:
-        """Patches (M, P) of their pairs of tokens (M, 2, C)."""
+        """Pairs of tokens (M, 2, C) -> patches (M, P)."""
         for block in self.blocks:
             pairs = block(pairs, (1, 2))
-        return self.head(self.norm(pairs).flatten(1))
+        return self.head(self.norm(pairs).flatten(1))  # (M, 2 C) -> (M, P)

@@ -39,9 +39,8 @@ class VQGANTrainer(FrozenParts, BaseModel):
     Args:
         tokenizer: :class:`mmaddp.models.VQGAN`; with an ``init_cfg`` it is trained further.
         commitment: Weight beta of the commitment loss.
-        quantize_from: Iterations that train encoder and decoder without quantization first. Early
-            features drift faster than codes follow, and commitment would draw all of them to one
-            point.
+        quantize_from: Iteration at which quantization begins. Early features drift faster than
+            codes follow, and the commitment loss would collapse them to one point.
         perceptual: ``dict(weights=PATH)`` adds :class:`mmaddp.models.losses.PerceptualLoss`.
         perceptual_weight: Its weight relative to the reconstruction loss.
         discriminator: :class:`mmaddp.models.PatchDiscriminator`; None for no adversarial loss.
@@ -87,14 +86,14 @@ class VQGANTrainer(FrozenParts, BaseModel):
 
         Args:
             inputs: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
-            data_samples: Not looked at.
+            data_samples: Unused.
             mode: 'tensor'.
 
         Returns:
             (B, 3, H, W), about [0, 1], not clamped.
 
         Raises:
-            UserError: Another mode, as the usual wrapper of several processes asks for.
+            UserError: Another mode, which MMEngine's default wrapper for several processes uses.
         """
         if mode != 'tensor':
             raise UserError(
@@ -120,6 +119,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
             with wrappers['discriminator'].optim_context(self.discriminator):
                 loss = self.discriminator_loss(images, output.images.detach())
             wrappers['discriminator'].update_params(loss)
+            # 'loss' is what training logs as the total.
             logged.update(loss_discriminator=loss, loss=logged['loss'] + loss)
         if self.is_quantized():
             self.usage.revive(unwrapped(self.tokenizer).codebook, output.features)
@@ -135,13 +135,14 @@ class VQGANTrainer(FrozenParts, BaseModel):
         if self.is_adversarial():
             losses.update(self.adversarial_loss(output.images, sum(losses.values())))
         codebook, commitment = quantization_losses(output.features, output.codes, self.commitment)
-        # Zero, not absent: gradients of several processes are averaged for every parameter.
+        # Zero rather than absent: distributed training averages the gradient of every parameter.
         weight = float(self.is_quantized())
         losses.update(loss_codebook=weight * codebook, loss_commitment=weight * commitment)
         return losses
 
     def adversarial_loss(self, decoded: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
         """The decoder's adversarial loss with its adaptive weight (equation 7)."""
+        # The decoder learns from the scores, the discriminator does not.
         discriminator = unwrapped(self.discriminator)
         discriminator.requires_grad_(False)
         loss = hinge_generator_loss(discriminator(decoded))

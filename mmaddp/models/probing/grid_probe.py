@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from mmaddp.diffusion import ImageNoise
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
 
 from ..backbones import Encoder
 from ..pretrainers.frozen import FrozenParts
@@ -38,18 +37,17 @@ class Cell(NamedTuple):
 
 
 class LinearHead(BaseModule):
-    """A linear classifier, with a norm in front of it or not.
+    """A linear classifier, optionally after a BatchNorm.
 
-    Its start depends on nothing but the seed of the training, so that a head starts the same in
-    every grid. Building it draws no random numbers.
+    Its initial weights depend only on the seed of the training, so a head starts the same in every
+    grid. The constructor leaves PyTorch's random state alone.
 
     Args:
         channels: C of the features.
         num_classes: Number of scores.
         batch_norm: Normalize features by batch statistics, without scale and shift, as in MAE's
             linear probing.
-        init_std: Std of the truncated normal distribution of the first weights; 0 for zeros. The
-            problem is convex.
+        init_std: Std of the truncated normal distribution of the initial weights; 0 for zeros.
     """
 
     def __init__(
@@ -61,6 +59,7 @@ class LinearHead(BaseModule):
         )
         self.weight = nn.Parameter(torch.zeros(num_classes, channels))
         self.bias = nn.Parameter(torch.zeros(num_classes))
+        # Zeros are no worse a start: the problem is convex.
         if init_std:
             generator = torch.Generator().manual_seed(torch.initial_seed())
             weight = torch.empty(num_classes, channels, device='cpu')
@@ -76,29 +75,26 @@ class LinearHead(BaseModule):
 class GridProbe(FrozenParts, BaseModel):
     """A linear classifier for each layer and noise level of a frozen encoder.
 
-    Each noise level is one pass of the encoder, which ends behind the last of ``layers``. A layer's
-    map is averaged over all positions. The heads share nothing but these features: with an
-    optimizer that treats each parameter by itself, as Adam and LARS do, and without gradient
-    clipping, each ends as it would alone, to the bit.
+    Each noise level costs one pass of the encoder, which ends behind the last of ``layers``. A
+    layer's map is averaged over all positions. The heads share only these features: with Adam or
+    LARS, and without gradient clipping, each ends as if trained alone, to the bit.
 
-    An image has one draw of noise for all levels, so that levels differ in nothing else (our
-    choice; the authors draw anew, and see no difference between the two). Training draws it at
-    every step; in evaluation it depends on the image alone.
+    All levels of an image share one noise sample (our choice; the authors sample anew, and see no
+    difference). Training samples it at every step; in evaluation it depends only on the image.
 
-    The checkpoint holds the heads alone.
+    The checkpoint holds only the heads.
 
     Args:
         encoder: Config of a :class:`Pretrainer`, or of an :class:`Encoder` for clean images.
         num_classes: Number of classes.
-        layers: Names of layers; all of the encoder's when None.
+        layers: Names of layers; all when None.
         levels: Numbers of noise levels, from 1; None for an encoder of clean images.
         checkpoint: The encoder's weights: a checkpoint of its pre-training, or any file that the
             encoder loads. None leaves them to its ``init_cfg``, or random.
         batch_norm: As for :class:`LinearHead`.
         init_std: As for :class:`LinearHead`.
         label_smoothing: Share of the target that is spread over all classes.
-        pixels: Side of the images, to train a classifier of the clean pixels as a control; None
-            for no control.
+        pixels: Side of the images, to train a control on the clean pixels; None for no control.
         data_preprocessor: The encoder's own when None.
         init_cfg: As for any module of MMEngine.
 
@@ -107,7 +103,7 @@ class GridProbe(FrozenParts, BaseModel):
         encoder_name: Type of the encoder, such as 'DDAE' or 'DARLViT'.
 
     Raises:
-        UserError: A layer or a noise level does not exist, or is named twice.
+        UserError: A layer or a noise level does not exist.
     """
 
     def __init__(
@@ -129,8 +125,9 @@ class GridProbe(FrozenParts, BaseModel):
         model = PlainEncoder(model) if isinstance(model, Encoder) else model
         super().__init__(data_preprocessor or model.data_preprocessor, init_cfg)
         self.encoder, self.encoder_name = model, name
-        self.layers = list(model.layers if layers is None else layers)
-        self.levels = list(levels or [None])
+        # Without repetitions.
+        self.layers = list(dict.fromkeys(model.layers if layers is None else layers))
+        self.levels = list(dict.fromkeys(levels or [None]))
         self.check_grid()
         self.num_classes = num_classes
         self.checkpoint, self.pixels, self.label_smoothing = checkpoint, pixels, label_smoothing
@@ -145,10 +142,7 @@ class GridProbe(FrozenParts, BaseModel):
         self.freeze('encoder')
 
     def check_grid(self) -> None:
-        """Refuse layers and noise levels that do not exist, or that are named twice."""
-        for key, values in (('layers', self.layers), ('levels', self.levels)):
-            if len(set(values)) < len(values):
-                raise UserError(f'{key}={values}: name each of them once')
+        """Refuse layers and noise levels that do not exist."""
         self.encoder.encoder_module.last_of(self.layers)
         for level in self.levels:
             self.encoder.check_level(level)
@@ -180,7 +174,7 @@ class GridProbe(FrozenParts, BaseModel):
             data_samples: MMPretrain's, with ``gt_label``, and for 'predict' ``sample_idx``.
             mode: 'loss', 'predict' or 'tensor'.
         """
-        # A test loads the heads alone, and does not initialize the model.
+        # A test loads only the heads, and does not initialize the model.
         self.init_weights()
         if mode == 'loss':
             return self.loss(self.features(inputs), data_samples)
@@ -195,13 +189,14 @@ class GridProbe(FrozenParts, BaseModel):
 
         Args:
             images: As in :meth:`forward`.
-            indices: Indices of the images in their data set, which decide their noise; None draws
-                it anew.
+            indices: Indices of the images in their data set, which determine their noise; None
+                samples it anew.
         """
         x = self.encoder.encoder_inputs(images)
         noise = self.sample_noise(x, indices) if self.encoder.num_levels else None
         features = {}
         for level in self.levels:
+            # One pass of the encoder for all layers.
             maps = self.encoder.forward_intermediates(x, self.layers, level, noise)
             features.update({Cell(layer, level): average(maps[layer]) for layer in self.layers})
         return features | ({Cell(PIXELS, None): self.flat(images)} if self.pixels else {})
@@ -212,18 +207,12 @@ class GridProbe(FrozenParts, BaseModel):
 
     def flat(self, images: Tensor) -> Tensor:
         """Images as vectors, (B, 3 H W)."""
-        if images.shape[-2:] != (self.pixels, self.pixels):
-            height, width = images.shape[-2:]
-            raise UserError(
-                f'model.pixels={self.pixels}, and the images are {height} x {width}: set it to '
-                'their side, or to None'
-            )
         return images.float().flatten(1)
 
     def loss(
         self, features: dict[Cell, Tensor], data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
-        """The sum over all cells of the cross entropy, each cell's the mean over the batch."""
+        """The cross entropy, averaged over the batch and summed over all cells."""
         labels = torch.cat([sample.gt_label for sample in data_samples])
         losses = [
             F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
@@ -236,6 +225,7 @@ class GridProbe(FrozenParts, BaseModel):
     ) -> list[BaseDataElement]:
         """The samples with ``pred_label_by_name``, the label of each cell's head."""
         scores = self.scores(features)
+        # (B, cells), read back from the device at once
         labels = torch.stack([one.argmax(1) for one in scores.values()], dim=1).tolist()
         for sample, predicted in zip(data_samples, labels):
             sample.set_field(dict(zip(map(str, scores), predicted)), 'pred_label_by_name')

@@ -1,4 +1,4 @@
-"""A backbone by itself, as probing sees a pre-trainer."""
+"""A backbone with the interface that probing expects of a pre-trainer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PlainEncoder(nn.Module):
             raise UserError(f'noise level {level}: {name} has no noise levels')
 
     def encoder_inputs(self, images: Tensor) -> Tensor:
-        """What the first layer sees of images (B, 3, H, W)."""
+        """The first layer's input for images (B, 3, H, W)."""
         return self.encoder_module.network_input(images)
 
     def forward_intermediates(

@@ -1,4 +1,4 @@
-"""MAGE, the token predictor: reliable tokens -> distribution of all tokens."""
+"""MAGE, the token predictor: reliable tokens -> distributions of all tokens."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class MAGE(Loadable):
     Args:
         encoder: 'base', 'large', or a dict of ``embed_dims``, ``num_layers``, ``num_heads`` and
             optionally ``mlp_ratio``.
-        decoder: The same for the decoder; None stands for that of the released models, 8 blocks as
-            wide as the encoder, with 16 heads in all sizes.
+        decoder: The same for the decoder; None for that of the released models, 8 blocks as wide as
+            the encoder, always with 16 heads.
         num_patches: N, positions of an image.
         num_embeddings: K, codes of the tokenizer.
         drop_rate: Dropout of the embeddings and in all blocks, in training.
@@ -63,13 +63,13 @@ class MAGE(Loadable):
         if not any(name.startswith('token_embed.') for name in state) or 'embed.weight' in state:
             return None
         encoder, decoder = arch_from(state), arch_from(state, 'decoder_blocks')
-        usual = dict(resolve_arch(encoder), num_layers=8, num_heads=Untold(1))
-        is_usual = resolve_arch(decoder) | dict(num_heads=Untold(1)) == usual
+        default = dict(resolve_arch(encoder), num_layers=8, num_heads=Untold(1))
+        is_default = resolve_arch(decoder) | dict(num_heads=Untold(1)) == default
         positions = size_of(state, (r'token_embed\.position\.weight', 0), (r'decoder_pos_embed', 1))
         entries = size_of(state, (r'token_embed\.word\.weight', 0), (r'head\.bias', 0))
         return dict(
             encoder=encoder,
-            decoder=None if is_usual else decoder,
+            decoder=None if is_default else decoder,
             num_patches=positions - 1,
             num_embeddings=entries - len(Vocabulary(0)),
         )
@@ -93,28 +93,30 @@ class MAGE(Loadable):
         Args:
             ids: (B, N) token ids; those at masked positions are ignored.
             mask: (B, N) bool, True where a token is masked.
-            dropped: (B, N) bool, True at masked positions that the encoder skips in training, as
-                many in each row.
+            dropped: (B, N) bool, masked positions that the encoder skips in training, the same
+                number in each row.
 
         Returns:
             (B, N, V).
         """
         entries = ids.masked_fill(mask, self.vocabulary.mask_entry)
         class_entry = entries.new_full((len(entries), 1), self.vocabulary.class_entry)
-        x = self.token_embed(torch.cat([class_entry, entries], dim=1))
-        x = self.encode(x, dropped)
+        x = self.token_embed(torch.cat([class_entry, entries], dim=1))  # (B, 1 + N, C)
+        x = self.encode(x, dropped)  # (B, 1 + N, D)
         # Masked positions take the class token's features, as the released models were trained.
         hidden = F.pad(mask, (1, 0))
         x = torch.where(hidden[..., None], x[:, :1], x) + self.decoder_pos_embed
         for block in self.decoder_blocks:
             x = block(x, (1, x.shape[1]))
+        # The embeddings score the outputs too, but learn as inputs only.
         return self.head(self.decoder_norm(x[:, 1:]), self.token_embed.word.weight.detach())
 
     def encode(self, x: Tensor, dropped: Tensor | None) -> Tensor:
         """The encoder's features, zero at dropped positions: (B, 1 + N, C) -> (B, 1 + N, D)."""
         if dropped is None:
             return self.encode_all(x)
-        kept = ~F.pad(dropped, (1, 0))
+        kept = ~F.pad(dropped, (1, 0))  # the class token always
+        # Only the kept tokens pass through the blocks, then go back to their positions.
         seen = self.encode_all(x[kept].unflatten(0, (len(x), -1)))
         return seen.new_zeros(*kept.shape, seen.shape[-1]).masked_scatter(kept[..., None], seen)
 

@@ -1,4 +1,4 @@
-"""The frozen autoencoder between images and the latents of a latent diffusion model."""
+"""The frozen autoencoder of latent diffusion models."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from mmaddp.utils import UserError
 class KLAutoencoder(BaseModule):
     """Stable Diffusion's autoencoder, from a local folder, through the library ``diffusers``.
 
-    It is never trained, saved or counted. The network is read from its folder at first use and
-    moved to the device of the inputs.
+    It is never trained, and checkpoints leave it out. The network is read at first use and moved to
+    the device of the inputs.
 
     Args:
-        folder: What ``diffusers`` saves: ``config.json`` and the weights. DDAE uses
+        folder: Folder saved by ``diffusers``, with ``config.json`` and the weights. DDAE uses
             'stabilityai/sd-vae-ft-mse'; a whole pipeline has it in its folder ``vae``.
-        scale: Factor of the latents, which gives them a standard deviation of about 1.
-        sample: Sample latents from the posterior, as DDAE's authors do for their probes. The
-            default is its mode, so that equal images give equal features.
+        scale: Factor of the latents, which gives them a std of about 1.
+        sample: Sample latents from the posterior, as DDAE's authors do for their probes. By default
+            its mode makes features a function of the image.
     """
 
     def __init__(self, folder: str, scale: float = 0.18215, sample: bool = False) -> None:
@@ -34,12 +34,12 @@ class KLAutoencoder(BaseModule):
 
     @property
     def stride(self) -> int:
-        """Pixels of an image along the side of one position of the latents."""
+        """Pixels of an image per position of the latents."""
         return 2 ** (len(self.network[0].config.block_out_channels) - 1)
 
     @cached_property
     def network(self) -> tuple[nn.Module]:
-        """The network, in a tuple that hides it from what walks over submodules."""
+        """The network, in a tuple so that it is not a submodule."""
         return (read_autoencoder(self.folder),)
 
     @torch.no_grad()
@@ -53,7 +53,8 @@ class KLAutoencoder(BaseModule):
             (B, 4, H / 8, W / 8), scaled.
 
         Raises:
-            UserError: The network cannot be read; the message names folder and remedy.
+            ImportError: ``diffusers`` is not installed.
+            UserError: The network cannot be read.
         """
         network = self.network[0].to(images.device)
         posterior = network.encode(images.float()).latent_dist
@@ -71,27 +72,19 @@ def read_autoencoder(folder: Path) -> nn.Module:
     """The frozen network in a folder.
 
     Raises:
-        UserError: ``diffusers`` is not installed, or the folder holds no autoencoder.
+        ImportError: ``diffusers`` is not installed.
+        UserError: The folder holds no autoencoder.
     """
-    try:
-        from diffusers import AutoencoderKL
-    except ImportError:
-        raise UserError(
-            f'{folder}: the library diffusers reads the autoencoder and is not installed: '
-            'run pip install diffusers'
-        ) from None
-    if not (folder / 'config.json').is_file():
-        raise UserError(
-            f'{folder}: has no config.json: set the folder of the autoencoder to one that holds '
-            "the files of 'stabilityai/sd-vae-ft-mse' or of another AutoencoderKL"
-        )
+    from diffusers import AutoencoderKL
+
     try:
         network = AutoencoderKL.from_pretrained(
             folder, local_files_only=True, low_cpu_mem_usage=False
         )
-    except Exception as error:  # what a damaged folder raises has no common type
+    except Exception as error:  # damaged folders raise errors of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         raise UserError(
-            f'{folder}: no AutoencoderKL can be read from it ({reason}); download it again'
+            f'{folder}: no AutoencoderKL can be read from it ({reason}); set a folder with the '
+            "files of 'stabilityai/sd-vae-ft-mse'"
         ) from None
     return network.requires_grad_(False).eval()

@@ -1,4 +1,4 @@
-"""The tokenizer between images and VQ tokens."""
+"""The VQGAN tokenizer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .vqgan_layers import Decoder, Encoder, init_convolutions
 
 
 class Autoencoded(NamedTuple):
-    """What :class:`VQGAN` makes of images on the way to their reconstruction.
+    """Output of :class:`VQGAN` in training.
 
     Args:
         images: (B, 3, H, W), about [0, 1], not clamped.
@@ -42,8 +42,8 @@ class VQGAN(Loadable):
         base_channels: Channels at full resolution; the released one has 128.
         embed_dims: E, channels of a code.
         num_embeddings: K, codes of the codebook.
-        norm_groups: Groups of the norms, a divisor of ``base_channels``. A group of one channel
-            loses its mean, so use fewer groups in narrow networks.
+        norm_groups: Groups of the norms, a divisor of ``base_channels``. Use fewer in narrow
+            networks: a group of one channel loses its mean.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the released file, or any
             other of :mod:`mmaddp.checkpoints` that holds a tokenizer.
     """
@@ -87,11 +87,11 @@ class VQGAN(Loadable):
         return self.quantize.embedding.weight
 
     def forward(self, images: Tensor, quantized: bool = True) -> Autoencoded:
-        """Reconstruct images for training: gradients pass straight through the quantization.
+        """Reconstruct images for training, with straight-through gradients.
 
         Args:
             images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
-            quantized: Decode the codes; the features themselves otherwise.
+            quantized: Decode the codes instead of the features.
 
         Raises:
             UserError: H or W is not a multiple of 16.
@@ -100,6 +100,7 @@ class VQGAN(Loadable):
         ids = self.quantize(features)
         codes = self.embed(ids)
         grid = tuple(side // self.stride for side in images.shape[-2:])
+        # Straight-through: the value of the codes, the gradient of the features.
         passed = features + (codes - features).detach() if quantized else features
         decoded = self.decode(passed, grid)
         return Autoencoded(decoded, features, codes, ids)
@@ -119,21 +120,21 @@ class VQGAN(Loadable):
         return self.quantize(self.features(images))
 
     def features(self, images: Tensor) -> Tensor:
-        """What is quantized: images (B, 3, H, W) in [0, 1] -> (B, N, E)."""
+        """The encoder's features, before quantization: images (B, 3, H, W) -> (B, N, E)."""
         height, width = images.shape[-2:]
         if height % self.stride or width % self.stride or not height or not width:
             raise UserError(
-                f'images of {height} x {width} pixels: the tokenizer wants multiples of '
+                f'images of {height} x {width} pixels: the tokenizer takes multiples of '
                 f'{self.stride}; resize or crop them'
             )
-        return self.encoder(images).flatten(2).transpose(1, 2)
+        return self.encoder(images).flatten(2).transpose(1, 2)  # (B, E, h, w) -> (B, N, E)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Codes of token ids: (B, N) -> (B, N, E)."""
         return F.embedding(ids, self.codebook)
 
     def decode(self, embeddings: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
-        """Images of embedded tokens, the VQ-Decoder of equation 1.
+        """Decode embedded tokens to images, the VQ-Decoder of equation 1.
 
         Args:
             embeddings: (B, N, E), codes or means of codes.
@@ -148,7 +149,7 @@ class VQGAN(Loadable):
 
 
 class Codebook(nn.Module):
-    """The codes, initialized small as VQGAN's, and the search for the nearest."""
+    """The codes, initialized as VQGAN's, and the search for the nearest."""
 
     def __init__(self, num_embeddings: int, embed_dims: int) -> None:
         super().__init__()
@@ -156,11 +157,10 @@ class Codebook(nn.Module):
         nn.init.uniform_(self.embedding.weight, -1 / num_embeddings, 1 / num_embeddings)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Index of the code with the smallest Euclidean distance: (B, N, E) -> (B, N).
-
-        Distances are float32 under any autocast: in half precision neighbors tie.
-        """
+        """Index of the code with the smallest Euclidean distance: (B, N, E) -> (B, N)."""
+        # float32 under any autocast: in half precision neighbors tie.
         codes = self.embedding.weight.float()
         with torch.autocast(features.device.type, enabled=False):
             products = features.float() @ codes.t()
+        # ||f - c||^2 = ||f||^2 + ||c||^2 - 2 f . c; the first term is the same for all codes.
         return (codes.square().sum(1) - 2 * products).argmin(-1)

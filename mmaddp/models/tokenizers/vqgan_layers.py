@@ -1,8 +1,7 @@
 """MaskGIT's convolutional encoder and decoder, between images and a grid 16 times coarser.
 
-Where they differ from the VQGAN of the paper: no attention, average pooling instead of strided
-convolutions, convolutions in residual blocks without bias, and a shortcut that acts on the block's
-own output.
+They differ from the paper's VQGAN: no attention, average pooling instead of strided convolutions,
+residual blocks without biases, and a shortcut that acts on the block's own output.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ class Decoder(nn.Module):
         nn.init.constant_(self.conv_out.bias, 0.5)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Decode to images whose values lie about [0, 1]; they are not clamped."""
+        """Decode to images of about [0, 1], not clamped."""
         x = self.mid(self.conv_in(embeddings))
         for level in reversed(self.up):
             x = level(x)
@@ -76,7 +75,7 @@ class Decoder(nn.Module):
 
 
 class Level(nn.Module):
-    """The residual blocks of one resolution, and the way up to the next where there is one."""
+    """The residual blocks of one resolution, optionally followed by upsampling."""
 
     def __init__(
         self, in_channels: int, out_channels: int, groups: int, upsample: bool = False
@@ -89,7 +88,7 @@ class Level(nn.Module):
         self.upsample = Upsample(out_channels) if upsample else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, C_out, h, w), or twice the size behind an upsampling."""
+        """(B, C_in, h, w) -> (B, C_out, h, w), or (B, C_out, 2 h, 2 w) with upsampling."""
         for block in self.block:
             x = block(x)
         return self.upsample(x)
@@ -121,39 +120,39 @@ class ResidualBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(out_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, h, w) -> (B, C_out, h, w).
-
-        Where the channels change, MaskGIT's shortcut convolves the branch's output in place of
-        the block's input; the published weights want it so.
-        """
+        """(B, C_in, h, w) -> (B, C_out, h, w)."""
         branch = self.conv1(F.silu(self.norm1(x)))
         branch = self.conv2(F.silu(self.norm2(branch)))
+        # If the channels change, MaskGIT's shortcut takes the branch's output, not the block's
+        # input. The published weights require it.
         return branch + (self.nin_shortcut(branch) if hasattr(self, 'nin_shortcut') else x)
 
 
 class Upsample(nn.Module):
     """Nearest-neighbor upsampling, then a 3 x 3 convolution.
 
-    The nine pixels under the kernel are copies of 2 x 2 pixels. Summing the kernel over the copies
-    first gives the same numbers with 4/9 of the multiplications.
+    The nine pixels under the kernel are copies of 2 x 2 pixels. Summing the kernel over copies
+    first saves 5/9 of the multiplications.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-        # For the upper and the lower output row: which of 3 kernel rows see which of 2 pixels.
+        # (output row, input pixel, kernel row): the kernel rows that see each of two pixels.
         copies = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], device='cpu')
         self.register_buffer('copies', copies, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, 2 h, 2 w)."""
         height, width = x.shape[-2:]
+        # One 2 x 2 kernel for each of the four pixels of an output square.
         kernels = torch.einsum('apk,bql,oikl->aboipq', self.copies, self.copies, self.conv.weight)
         corners = F.conv2d(x, kernels.flatten(0, 2), self.conv.bias.repeat(4), padding=1)
-        corners = corners.unflatten(1, (2, 2, -1))
+        corners = corners.unflatten(1, (2, 2, -1))  # (B, 2, 2, C, h + 1, w + 1)
         layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         size = (len(x), corners.shape[3], 2 * height, 2 * width)
         output = torch.empty(size, dtype=corners.dtype, device=x.device, memory_format=layout)
+        # Interleave the four results.
         for row in (0, 1):
             for column in (0, 1):
                 rows, columns = slice(row, row + height), slice(column, column + width)
@@ -162,14 +161,11 @@ class Upsample(nn.Module):
 
 
 def init_convolutions(module: nn.Module) -> None:
-    """Initialize convolutions to keep the variance of their input.
-
-    A residual block with an identity shortcut starts as the identity, so that colors pass from the
-    first steps on. Biases and norms stay as they are.
-    """
+    """Initialize convolutions to keep the variance of their input."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity='linear')
+    # Blocks with an identity shortcut start as the identity: colors pass from the first step on.
     for layer in module.modules():
         if isinstance(layer, ResidualBlock) and not hasattr(layer, 'nin_shortcut'):
             nn.init.zeros_(layer.conv2.weight)

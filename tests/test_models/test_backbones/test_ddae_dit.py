@@ -227,9 +227,8 @@ def test_features_of_named_blocks_end_behind_the_last(monkeypatch):
         (dict(arch='huge'), "arch='huge' is none of 'small', 'base', 'large', 'xlarge'"),
         (dict(input_size=9), 'patch_size=2 does not divide input_size=9'),
         (dict(out_blocks=('layer-3',), time=5), 'layer-3: the network has layer-0, layer-1, lay'),
-        (dict(out_blocks=(), time=5), 'none at all: the network has layer-0'),
-        (dict(out_blocks=('layer-1',)), 'out_blocks and time go together'),
-        (dict(out_blocks=('layer-1',), time=1000), r'time=1000 is no timestep in 0\.\.999'),
+        (dict(out_blocks=(), time=5), r'layers \(none\): the network has layer-0'),
+        (dict(out_blocks=('layer-1',), time=1000), 'time=1000: timesteps are 0 to 999'),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings, message):
@@ -238,10 +237,11 @@ def test_settings_that_do_not_fit_are_named(settings, message):
 
 
 def test_whole_and_truncated_networks_say_what_they_cannot_do():
-    with pytest.raises(ValueError, match='DDAEDiT: set out_blocks and time'):
-        build()(latents())
+    for incomplete in ({}, dict(out_blocks=('layer-1',))):
+        with pytest.raises(ValueError, match='DDAEDiT needs a time: set out_blocks and time'):
+            build(**incomplete)(latents())
     model = build(out_blocks=('layer-1',), time=5)
-    with pytest.raises(ValueError, match='truncated behind layer-1 and predicts nothing'):
+    with pytest.raises(ValueError, match='truncated behind layer-1 and cannot predict'):
         model.predict(latents(), torch.tensor([5, 5]))
     with pytest.raises(ValueError, match=r'layer-2: the network has layer-0, layer-1$'):
         model.forward_intermediates(latents(), ('layer-2',), torch.tensor([5, 5]))

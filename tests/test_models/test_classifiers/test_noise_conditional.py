@@ -199,7 +199,7 @@ def test_the_control_is_cut_and_trained_whole():
     assert {name.split('.')[2] for name in gone} == {'up', 'norm_out', 'conv_out'}
     model(random_images(), labeled([0, 1]), mode='loss')['loss'].backward()
     assert all(one.grad is not None for one in model.parameters())
-    with pytest.raises(UserError, match='frozen=False has truncated the network behind out_2'):
+    with pytest.raises(UserError, match='the network is truncated behind out_2 and cannot predict'):
         model.sample(ImageNoise(0, [0]), model.sampler(label=1))
 
 

@@ -90,9 +90,3 @@ def test_a_cache_refuses_more_than_it_was_made_for():
     assert torch.equal(values, tokens(1, 1, 2, 4, seed=2))
     with pytest.raises(RuntimeError):
         cache.append(keys, values)
-
-
-@pytest.mark.parametrize('options', [dict(causal=True), dict(phases=torch.ones(6, 4))])
-def test_relative_positions_are_refused_where_they_do_not_act(options):
-    with pytest.raises(ValueError, match='neither causal nor rotary: set use_rel_pos=False'):
-        attention(rel_pos_size=GRID)(tokens(1, 6, 16), GRID, **options)

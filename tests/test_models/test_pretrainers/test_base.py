@@ -34,8 +34,6 @@ def test_loss_and_features():
     torch.testing.assert_close(model(images), model.encoder(images)[0])
     (maps,) = extract_features(model, np.zeros((1, 32, 32, 3), np.uint8), layers=['block_1'])
     assert maps.shape == (1, 16, 2, 2)
-    with pytest.raises(ValueError, match="mode 'predict' is neither"):
-        model(images, mode='predict')
 
 
 def test_without_a_sampler_nothing_is_generated():

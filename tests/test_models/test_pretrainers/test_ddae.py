@@ -199,8 +199,3 @@ def test_refusals_in_one_line(config, message):
     line = str(caught.value)
     assert message in line, line
     assert '\n' not in line
-
-
-def test_another_mode():
-    with pytest.raises(ValueError, match="mode 'predict' is neither 'loss' nor 'tensor'"):
-        tiny_ddae(ddae())(random_images(), mode='predict')

@@ -93,7 +93,7 @@ def test_training_lowers_the_loss_and_leaves_the_tokenizer():
         model.train_step(dict(inputs=pictures, data_samples=None), optimizer)['loss'].item()
         for _ in range(60)
     ]
-    # An untrained model knows nothing: the logarithm of 32 codes, 1000 class words and the mask.
+    # An untrained model knows nothing: the logarithm of 32 codes, 1000 classes and the mask.
     assert losses[0] == pytest.approx(math.log(1033), abs=0.5)
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     assert all(torch.equal(t, tokenizer[n]) for n, t in model.tokenizer.state_dict().items())
@@ -104,6 +104,6 @@ def test_parts_that_do_not_fit_are_refused():
         build(tokenizer=dict(TOKENIZER, num_embeddings=64))
     with pytest.raises(UserError, match='images of 32 x 32 pixels, the model has num_patches=16'):
         build()(torch.rand(1, 3, 32, 32))
-    for ratio in (0, 1):
-        with pytest.raises(UserError, match=rf'model.min_ratio={ratio}: must be in \(0, 1\)'):
+    for ratio in (-0.5, 1.5):
+        with pytest.raises(UserError, match=rf'model.min_ratio={ratio}: must be in \[0, 1\]'):
             build(min_ratio=ratio)

@@ -193,17 +193,20 @@ def test_maps_are_averaged_over_positions():
 
 
 @pytest.mark.parametrize(
-    ('settings', 'words'),
+    ('settings', 'message'),
     [
         (dict(levels=[1], layers=['out_7']), 'out_7: the network has out_1, out_2, out_3, out_4'),
         (dict(levels=[0]), 'noise level 0: DDAE has the levels 1 to 1000'),
         (dict(), 'noise level None: DDAE has the levels 1 to 1000'),
-        (dict(levels=[1, 1]), r'levels=\[1, 1\]: name each of them once'),
     ],
 )
-def test_grids_that_do_not_exist_are_refused(settings, words):
-    with pytest.raises(UserError, match=words):
+def test_grids_that_do_not_exist_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
         tiny_probe(ddae(), **settings)
+
+
+def test_repeated_levels_count_once():
+    assert tiny_probe(ddae(), levels=[1, 1]).levels == [1]
 
 
 def test_a_level_of_clean_images_is_refused():
