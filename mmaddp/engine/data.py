@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from mmaddp.datasets.seg_maps import check_pair, check_seg_dataset, other_suffixes, reads_stored
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
@@ -48,6 +49,8 @@ class GuardedDataset:
     def __init__(self, dataset: dict, source: str = 'dataset') -> None:
         self.dataset = _build(dataset, source)
         self._is_local = is_local(dataset)
+        for leaf in leaves(self.dataset) if self._is_local else ():
+            check_seg_dataset(leaf, source)
         self._found_whole: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
@@ -93,6 +96,9 @@ class GuardedDataset:
                 )
                 error.path = path
                 raise error
+        if self._is_local and info.get('seg_map_path'):
+            stored = any(map(reads_stored, leaves(self.dataset)))
+            check_pair(info['img_path'], info['seg_map_path'], stored)
 
 
 @DATASETS.register_module()
@@ -271,6 +277,12 @@ def _build(config: dict, source: str) -> Any:
             raise
         return _build({**config, 'serialize_data': False}, source)
     if len(dataset) == 0:
+        for leaf in leaves(dataset):
+            for suffix in other_suffixes(leaf):
+                raise UserError(
+                    f'{source}: no image in {leaf.data_prefix["img_path"]} ends with '
+                    f'{leaf.img_suffix!r}, but some with {suffix!r}: set img_suffix={suffix!r}'
+                )
         raise UserError(
             f'{source}: no image is left: check data_root, ann_file, data_prefix and '
             'filter_cfg, which drops images without annotations'

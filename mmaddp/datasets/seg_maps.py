@@ -1,0 +1,210 @@
+"""Faults of segmentation maps that would train on nothing, or end a run at its validation."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.logging import print_log
+from PIL import Image
+
+from mmaddp.utils import IMAGE_SUFFIXES, UserError, shorten
+
+_SAMPLED = 50
+_ORIENTATION = 0x0112
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+class Header(NamedTuple):
+    """What a file says before its pixels.
+
+    Attributes:
+        size: Width and height as stored.
+        channels: Number of channels; a palette has one.
+        orientation: The EXIF tag; 1 leaves the image as it is, 5 to 8 turn it by a quarter.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    orientation: int
+
+    @property
+    def turned(self) -> tuple[int, int]:
+        """Width and height after turning."""
+        return self.size[::-1] if 5 <= self.orientation <= 8 else self.size
+
+
+def check_seg_dataset(dataset: Any, source: str) -> None:
+    """Check a sample of the files of one of MMSegmentation's datasets; other datasets pass.
+
+    Files that are missing or cannot be read are left to the loading, which may skip them.
+
+    Args:
+        dataset: The dataset.
+        source: Its config key, for messages.
+
+    Raises:
+        UserError: All maps are missing, a map does not fit its image, a label is not one of the
+            classes, or all labels are ignored.
+    """
+    if not hasattr(dataset, 'seg_map_suffix') or getattr(dataset, 'backend_args', None):
+        return
+    _report_other_suffixes(dataset)
+    step = max(1, len(dataset) // _SAMPLED)
+    infos = [dataset.get_data_info(i) for i in range(0, len(dataset), step)]
+    infos = [info for info in infos if info.get('seg_map_path')]
+    found = [info for info in infos if os.path.exists(info['seg_map_path'])]
+    if infos and not found:
+        raise UserError(
+            f'{infos[0]["seg_map_path"]}: does not exist, nor any other map of {source}: correct '
+            'data_prefix.seg_map_path or seg_map_suffix'
+        )
+    stored = reads_stored(dataset)
+    mirrored = sum(check_pair(info['img_path'], info['seg_map_path'], stored) for info in found)
+    if mirrored:
+        print_log(
+            f'{source}: {mirrored} of {len(found)} images looked at have an EXIF tag that turns '
+            'them in loading, and not their maps, which have the same size: if the maps show the '
+            "images as stored, set color_type='color_ignore_orientation' of LoadImageFromFile",
+            'current',
+            logging.WARNING,
+        )
+    _check_labels(dataset, source, [info['seg_map_path'] for info in found])
+
+
+def reads_stored(dataset: Any) -> bool:
+    """Whether a dataset's pipeline reads images as stored, without turning them by EXIF."""
+    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    kinds = (getattr(one, 'color_type', None) for one in transforms)
+    return str(next(filter(None, kinds), '')).endswith('ignore_orientation')
+
+
+def check_pair(image_path: str, map_path: str, stored: bool = False) -> bool:
+    """Check by their headers that a map fits its image; unreadable files pass.
+
+    Args:
+        image_path: The image.
+        map_path: Its segmentation map.
+        stored: Whether the image is loaded as stored.
+
+    Returns:
+        Whether the image is turned or mirrored in loading, but keeps its size, so that nothing
+        tells whether its map is.
+
+    Raises:
+        UserError: The map has several channels, or another size.
+    """
+    try:
+        image, seg_map = read_header(image_path), read_header(map_path)
+    except _UNREADABLE:
+        return False
+    if seg_map.channels != 1:
+        raise UserError(
+            f'{map_path}: has {seg_map.channels} channels, and a map has one, of class indices: '
+            'save one channel where all are equal, or replace each color by its index'
+        )
+    expected = image.size if stored else image.turned
+    if seg_map.size == expected:
+        return not stored and image.orientation > 1 and image.size == image.turned
+    said = f'{map_path}: is {_by(seg_map.size)}, and its image {image_path} {_by(expected)}'
+    if image.size != image.turned and seg_map.size in (image.size, image.turned):
+        color_type = 'color' if stored else 'color_ignore_orientation'
+        raise UserError(
+            f'{said} by its EXIF tag: set color_type={color_type!r} of LoadImageFromFile in all '
+            'pipelines, or turn the map'
+        )
+    raise UserError(f'{said}: resize the map without interpolation, or pair the files anew')
+
+
+def read_header(path: str) -> Header:
+    """Size, channels and orientation of an image file."""
+    with Image.open(path) as image:
+        return Header(image.size, len(image.getbands()), image.getexif().get(_ORIENTATION, 1))
+
+
+def other_suffixes(dataset: Any) -> Counter:
+    """Images in a dataset's folder whose ending is not its ``img_suffix``, by ending."""
+    if not hasattr(dataset, 'img_suffix') or getattr(dataset, 'ann_file', ''):
+        return Counter()
+    walk = os.walk((dataset.data_prefix or {}).get('img_path') or '', followlinks=True)
+    names = [name for _, _, names in walk for name in names if not name.startswith('.')]
+    endings = [os.path.splitext(name)[1] for name in names if not name.endswith(dataset.img_suffix)]
+    return Counter(ending for ending in endings if ending.lower() in IMAGE_SUFFIXES)
+
+
+def _report_other_suffixes(dataset: Any) -> None:
+    others = other_suffixes(dataset)
+    if others:
+        counts = ', '.join(f'{count} with {suffix}' for suffix, count in others.most_common())
+        print_log(
+            f'{dataset.data_prefix["img_path"]}: {len(dataset)} images; others are left out, as '
+            f'img_suffix={dataset.img_suffix!r}: {counts}',
+            'current',
+            logging.WARNING,
+        )
+
+
+def _check_labels(dataset: Any, source: str, paths: list[str]) -> None:
+    classes = dataset.metainfo.get('classes') or ()
+    found: set[int] = set()
+    for path in paths:
+        values = _values(path)
+        found |= values
+        labels = _used(values, dataset)
+        wrong = sorted(label for label in labels if label >= len(classes))
+        if classes and wrong:
+            raise UserError(
+                f'{path}: label {wrong[0]} is not in 0..{len(classes) - 1} of the '
+                f'{len(classes)} metainfo.classes of {source}: correct the map, the classes, or '
+                'reduce_zero_label'
+            )
+    if found and _is_useless(found, dataset):
+        # The sample may have missed what is rare: look at all maps before refusing.
+        for index in range(len(dataset)):
+            found |= _values(dataset.get_data_info(index)['seg_map_path'])
+            if not _is_useless(found, dataset):
+                break
+    used = _used(found, dataset)
+    if found and _is_useless(found, dataset):
+        zero = ', and reduce_zero_label=True ignores 0' if dataset.reduce_zero_label else ''
+        raise UserError(
+            f'{paths[0]}: this and all other maps of {source} hold only '
+            f'{shorten(sorted(found))}: 255 is ignored{zero}: write the indices of classes'
+        )
+    if len(used) == 1 and len(classes) > 1:
+        print_log(
+            f'{source}: all maps looked at hold one class, {classes[used.pop()]!r}',
+            'current',
+            logging.WARNING,
+        )
+
+
+def _used(values: set[int], dataset: Any) -> set[int]:
+    return {_label_of(value, dataset) for value in values} - {dataset.ignore_index}
+
+
+def _is_useless(values: set[int], dataset: Any) -> bool:
+    """Whether all labels are ignored, or all but a background of 0."""
+    return not _used(values, dataset) or {255} < values <= {0, 255}
+
+
+def _values(path: str) -> set[int]:
+    try:
+        with Image.open(path) as image:
+            return set(np.unique(np.asarray(image)).astype(int).tolist())
+    except _UNREADABLE:
+        return set()
+
+
+def _label_of(value: int, dataset: Any) -> int:
+    """The label that MMSegmentation's LoadAnnotations makes of a value of a map."""
+    if dataset.reduce_zero_label:
+        value = dataset.ignore_index if value in (0, 255) else value - 1
+    return (dataset.label_map or {}).get(value, value)
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f'{size[0]} x {size[1]}'
