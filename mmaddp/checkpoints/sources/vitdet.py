@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from functools import partial
 
 from torch import Tensor
 
@@ -146,14 +148,31 @@ def heads(state: Tensors) -> dict[str, dict]:
     found = {
         'neck': dict(type='mmaddp.SimpleFeaturePyramid', in_channels=channels, out_channels=width)
     }
-    kinds = {'rpn_head': rpn_config, 'roi_head.bbox_head': box_config}
-    kinds['roi_head.mask_head'] = mask_config
+    classes = num_classes(state)
+    kinds = {
+        'rpn_head': rpn_config,
+        'roi_head.bbox_head': partial(box_config, classes=classes),
+        'roi_head.mask_head': partial(mask_config, classes=classes),
+    }
     for name in state:
         place = re.match(r'(rpn_head|roi_head\.(bbox|mask)_head(\.\d)?)(?=\.)', name)
         if place and place[0] not in found:
             kind = kinds[re.sub(r'\.\d$', '', place[0])]
             found[place[0]] = kind(under(state, f'{place[0]}.'), width)
     return found
+
+
+def num_classes(state: Tensors) -> int:
+    """Classes of a detector, by the majority of all stages' outputs."""
+    scores = (r'roi_head\.bbox_head(\.\d)?\.fc_cls\.(weight|bias)', 1)
+    masks = (r'roi_head\.mask_head(\.\d)?\.conv_logits\.(weight|bias)', 0)
+    sizes = Counter(
+        len(tensor) - background
+        for pattern, background in (scores, masks)
+        for name, tensor in state.items()
+        if re.fullmatch(pattern, name)
+    )
+    return sizes.most_common(1)[0][0] if sizes else 1
 
 
 def rpn_config(state: Tensors, width: int) -> dict:
@@ -170,7 +189,7 @@ def rpn_config(state: Tensors, width: int) -> dict:
     )
 
 
-def box_config(state: Tensors, width: int) -> dict:
+def box_config(state: Tensors, width: int, classes: int) -> dict:
     """MMDetection's box head; in a cascade the boxes know no class."""
     inputs = size_of(state, (r'shared_fcs\.0\.weight', 1))
     return dict(
@@ -179,19 +198,19 @@ def box_config(state: Tensors, width: int) -> dict:
         conv_out_channels=width,
         fc_out_channels=size_of(state, (r'(fc_cls|fc_reg)\.weight', 1)),
         roi_feat_size=round((inputs / max(width, 1)) ** 0.5) or 7,
-        num_classes=size_of(state, (r'fc_cls\.(weight|bias)', 0)) - 1,
+        num_classes=classes,
         reg_class_agnostic=size_of(state, (r'fc_reg\.(weight|bias)', 0)) == 4,
         norm_cfg=NORM,
     )
 
 
-def mask_config(state: Tensors, width: int) -> dict:
+def mask_config(state: Tensors, width: int, classes: int) -> dict:
     """MMDetection's mask head."""
     return dict(
         type='mmdet.FCNMaskHead',
         in_channels=width,
         conv_out_channels=width,
-        num_classes=size_of(state, (r'conv_logits\.(weight|bias)', 0)) or 1,
+        num_classes=classes,
         norm_cfg=NORM,
     )
 
