@@ -14,7 +14,7 @@ from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
 from mmengine.fileio import get
 from mmengine.logging import print_log
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
@@ -112,12 +112,13 @@ def measure_image(path: str, backend_args: dict | None = None) -> ImageSize:
     Raises:
         OSError: The image is missing or cannot be read.
     """
-    # Pillow reads no more than the header of a local file.
-    source = io.BytesIO(get(path, backend_args=backend_args)) if backend_args else path
     try:
+        # Pillow reads no more than the header of a local file.
+        source = io.BytesIO(get(path, backend_args=backend_args)) if backend_args else path
         with Image.open(source) as image:
             size, tag = image.size, image.getexif().get(_ORIENTATION, 1)
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    # Archives and databases raise KeyError.
+    except (KeyError, Image.DecompressionBombError) as error:
         raise OSError(str(error)) from error
     # Tags of 5 to 8 turn by a quarter.
     return ImageSize(size, size[::-1] if 5 <= tag <= 8 else size)

@@ -63,7 +63,7 @@ class GuardedDataset:
 
     def __getitem__(self, index: int) -> Any:
         if not self._is_local:
-            return self.dataset[index]
+            return self._read_elsewhere(index)
         try:
             sample = self.dataset[index]
         except UserError:
@@ -78,6 +78,18 @@ class GuardedDataset:
             self._check_images(index, thorough=False)
             self._found_whole.add(int(index))
         return sample
+
+    def _read_elsewhere(self, index: int) -> Any:
+        """The sample, where a storage backend reads its files."""
+        try:
+            return self.dataset[index]
+        except (OSError, KeyError) as fault:
+            error = CorruptImageError(
+                f'{self._info(index).get("img_path")} cannot be read by its storage backend '
+                f'({fault}): check data_prefix and backend_args'
+            )
+            error.path = self._info(index).get('img_path', '')
+            raise error from fault
 
     def _info(self, index: int) -> dict:
         lookup = getattr(self.dataset, 'get_data_info', None)

@@ -15,6 +15,7 @@ from PIL import Image
 
 import mmaddp  # noqa: F401
 from mmaddp.datasets.coco_format import read_coco
+from mmaddp.engine.data import CorruptImageError, GuardedDataset
 from mmaddp.utils import UserError
 
 WIDTH, HEIGHT = 200, 150
@@ -491,6 +492,16 @@ def test_storage_backend(tmp_path):
     dataset = load('server', pipeline=pipeline, **stored)
     assert labels(dataset) == RIGHT
     assert dataset[0]['inputs'].shape == (3, HEIGHT, WIDTH)
+    config = {
+        'type': 'mmaddp.CocoDataset',
+        'ann_file': 'server/train.json',
+        'metainfo': {'classes': ('cat', 'dog')},
+        'data_prefix': {'img': 'elsewhere'},
+        'pipeline': pipeline,
+        **stored,
+    }
+    with pytest.raises(CorruptImageError, match=r'elsewhere/0\.jpg cannot be read .*backend_args'):
+        GuardedDataset(config)[0]
 
 
 def test_metric_reads_the_file_of_the_dataset(tmp_path):
