@@ -50,7 +50,8 @@ def check_seg_dataset(dataset: Any, source: str) -> None:
         UserError: All maps are missing, a map does not fit its image, a label is not one of the
             classes, or all labels are ignored.
     """
-    if not hasattr(dataset, 'seg_map_suffix') or getattr(dataset, 'backend_args', None):
+    # MMDetection's datasets have a seg_map_suffix too, but no reduce_zero_label.
+    if not hasattr(dataset, 'reduce_zero_label') or getattr(dataset, 'backend_args', None):
         return
     _report_other_suffixes(dataset)
     step = max(1, len(dataset) // _SAMPLED)
