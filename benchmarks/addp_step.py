@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmaddp.apis.models import build_pretrainer
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.experiments.speed import timed_methods
 from mmaddp.models import ADDP
 from mmaddp.models.tokenizers.vqgan_layers import Upsample

@@ -21,7 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.utils import run_tool
 
 FORMS = ('plain', 'ours', 'channels-last')

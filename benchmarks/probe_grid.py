@@ -19,7 +19,7 @@ from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.utils import run_tool
 
 

@@ -66,6 +66,7 @@ def pretraining(pictures: Path, work_dir: Path, by_epoch: bool = True, **setting
         paramwise_cfg=dict(flat_decay_mult=0.0),
     )
     config.custom_hooks = config.custom_hooks[1:]
+    config.default_hooks.pop('data_check')
     config.merge_from_dict(settings)
     return config
 

@@ -24,9 +24,8 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
 from mmaddp.apis.models import load_pretrainer
-from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.launch import join_processes
-from mmaddp.engine.setup import add_launcher_arguments, load_config
+from mmaddp.engine.runs import add_launcher_arguments, clear_errors, load_config
 from mmaddp.evaluation.generation import GenerationMetrics
 from mmaddp.experiments.generation_metrics import (
     PLOT,

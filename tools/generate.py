@@ -7,9 +7,13 @@ import os
 
 import mmaddp  # noqa: F401
 from mmaddp.apis.models import load_pretrainer
-from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.launch import join_processes
-from mmaddp.engine.setup import add_config_arguments, add_launcher_arguments, load_config
+from mmaddp.engine.runs import (
+    add_config_arguments,
+    add_launcher_arguments,
+    clear_errors,
+    load_config,
+)
 from mmaddp.experiments.generation_folder import Completion, generate_folder
 from mmaddp.experiments.sampling import parse_settings
 from mmaddp.utils import UserError, run_tool

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.setup import (
+from mmaddp.engine.runs import (
     add_config_arguments,
     add_training_arguments,
     load_config,

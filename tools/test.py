@@ -5,8 +5,16 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.runs import test, use_tta, visualize_predictions, write_predictions
-from mmaddp.engine.setup import add_config_arguments, add_run_arguments, load_config, prepare_run
+from mmaddp.engine.runs import (
+    add_config_arguments,
+    add_run_arguments,
+    load_config,
+    prepare_run,
+    test,
+    use_tta,
+    visualize_predictions,
+    write_predictions,
+)
 from mmaddp.utils import run_tool
 
 

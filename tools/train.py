@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.runs import train
-from mmaddp.engine.setup import (
+from mmaddp.engine.runs import (
     add_config_arguments,
     add_training_arguments,
     load_config,
     prepare_training,
+    train,
 )
 from mmaddp.utils import run_tool
 

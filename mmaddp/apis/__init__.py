@@ -1,8 +1,7 @@
 """What a notebook calls; the rest is imported from its own room."""
 
 from mmaddp.checkpoints import convert_file
-from mmaddp.engine.runs import test, train
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config, test, train
 
 from .generation import extract_features, generate, inpaint, reconstruct
 from .models import load_pretrainer

@@ -11,9 +11,8 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.weights import check_weights
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.models.pretrainers import ImageGenerator
 from mmaddp.utils import UserError
 

@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 
 def check_seg_dataset(dataset: Any, source: str) -> None:
-    """Check a sample of the files of one of MMSegmentation's datasets; other datasets pass.
+    """Check a sample of the files of one of MMSegmentation's datasets.
 
     Files that are missing or cannot be read are left to the loading, which may skip them.
 
@@ -50,8 +50,7 @@ def check_seg_dataset(dataset: Any, source: str) -> None:
         UserError: All maps are missing, a map does not fit its image, a label is not one of the
             classes, or all labels are ignored.
     """
-    # MMDetection's datasets have a seg_map_suffix too, but no reduce_zero_label.
-    if not hasattr(dataset, 'reduce_zero_label') or getattr(dataset, 'backend_args', None):
+    if getattr(dataset, 'backend_args', None):
         return
     _report_other_suffixes(dataset)
     step = max(1, len(dataset) // _SAMPLED)

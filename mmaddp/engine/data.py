@@ -50,7 +50,8 @@ class GuardedDataset:
         self.dataset = _build(dataset, source)
         self._is_local = is_local(dataset)
         for leaf in leaves(self.dataset) if self._is_local else ():
-            check_seg_dataset(leaf, source)
+            if hasattr(leaf, 'seg_map_suffix'):
+                check_seg_dataset(leaf, source)
         self._found_whole: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:

@@ -6,7 +6,7 @@ checked against this file.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any
 
 # Strategies have no public module. All versions.
 from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
@@ -22,15 +22,6 @@ def is_resuming(runner: Any) -> bool:
 def mark_loaded(runner: Any) -> None:
     """Keep the runner from loading ``load_from`` once more before it trains. All versions."""
     runner._has_loaded = True
-
-
-def wrap_dataloader(runner: Any, stage: str, wrap: Callable[[Any], Any]) -> None:
-    """Change the config of a dataloader before a loop builds it.
-
-    The public property gives the built loop's. All versions.
-    """
-    name = f'_{stage}_dataloader'
-    setattr(runner, name, wrap(getattr(runner, name)))
 
 
 def finish_epoch(loop: Any) -> None:

@@ -15,8 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmaddp.checkpoints import map_checkpoint
 from mmaddp.checkpoints.files import sha256
-from mmaddp.engine.errors import clear_errors
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.utils import UserError, check_choice
 
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Subset
 from mmaddp.checkpoints import map_checkpoint
 from mmaddp.diffusion import ImageNoise
 from mmaddp.engine.data import GuardedDataset, limit_workers
-from mmaddp.engine.errors import clear_errors
+from mmaddp.engine.runs import clear_errors
 from mmaddp.evaluation.alignment import alignment, uniformity
 from mmaddp.models.pretrainers import Pretrainer
 from mmaddp.models.probing import average

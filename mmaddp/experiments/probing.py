@@ -14,8 +14,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
-from mmaddp.engine.errors import clear_errors
-from mmaddp.engine.runs import train
+from mmaddp.engine.runs import clear_errors, train
 from mmaddp.models.probing import PIXELS, Cell, GridProbe
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, write_json, write_text
@@ -90,7 +89,7 @@ def probe(config: Config, resume: str | None = None) -> ProbeResults | None:
 
     Args:
         config: The whole config; see :func:`prepare_probe` and
-            :func:`mmaddp.engine.setup.prepare_run`.
+            :func:`mmaddp.engine.runs.prepare_run`.
         resume: As :func:`mmaddp.engine.runs.train` takes it.
 
     Returns:

@@ -20,8 +20,8 @@ from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets import RobustnessPart, find_parts
 from mmaddp.engine.data import limit_workers
-from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.weights import check_weights
+from mmaddp.engine.runs import clear_errors
 from mmaddp.evaluation import summarize
 from mmaddp.utils import write_json, write_text
 

@@ -19,7 +19,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmaddp.engine.preflight import check_runs_on_cpu
+from mmaddp.engine.validation import check_runs_on_cpu
 from mmaddp.utils import UserError
 
 from .synthetic_batches import synthetic_batch

@@ -15,8 +15,7 @@ import torch
 from mmengine.config import Config
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
-from mmaddp.engine.runs import train
-from mmaddp.engine.setup import load_config, prepare_run, set_amp, set_seed
+from mmaddp.engine.runs import load_config, prepare_run, set_amp, set_seed, train
 from mmaddp.utils import UserError, atomic_write, write_text
 
 from .grid import Cell, Grid

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmaddp.engine import setup
+from mmaddp.engine import runs
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NAMES = [
@@ -39,7 +39,7 @@ def load_variant(monkeypatch):
     def load(grid: str, variant: str, name: str | None = None) -> Config:
         if name is not None:
             monkeypatch.setenv('CONFIG', name)
-        return setup.load_config(CONFIGS / 'grids' / f'{grid}.py', variant=variant)
+        return runs.load_config(CONFIGS / 'grids' / f'{grid}.py', variant=variant)
 
     return load
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.experiments.comparison import budget, encoder_parameters, read_comparison
 from mmaddp.experiments.probing import is_probe
 from mmaddp.registry import MODELS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmaddp.engine import setup
+from mmaddp.engine import runs
 
 # MMPretrain's, and ours for images that are not files.
 LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage')
@@ -97,7 +97,7 @@ def test_readme_command_for_one_gpu_scales_the_learning_rate(repository):
     options = dict(option.split('=') for option in command.group(2).split())
     options = {key: ast.literal_eval(value) for key, value in options.items()}
     config = repository / command.group(1)
-    usual, one_gpu = setup.load_config(config), setup.load_config(config, options)
+    usual, one_gpu = runs.load_config(config), runs.load_config(config, options)
     ratio = one_gpu.train_dataloader.batch_size / usual.auto_scale_lr.base_batch_size
     rates = [cfg.optim_wrapper.optimizer.lr for cfg in (usual, one_gpu)]
     assert rates[1] == pytest.approx(rates[0] * ratio**0.5)
@@ -108,7 +108,7 @@ def test_readme_command_tests_whole_images_padded_to_the_patch(repository):
     command = re.search(r'test.py (configs/\S+) CHECKPOINT \\\n\s+--cfg-options (.*)', readme)
     options = dict(option.split('=') for option in command.group(2).split())
     options = {key: int(value) if value.isdigit() else value for key, value in options.items()}
-    model = setup.load_config(repository / command.group(1), options).model
+    model = runs.load_config(repository / command.group(1), options).model
     assert model.test_cfg.mode == 'whole'
     assert model.data_preprocessor.test_cfg == dict(
         size_divisor=model.backbone.get('patch_size', 16)

@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from tiny_runs import write_pictures
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.experiments.grid import read_grid, read_sweep
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

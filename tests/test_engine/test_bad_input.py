@@ -14,13 +14,11 @@ from PIL import Image
 from tiny_runs import classifier, write_pictures
 
 from mmaddp.engine.data import GuardedDataset, image_fault
-from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.hooks.data_check_hook import out_of_range
-from mmaddp.engine.preflight import check_runs_on_cpu, preflight
 from mmaddp.engine.runner.weights import check_weights
+from mmaddp.engine.runs import clear_errors, load_config, set_amp, set_auto_scale_lr, train
 from mmaddp.engine.runs import test as run_test
-from mmaddp.engine.runs import train
-from mmaddp.engine.setup import load_config, set_amp, set_auto_scale_lr
+from mmaddp.engine.validation import check_machine, check_runs_on_cpu
 from mmaddp.utils import UserError
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
@@ -232,7 +230,7 @@ class TestPictures:
     def test_missing_folder(self, config):
         config.train_dataloader.dataset.data_root = '/absent'
         with pytest.raises(UserError, match=r'train_dataloader\.dataset\.data_root: /absent'):
-            preflight(config, 'train')
+            check_machine(config, 'train')
 
     @pytest.mark.parametrize('where', ['dataset', 'pipeline', 'both'])
     def test_files_of_a_storage_server(self, config, where):
@@ -248,10 +246,10 @@ class TestPictures:
             where
         )
         if lost is None:
-            preflight(config, 'train')
+            check_machine(config, 'train')
         else:
             with pytest.raises(UserError, match=lost):
-                preflight(config, 'train')
+                check_machine(config, 'train')
 
 
 def coco(path, categories=('cat', 'dog'), masks=True, images=3):

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from tiny_ddae import UNET
 from tiny_diffusers import save_unet
 
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.utils import UserError
 
 CELL = dict(

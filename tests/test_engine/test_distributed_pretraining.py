@@ -165,10 +165,10 @@ def test_a_sharded_run_whose_checkpoints_would_part_a_step_does_not_start(
     runner.message_hub.runtime_info = {}
     hook = CheckpointHook(**settings)
     if refused is None:
-        hook.before_train(runner)
+        hook.check_interval(runner)
         return
     with pytest.raises(UserError, match=f'{refused}.*accumulative_counts={counts} '):
-        hook.before_train(runner)
+        hook.check_interval(runner)
 
 
 def test_a_sharded_run_saves_nothing_inside_a_step():

@@ -3,7 +3,7 @@
 import pytest
 from scripts import load_script
 
-from mmaddp.engine.setup import load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.utils import UserError
 
 
@@ -44,7 +44,7 @@ def test_tools_take_a_variant(grid, repository, capsys):
 
 
 def test_each_variant_has_a_work_folder(grid, repository):
-    from mmaddp.engine.setup import prepare_run
+    from mmaddp.engine.runs import prepare_run
 
     args = load_script(repository / 'tools/train.py').parse_arguments(
         [str(grid), '--variant', 'slow']

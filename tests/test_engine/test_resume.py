@@ -1,5 +1,7 @@
 """Killed with SIGKILL at any moment, a training resumes and ends with the same bits."""
 
+import itertools
+import os
 import random
 import signal
 import time
@@ -165,9 +167,15 @@ def test_resuming_inside_an_epoch(tmp_path, pictures, uninterrupted):
     assert_same_training(uninterrupted[True], work_dir)
 
 
-def _write(path, step, seed=0):
+_seconds = itertools.count(1_700_000_000)
+
+
+def _write(path, step, seed=0, at=None):
+    """Write a checkpoint a second after the previous one, or ``at`` a time."""
     meta = {'epoch': step, 'iter': step, 'seed': seed}
     torch.save({'meta': meta, 'optimizer': {}, 'state_dict': {}}, path)
+    at = next(_seconds) if at is None else at
+    os.utime(path, (at, at))
 
 
 class TestFindNewest:
@@ -200,9 +208,10 @@ class TestFindNewest:
         (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_3.pth'))
         assert find_newest(tmp_path).endswith('epoch_3.pth')
 
-    def test_a_folder_that_an_older_run_had_used(self, tmp_path):
-        _write(tmp_path / 'epoch_9.pth', 9)
-        _write(tmp_path / 'epoch_1.pth', 1)
+    @pytest.mark.parametrize('at', [None, 1_700_000_000])
+    def test_a_folder_that_an_older_run_had_used(self, tmp_path, at):
+        _write(tmp_path / 'epoch_9.pth', 9, at=at)
+        _write(tmp_path / 'epoch_1.pth', 1, at=at)
         (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
         assert find_newest(tmp_path).endswith('epoch_1.pth')
 

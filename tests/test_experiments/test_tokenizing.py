@@ -159,6 +159,7 @@ def reading(config, tokens, work_dir, **settings):
 
 
 def test_training_reads_them(config, tokens, tmp_path):
+    # In place of the random initialization, whose keys it does not have.
     init = {'model.tokenizer.init_cfg': dict(config.model.tokenizer.init_cfg, _delete_=True)}
     run_training(reading(config, tokens, tmp_path / 'run', **init))
     assert (tmp_path / 'run' / 'iter_3.pth').is_file()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.engine.runs import add_config_arguments, load_config
 from mmaddp.experiments.layer_selection import (
     PLOT_FILE,
     TABLE_FILE,

@@ -6,8 +6,7 @@ import argparse
 import json
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.errors import clear_errors
-from mmaddp.engine.setup import add_config_arguments, load_config, set_amp
+from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config, set_amp
 from mmaddp.experiments.speed import benchmark
 from mmaddp.utils import atomic_write, run_tool
 

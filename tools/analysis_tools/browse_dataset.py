@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.errors import clear_errors
-from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config
 from mmaddp.experiments.browsing import visualize_dataset
 from mmaddp.utils import run_tool
 

@@ -9,7 +9,7 @@ from mmengine.device import get_device
 
 from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets.robustness_parts import DATASET_NAMES
-from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.engine.runs import add_config_arguments, load_config
 from mmaddp.experiments.robustness import evaluate_robustness, format_table
 from mmaddp.utils import run_tool
 

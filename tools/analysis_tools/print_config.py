@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.engine.runs import add_config_arguments, load_config
 from mmaddp.utils import atomic_write, run_tool
 
 

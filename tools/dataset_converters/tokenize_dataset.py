@@ -13,9 +13,8 @@ import os
 import torch
 
 import mmaddp  # noqa: F401
-from mmaddp.engine.errors import clear_errors
 from mmaddp.engine.runner.launch import read_launcher
-from mmaddp.engine.setup import add_config_arguments, load_config
+from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config
 from mmaddp.experiments.tokenizing import tokenize_dataset
 from mmaddp.utils import run_tool
 

@@ -10,7 +10,6 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='mmaddp.CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    data_check=dict(type='mmaddp.DataCheckHook'),
     finite_loss=dict(type='mmaddp.FiniteLossHook'),
 )
 

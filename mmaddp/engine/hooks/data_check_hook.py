@@ -1,4 +1,4 @@
-"""Faults of model and data that are found before they reach the loss."""
+"""Faults of labels and of batches that are found before they reach the loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmaddp.engine.data import leaves
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError, shorten
 
@@ -21,10 +20,8 @@ _HEADS = ('decode_head', 'bbox_head', 'head')
 class DataCheckHook(Hook):
     """Check the labels of each training batch against the model's ``num_classes``.
 
-    Before the first one, a pre-training must have the weights of its frozen parts.
-
-    A label out of range is a wrong loss or, on a GPU, an assertion in a kernel that names nothing.
-    Semantic maps, classes of boxes and image labels are looked at; they are on the CPU still.
+    A label out of range gives a wrong loss or, on a GPU, fails an assertion in a kernel that names
+    nothing. Semantic maps, classes of boxes and image labels are checked while still on the CPU.
     """
 
     priority = 'VERY_HIGH'
@@ -32,19 +29,13 @@ class DataCheckHook(Hook):
     _ignored = -1
 
     def before_train(self, runner: Any) -> None:
-        """Find the model's number of classes, and let the dataset look at the model if it can.
+        """Find the model's number of classes, and compare it and the data.
 
         Raises:
-            UserError: Nothing has filled a frozen part, the dataset was made for another model,
-                training and evaluation number their classes differently, or BatchNorm would see
-                a batch of one image.
+            UserError: Training and evaluation number their classes differently, or BatchNorm would
+                see a batch of one image.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if hasattr(model, 'check_filled'):
-            model.check_filled()
-        for part in leaves(runner.train_dataloader.dataset):
-            if hasattr(part, 'check_model'):
-                part.check_model(model)
         check_last_batch(model, runner.train_dataloader)
         head = find_head(model)
         # A probe, which is its own head, has no validation, but a test right after its training.

@@ -35,8 +35,6 @@ def resolve_resume(config: Config) -> Config:
     Raises:
         UserError: ``load_from`` is missing, broken or holds no training state.
     """
-    if not config.get('resume'):
-        return config
     config = config.copy()
     if not config.get('load_from'):
         config.load_from = find_newest(config.work_dir)
@@ -128,11 +126,11 @@ def _candidates(folder: Path, named: Path | None) -> list[Path]:
 
 
 def _follows(path: Path, named: Path) -> bool:
-    """Whether a file was written after another and holds a later step.
-
-    Time alone misleads in a copied folder, the step alone in a reused one.
-    """
-    return _written_at(path) > _written_at(named) and (_step(path) or 0) > (_step(named) or 0)
+    """Whether a file was written after another and holds a later step."""
+    # Time alone misleads in a copied folder, the step alone in a reused one. Files of the same
+    # instant are not of one run: training lies between two checkpoints.
+    newer = path.stat().st_mtime_ns > named.stat().st_mtime_ns
+    return newer and (_step(path) or 0) > (_step(named) or 0)
 
 
 def _step(path: Path) -> int | None:
@@ -155,9 +153,8 @@ class CheckpointHook(OpenCheckpointHook):
 
     _averaged_at = -1
 
-    def before_train(self, runner: Any) -> None:
-        """Prepare the work folder; refuse sharded checkpoints in the middle of a cycle."""
-        super().before_train(runner)
+    def check_interval(self, runner: Any) -> None:
+        """Refuse to save a sharded training in the middle of an accumulation cycle."""
         if not _is_sharded(runner) or self.interval <= 0:
             return
         length = len(runner.train_dataloader) if self.by_epoch else 1
@@ -185,6 +182,8 @@ class CheckpointHook(OpenCheckpointHook):
     def save_step(self, runner: Any, step: int, meta: dict) -> None:
         """Save the checkpoint of an epoch or iteration, then remove those it outdates."""
         self._average_gradients(runner)
+        if is_main_process():
+            remove_leftovers(runner.work_dir)
         outdated = self._remember(runner, step)
         filename = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)

@@ -22,9 +22,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmaddp.checkpoints import read_model_checkpoint
-from mmaddp.engine.data import guard_evaluation, limit_workers, make_resumable
-from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded, wrap_dataloader
-from mmaddp.engine.resumption import check_agreement, read_meta, remove_leftovers, resolve_resume
+from mmaddp.engine.data import guard_evaluation, leaves, limit_workers, make_resumable
+from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded
+from mmaddp.engine.resumption import CheckpointHook, check_agreement, read_meta, resolve_resume
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
 
@@ -40,9 +40,11 @@ class ReproducibleRunner:
     @classmethod
     def from_cfg(cls, cfg: Config) -> ReproducibleRunner:
         """Build from a config; ``resume=True`` finds the newest whole checkpoint first."""
-        cfg = resolve_resume(cfg)
+        if cfg.get('resume'):
+            cfg = resolve_resume(cfg)
         runner = super().from_cfg(cfg)
-        check_agreement(cfg.get('load_from') if cfg.get('resume') else None)
+        if is_distributed():
+            check_agreement(cfg.get('load_from') if cfg.get('resume') else None)
         return runner
 
     @property
@@ -50,6 +52,11 @@ class ReproducibleRunner:
         """The seed that all processes share."""
         differs = (self.cfg.get('randomness') or {}).get('diff_rank_seed', False)
         return self.seed - self.rank * bool(differs)
+
+    @property
+    def _trains(self) -> bool:
+        """Whether there is an optimizer; tests have none or only its config."""
+        return isinstance(self.optim_wrapper, OptimWrapper)
 
     @property
     def _skips_corrupt_images(self) -> bool:
@@ -75,9 +82,24 @@ class ReproducibleRunner:
         """
         checkpoint = read_model_checkpoint(filename, tensors)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        trains = isinstance(self.optim_wrapper, OptimWrapper)
-        check_weights(model, checkpoint['state_dict'], filename, not trains, tensors)
+        check_weights(model, checkpoint['state_dict'], filename, not self._trains, tensors)
         return checkpoint
+
+    def load_or_resume(self) -> None:
+        """Load the weights, then check what a training needs of them.
+
+        Raises:
+            UserError: Nothing has filled a frozen part, or the data were made with another model.
+        """
+        super().load_or_resume()
+        if not self._trains:
+            return
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if hasattr(model, 'check_filled'):
+            model.check_filled()
+        for dataset in leaves(self.train_dataloader.dataset):
+            if hasattr(dataset, 'check_model'):
+                dataset.check_model(model)
 
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks and the runner's own."""
@@ -88,16 +110,15 @@ class ReproducibleRunner:
 
     def build_train_loop(self, loop: Any) -> Any:
         """Build the training loop over data whose order depends on the position alone."""
-        if is_main_process():
-            remove_leftovers(self.work_dir)
-        seed, skip_corrupt = self.base_seed, self._skips_corrupt_images
-        wrap_dataloader(self, 'train', lambda config: make_resumable(config, seed, skip_corrupt))
         if isinstance(loop, dict):
             loop = copy.deepcopy(loop)
             if 'by_epoch' in loop:
                 loop['type'] = _LOOPS[loop.pop('by_epoch')]
             elif loop.get('type') in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
                 loop['type'] = 'mmaddp.' + loop['type']
+            loop['dataloader'] = make_resumable(
+                self.cfg.train_dataloader, self.base_seed, self._skips_corrupt_images
+            )
         return super().build_train_loop(loop)
 
 
@@ -138,13 +159,17 @@ class Runner(ReproducibleRunner, MMEngineRunner):
 
     def build_val_loop(self, loop: Any) -> Any:
         """Build the validation loop over data whose faults name their file."""
-        wrap_dataloader(self, 'val', lambda config: guard_evaluation(config, 'val_dataloader'))
-        return super().build_val_loop(loop)
+        return super().build_val_loop(self._guarded(loop, 'val_dataloader', 'ValLoop'))
 
     def build_test_loop(self, loop: Any) -> Any:
         """Build the test loop over data whose faults name their file."""
-        wrap_dataloader(self, 'test', lambda config: guard_evaluation(config, 'test_dataloader'))
-        return super().build_test_loop(loop)
+        return super().build_test_loop(self._guarded(loop, 'test_dataloader', 'TestLoop'))
+
+    def _guarded(self, loop: Any, dataloader: str, default: str) -> Any:
+        if not isinstance(loop, dict):
+            return loop
+        guarded = guard_evaluation(self.cfg[dataloader], dataloader)
+        return {'type': default, **loop, 'dataloader': guarded}
 
     def scale_lr(self, optim_wrapper: Any, auto_scale_lr: dict | None = None) -> None:
         """Scale the learning rate by the images of one optimizer step over ``base_batch_size``."""
@@ -196,6 +221,13 @@ class ShardedRunner(ReproducibleRunner, FlexibleRunner):
     randomness and files are the same. A killed run resumes with the runner that it began with.
     """
 
+    def load_or_resume(self) -> None:
+        """Load the weights; refuse a checkpoint interval that only the first save would refuse."""
+        super().load_or_resume()
+        for hook in self.hooks:
+            if self._trains and isinstance(hook, CheckpointHook):
+                hook.check_interval(self)
+
     def load_checkpoint(
         self, filename: str, map_location: Any = 'cpu', strict: bool = False, **kwargs: Any
     ) -> None:
@@ -228,8 +260,8 @@ def base_of_batches(auto_scale_lr: dict | None, optim_wrapper: Any) -> dict | No
 
     MMEngine compares it with one batch, also where a step accumulates several.
     """
-    accumulated = accumulative_counts(optim_wrapper)
-    if accumulated == 1 or not (auto_scale_lr and auto_scale_lr.get('enable')):
+    if not (auto_scale_lr and auto_scale_lr.get('enable')):
         return auto_scale_lr
+    accumulated = accumulative_counts(optim_wrapper)
     print_log(f'One optimizer step sees {accumulated} batches.', 'current')
     return {**auto_scale_lr, 'base_batch_size': auto_scale_lr['base_batch_size'] / accumulated}

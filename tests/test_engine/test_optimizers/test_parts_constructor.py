@@ -6,8 +6,8 @@ from mmengine.optim import OptimWrapperDict
 from torch import nn
 
 from mmaddp.engine.optimizers import PartsOptimWrapperConstructor
-from mmaddp.engine.preflight import check_runs_on_cpu
-from mmaddp.engine.setup import set_amp
+from mmaddp.engine.runs import set_amp
+from mmaddp.engine.validation import check_runs_on_cpu
 from mmaddp.utils import UserError
 
 

@@ -12,7 +12,7 @@ from tiny_runs import in_child, last_checkpoint, run_training, write_pictures
 from tiny_scratch import adversarial_training, vqgan_trainer
 
 from mmaddp.engine.optimizers import PartsOptimWrapperConstructor
-from mmaddp.engine.preflight import preflight
+from mmaddp.engine.validation import check_machine
 from mmaddp.utils import UserError
 
 PICTURES = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
@@ -158,13 +158,13 @@ def test_a_model_with_two_parts_wants_two_optimizers():
 
 def test_two_parts_are_not_trained_under_the_wrapper_for_one(tmp_path):
     config = adversarial_training(tmp_path, tmp_path / 'run', launcher='pytorch')
-    preflight(config, 'train')
+    check_machine(config, 'train')
     config.model_wrapper_cfg = None
     with pytest.raises(UserError, match=r'^optim_wrapper has the parts tokenizer, discriminator'):
-        preflight(config, 'train')
-    preflight(config, 'test')
+        check_machine(config, 'train')
+    check_machine(config, 'test')
     config.launcher = 'none'
-    preflight(config, 'train')
+    check_machine(config, 'train')
 
 
 @pytest.fixture(scope='module')
