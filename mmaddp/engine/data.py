@@ -50,6 +50,7 @@ class GuardedDataset:
         self.dataset = _build(dataset, source)
         self._is_local = is_local(dataset)
         for leaf in leaves(self.dataset) if self._is_local else ():
+            # MMDetection's datasets have a seg_map_suffix too, but not this one.
             if hasattr(leaf, 'reduce_zero_label'):
                 check_seg_dataset(leaf, source)
         self._found_whole: set[int] = set()
