@@ -9,22 +9,19 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 from mmaddp.registry import DATASETS
-from mmaddp.utils import UserError
+from mmaddp.utils import check_range
 
-# The order that shares are cut from depends on this seed alone.
+# Seed of the fixed order that shares are cut from.
 _SHARE_SEED = 0
 
 
 @DATASETS.register_module()
 class DatasetParts(BaseDataset):
-    """Some of the named parts of a data set, one after the other, behind one pipeline.
+    """Concatenation of some named parts of a data set, with one pipeline.
 
-    A part is a data set's config. Its key ``share``, (start, stop) in [0, 1], takes that share of
-    the data set in a fixed random order. Shares of equal data sets that do not overlap have no
-    image in common.
-
-    A sweep trains on 'train' and validates on 'val'; the final run has ``use=('train', 'val')``
-    (DARL, appendix A.4).
+    A part is a data set's config. Its key ``share``, (start, stop) in [0, 1], takes that share in a
+    fixed random order; shares that do not overlap have no image in common. A sweep trains on
+    'train' and validates on 'val'; the final run uses both (DARL, appendix A.4).
 
     Args:
         parts: The config of each part by its name, without a pipeline.
@@ -40,7 +37,7 @@ class DatasetParts(BaseDataset):
         super().__init__(ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Open the parts; an entry for each image holds its part and its index there."""
+        """Open the parts; each image's entry has its part and its index there."""
         self.opened = [open_part(name, self.parts[name]) for name in self.use]
         self._metainfo.update(self.opened[0][0].metainfo)
         return [
@@ -50,18 +47,18 @@ class DatasetParts(BaseDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict:
-        """The part's own information on an image."""
+        """The part's own entry of an image."""
         info = super().get_data_info(idx)
         dataset, _ = self.opened[info['part']]
         return {**dataset.get_data_info(info['index']), 'sample_idx': info['sample_idx']}
 
 
 def open_part(name: str, config: dict) -> tuple[Any, np.ndarray]:
-    """A part's data set, and the indices of its images that belong to the part."""
+    """A part's data set, and the indices of the images in its share."""
     config = dict(config)
     start, stop = config.pop('share', (0.0, 1.0))
-    if not 0 <= start < stop <= 1:
-        raise UserError(f'DatasetParts: share {(start, stop)} of {name!r} is not in [0, 1]')
+    check_range(f'parts.{name}.share[0]', start, 0, stop)
+    check_range(f'parts.{name}.share[1]', stop, start, 1)
     guarded = {'type': 'mmaddp.GuardedDataset', 'dataset': config, 'source': f'parts.{name}'}
     dataset = DATASETS.build(guarded)
     count = len(dataset)

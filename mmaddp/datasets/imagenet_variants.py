@@ -26,7 +26,7 @@ WNID = re.compile(r'n\d{8}')
 
 @functools.cache
 def _read_class_list(name: str) -> tuple[str, ...]:
-    # Reading the file beside timm's code spares the import of timm and all its models.
+    # Read the file itself: importing timm would load all its models.
     path = Path(find_spec('timm').origin).parent / 'data' / '_info' / name
     return tuple(path.read_text().split())
 
@@ -81,7 +81,7 @@ class ImageNetVariant(ImageNet):
             name the folder of class folders, for -C that of one corruption and severity.
 
     Raises:
-        UserError: The folder has no images, or classes that the variant lacks.
+        UserError: The folder has no images, or classes of another data set.
     """
 
     def __init__(self, variant: str, metainfo: dict | None = None, **kwargs) -> None:

@@ -38,7 +38,7 @@ class RobustnessPart:
 
     @property
     def key(self) -> str:
-        """'imagenet-a', or for -C as 'imagenet-c/fog/3'."""
+        """'imagenet-a', or 'imagenet-c/fog/3' for -C."""
         if self.corruption is None:
             return self.dataset
         return f'{self.dataset}/{self.corruption}/{self.severity}'
@@ -49,12 +49,12 @@ def find_parts(
 ) -> list[RobustnessPart]:
     """List the test sets under ``data_root``, in a fixed order.
 
-    A data set's folder may have capitals or underscores (``ImageNet_A``). The corruptions of -C lie
-    in its folder, or one level deeper as its archives unpack (``noise/shot_noise``).
+    Names of data sets may have capitals or underscores (``ImageNet_A``). The corruptions of -C are
+    in its folder or one level deeper, as its archives unpack (``noise/shot_noise``).
 
     Args:
-        data_root: Folder that holds the data sets' folders.
-        datasets: Names of the data sets to take; None takes all that are found.
+        data_root: Folder of the data sets' folders.
+        datasets: Names of the data sets to take; None for all that exist.
 
     Raises:
         UserError: A data set of ``datasets`` is missing, none is found, or one has no images.

@@ -1,4 +1,4 @@
-"""Tiny-ImageNet as it is unpacked: 200 classes of ImageNet at 64 x 64."""
+"""Tiny-ImageNet in the layout of its archive: 200 classes of ImageNet at 64 x 64."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ SPLITS = ('train', 'val')
 
 @DATASETS.register_module()
 class TinyImageNet(BaseDataset):
-    """Images of Tiny-ImageNet with labels, in the layout of its own archive.
+    """Tiny-ImageNet in the layout of its archive.
 
     The layout is ``wnids.txt``, ``train/<wnid>/images/*.JPEG`` and ``val/images/*.JPEG`` with
-    ``val/val_annotations.txt``. A label is the wnid's position among all sorted wnids, in both
-    splits, as DDAE's authors have it. The labels of ``test/`` were never published.
+    ``val/val_annotations.txt``. Labels are positions among the sorted wnids, as in the code of
+    DDAE's authors. ``test/`` has no published labels.
 
     Args:
-        data_root: The folder that holds ``wnids.txt``.
+        data_root: The folder of ``wnids.txt``.
         split: 'train' (100,000 images) or 'val' (10,000).
         **kwargs: As for :class:`mmpretrain.datasets.BaseDataset`.
 
     Raises:
-        UserError: ``split`` is neither, or a class has no training images.
+        UserError: An unknown ``split``, or a class without training images.
     """
 
     def __init__(self, data_root: str, split: str = 'train', **kwargs: Any) -> None:

@@ -16,10 +16,10 @@ from mmaddp.utils import UserError
 
 @DATASETS.register_module()
 class TorchvisionDataset(BaseDataset):
-    """A classification data set that torchvision reads and MMPretrain does not.
+    """A classification data set of torchvision that MMPretrain lacks.
 
-    Images are read on demand and given as ``img``, uint8 (H, W, 3) in BGR as MMCV loads files.
-    The pipeline must not load them again: use :class:`mmaddp.LoadImage`. Nothing is downloaded.
+    Images are read on demand as ``img``, uint8 (H, W, 3) in BGR. Use :class:`mmaddp.LoadImage` in
+    the pipeline, which does not load them again. Nothing is downloaded.
 
     Args:
         name: The class in ``torchvision.datasets``, such as 'SVHN'.
@@ -46,7 +46,7 @@ class TorchvisionDataset(BaseDataset):
         super().__init__(ann_file='', data_root=data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Open the data set; an entry for each image holds its index."""
+        """Open the data set; each image's entry has its index."""
         self.images = self._open()
         return [{'index': index} for index in range(len(self.images))]
 
@@ -71,8 +71,8 @@ class TorchvisionDataset(BaseDataset):
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             reason = str(error).splitlines()[0].split('. You ')[0].rstrip('.')
             raise UserError(
-                f'{self.data_root}: torchvision cannot read {self.name} there ({reason}): put '
-                'its files where its documentation says; nothing is downloaded'
+                f'{self.data_root}: torchvision cannot read {self.name} there ({reason}): '
+                'download it with torchvision first'
             ) from error
 
     def _class_index(self, label: Any) -> int:

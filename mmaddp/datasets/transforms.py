@@ -1,4 +1,4 @@
-"""Transforms that OpenMMLab's own lack."""
+"""Transforms that OpenMMLab lacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmaddp.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
-    """MMCV's loading, which keeps an image that the data set has read itself."""
+    """MMCV's loading, except for images that the data set has read itself."""
 
     def transform(self, results: dict) -> dict:
         """Read ``results['img_path']`` unless ``results['img']`` is there."""
@@ -20,13 +20,13 @@ class LoadImage(LoadImageFromFile):
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(MMPretrainRandomResizedCrop):
-    """MMPretrain's, which also records where it cropped.
+    """MMPretrain's, which also records ``results['crop_box']``.
 
-    ``results['crop_box']`` is (x, y, width, height) in pixels of the image as it was loaded.
+    The box is (x, y, width, height) in pixels of the loaded image.
     """
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
-        """Draw the crop: top, left, height and width."""
+        """Sample the crop: top, left, height and width."""
         self._last = super().rand_crop_params(img)
         return self._last
 

@@ -1,4 +1,4 @@
-"""Images as VQ tokens that tools/dataset_converters/tokenize_dataset.py has computed."""
+"""Precomputed VQ tokens, written by tools/dataset_converters/tokenize_dataset.py."""
 
 from __future__ import annotations
 
@@ -24,11 +24,9 @@ INDEX = 'settings.json'
 class VQTokenDataset(Dataset):
     """Token ids of stored crops of images; each access picks one of an image's crops at random.
 
-    A training step then needs neither the images nor the tokenizer's encoder, but sees only these
-    crops of an image.
-
-    A sample is ``inputs``, int64 (N,), and ``data_samples`` with ``img_path`` and ``crop``. They
-    need no preprocessing: set ``collate_fn=dict(type='default_collate')`` in the dataloader and
+    A training step needs neither images nor the tokenizer's encoder, but sees only these crops. A
+    sample is ``inputs``, int64 (N,), and ``data_samples`` with ``img_path`` and ``crop``. Set
+    ``collate_fn=dict(type='default_collate')`` in the dataloader and
     ``data_preprocessor=dict(type='BaseDataPreprocessor')`` in the model.
 
     Args:
@@ -47,7 +45,7 @@ class VQTokenDataset(Dataset):
         if missing:
             raise UserError(
                 f'{data_root}: {len(missing)} shards are missing ({missing[0]}, ...): run '
-                'tokenize_dataset.py again with the same settings; it goes on where it ended'
+                'tokenize_dataset.py again with the same settings to continue'
             )
         self._shards: dict[int, Any] = {}
 
@@ -68,10 +66,10 @@ class VQTokenDataset(Dataset):
         return {**self.__dict__, '_shards': {}}
 
     def check_model(self, model: nn.Module) -> None:
-        """Check that the tokens come from the tokenizer of ``model`` and have its size.
+        """Refuse a model with another tokenizer or another number of tokens per image.
 
         Raises:
-            UserError: The tokenizer's codes or weights, or the tokens of an image, differ.
+            UserError: Names the difference.
         """
         wanted = {'tokens_per_image': model.num_patches, **describe_tokenizer(model.tokenizer)}
         for key, value in wanted.items():
@@ -95,7 +93,7 @@ class VQTokenDataset(Dataset):
 
 
 def describe_tokenizer(tokenizer: nn.Module) -> dict[str, Any]:
-    """What identifies a tokenizer: its number of codes and the sha256 of its weights."""
+    """Identity of a tokenizer: its number of codes and the sha256 of its weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tokenizer.state_dict().items()):
         digest.update(f'{name} {tuple(tensor.shape)}'.encode())
@@ -109,6 +107,6 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def shard_paths(folder: Path, index: dict[str, Any]) -> list[Path]:
-    """The paths of all shards, whether they exist or not."""
+    """The paths of all shards, existing or not."""
     count = -(-index['num_images'] // index['shard_size'])
     return [folder / f'shard_{number:05d}.safetensors' for number in range(count)]

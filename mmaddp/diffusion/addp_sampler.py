@@ -1,4 +1,4 @@
-"""ADDP's generation: algorithm 2 and the small functions that it is made of."""
+"""ADDP's generation: algorithm 2."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCHEDULES = {'linear': linear_ratio, 'cosine': cosine_ratio}
 
 
 class Step(NamedTuple):
-    """What a step of the sampler ends with: x_t (B, 3, H, W), z_t (B, N) and m_t (B, N) bool."""
+    """State after a step of the sampler: x_t (B, 3, H, W), z_t (B, N) and m_t (B, N) bool."""
 
     x_t: Tensor
     z_t: Tensor
@@ -46,12 +46,11 @@ class Step(NamedTuple):
 class ADDPSampler:
     """The alternating denoising of algorithm 2, with MaskGIT's choice of the reliable tokens.
 
-    Tokens are sampled among the K codes, not among the other entries of the vocabulary. Known
-    tokens are never sampled again.
+    Tokens are sampled among the K codes, not the whole vocabulary. Known tokens stay.
 
     Args:
-        steps: T, how often tokens are sampled.
-        schedule: 'linear' or 'cosine', the share of positions that is masked after each step.
+        steps: T, the number of sampling steps.
+        schedule: 'linear' or 'cosine', the share of positions masked after each step.
         temperature: tau, the weight of the Gumbel noise in the confidences.
         decaying: Whether tau falls linearly to 0 at the last step (table 11).
         top_p: Tokens are sampled from the most probable codes that together have this probability
@@ -77,18 +76,18 @@ class ADDPSampler:
     def __call__(self, model: Any, z_t: Tensor, m_t: Tensor, noise: ImageNoise) -> Iterator[Step]:
         """Generate the tokens of the masked positions.
 
-        The first step samples from line 1's prediction, which sees nothing, or where tokens are
-        known from what the model predicts from them.
+        The first step samples from line 1's unconditional prediction, or, with known tokens, from
+        the prediction given these.
 
         Args:
             model: Has ``decode``, ``encode`` and ``synthesize`` of :class:`mmaddp.models.ADDP`, in
                 evaluation mode.
             z_t: (B, N) token ids; ignored at masked positions.
             m_t: (B, N) bool, True where a token is generated, the same number in each row.
-            noise: That of these B images.
+            noise: The noise of these B images.
 
         Yields:
-            What each step ends with; nothing is masked after the last one. If nothing is masked at
+            The state after each step; nothing is masked after the last. If nothing is masked at
             first, a single step decodes the known tokens.
 
         Raises:
@@ -119,7 +118,7 @@ class ADDPSampler:
                 probs = code_probs(model, model.decode(e_t, z_t, m_t))  # line 5
 
     def check_steps(self, num_masked: int) -> None:
-        """Refuse more steps than tokens to generate, unless there are none at all."""
+        """Refuse more steps than tokens to generate."""
         if 0 < num_masked < self.steps:
             raise UserError(
                 f'steps={self.steps}: more than the {num_masked} tokens to generate; '
@@ -134,7 +133,7 @@ class ADDPSampler:
             num_masked: n.
         """
         ratio = SCHEDULES[self.schedule]((step + 1) / self.steps)
-        # Without rounding, 10 * 0.3 or the cosine of 90 degrees would leave one position too many.
+        # Round first: 10 * 0.3 or the cosine of 90 degrees would leave one position too many.
         return math.ceil(round(num_masked * ratio, 6))
 
     def tau(self, step: int) -> float:
@@ -150,10 +149,8 @@ def code_probs(model: Any, logits: Tensor) -> Tensor:
 
 
 def unreliable(model: Any, probs: Tensor, m_t: Tensor, noise: ImageNoise) -> Tensor:
-    """What the model's mapping f takes: ``probs`` (B, N, K), or one code where f is 'Sampling'.
-
-    That mapping samples by PyTorch's global generator, which leaves a single code as it is.
-    """
+    """Input of the mapping f: ``probs`` (B, N, K), or a sampled one-hot code for 'Sampling'."""
+    # 'Sampling' would use PyTorch's global generator; a one-hot input makes it deterministic.
     if model.map_probs is not sampling:
         return probs
     return F.one_hot(sample_codes(probs, noise.uniform(m_t)), probs.shape[-1]).to(probs)
@@ -169,7 +166,7 @@ def confidence(
         sampled: (B, N), the codes.
         m_t: (B, N) bool, False where the token is known.
         temperature: tau.
-        uniform: (B, N), float64 in [0, 1), which the noise is made from.
+        uniform: (B, N), float64 in [0, 1), the source of the noise.
 
     Returns:
         (B, N), float64, infinite at known positions.

@@ -1,4 +1,4 @@
-"""Augmentation that generated images do not inherit, since the network is told of it."""
+"""EDM's non-leaking augmentation: the network sees its labels, so samples do not show it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROTATED_AXIS = 0.5
 
 
 class Moves(NamedTuple):
-    """What is done to each of B images: (B,) each, ``shift`` (B, 2) as x and y; 0 is nothing.
+    """Transforms of B images: (B,) each, ``shift`` (B, 2) as x and y; 0 means none.
 
-    ``flip_x`` and ``flip_y`` are 0 or 1, ``scale``, ``stretch`` and ``shift`` in units of
-    their std, ``angle`` and ``axis``, along which is stretched, in radians.
+    ``flip_x`` and ``flip_y`` are 0 or 1; ``scale``, ``stretch`` and ``shift`` are in units of their
+    std; ``angle`` and the ``axis`` of stretching are in radians.
     """
 
     flip_x: Tensor
@@ -37,15 +37,14 @@ class Moves(NamedTuple):
 class NonLeakingAugmentation:
     """EDM's geometric augmentation (Karras et al., 2022, appendix F.2 and its table 6).
 
-    Half of all images are flipped left to right. Each of the others happens with the given
-    probability: upside down (again half of these), scale, rotation, stretching, shift. Their labels
-    are an input of the network, and all 0 at generation.
+    Half of all images are flipped left to right. Each other transform has the given probability:
+    upside down (half of these), scale, rotation, stretching, shift. The labels are an input of the
+    network, and 0 at generation.
 
-    Labels, ranges and the order of the moves are EDM's. Its code resamples with wavelet filters;
-    here it is bicubic interpolation, and images that are only flipped keep their pixels.
+    Labels, ranges and order are EDM's. Its code resamples with wavelet filters, ours bicubically.
 
     Args:
-        probability: Of each move but the first; DDAE takes 0.12.
+        probability: Probability of each transform but the first; DDAE takes 0.12.
 
     Raises:
         UserError: ``probability`` is not in [0, 1].
@@ -59,12 +58,12 @@ class NonLeakingAugmentation:
         check_range('augment', self.probability, 0, 1)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented images, of images (B, 3, H, W) of any range, and labels (B, 9)."""
+        """Augment images (B, 3, H, W) of any range; returns them and labels (B, 9)."""
         moves = self.sample(len(images), images.device)
         return move(images, moves), labels(moves)
 
     def sample(self, count: int, device: torch.device | str) -> Moves:
-        """Random moves of ``count`` images."""
+        """Random transforms of ``count`` images."""
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(count, *shape, device=device)
@@ -88,8 +87,8 @@ class NonLeakingAugmentation:
 
 
 def labels(moves: Moves) -> Tensor:
-    """What the network is told of the moves: (B, 9), all 0 where nothing is done."""
-    # Rotation and stretching enter so that 0 means nothing and angles have no jump.
+    """Labels of the transforms for the network: (B, 9), 0 for none."""
+    # Sines and cosines have no jump at 2 pi.
     columns = [
         moves.flip_x,
         moves.flip_y,
@@ -107,7 +106,7 @@ def move(images: Tensor, moves: Moves) -> Tensor:
     """Flip, then scale, rotate, stretch and shift images (B, 3, H, W), reflected at their edges."""
     for flipped, side in ((moves.flip_x, 3), (moves.flip_y, 2)):
         images = torch.where(flipped.bool().view(-1, 1, 1, 1), images.flip(side), images)
-    # Reduced precision would round coordinates to a pixel or two.
+    # Half precision would round coordinates to a pixel or two.
     with torch.autocast(images.device.type, enabled=False):
         grid = F.affine_grid(sources(moves, *images.shape[2:]), images.shape, align_corners=True)
         moved = F.grid_sample(
@@ -119,11 +118,9 @@ def move(images: Tensor, moves: Moves) -> Tensor:
 
 
 def sources(moves: Moves, height: int, width: int) -> Tensor:
-    """Where the pixels of the result come from: (B, 2, 3), for coordinates in [-1, 1].
-
-    The source of p is S^-1 R(angle) A^-1 (p - shift), measured in pixels from the middle, with A
-    stretching by 2^(STRETCH_STD w) along the axis and shrinking as much across it.
-    """
+    """Affine maps (B, 2, 3) from output to input coordinates in [-1, 1], for ``affine_grid``."""
+    # In pixels from the center, the source of p is S^-1 R(angle) A^-1 (p - shift), where A
+    # stretches by 2^(STRETCH_STD w) along the axis and shrinks by as much across it.
     scale = (SCALE_STD * moves.scale).exp2()
     stretch = (STRETCH_STD * moves.stretch).exp2()
     # A^-1 = R(axis)^T diag(1 / stretch, stretch) R(axis).

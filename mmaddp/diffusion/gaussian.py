@@ -18,12 +18,12 @@ def perturb(x_0: Tensor, alpha_bar: Tensor, noise: Tensor) -> Tensor:
 
 
 def epsilon_from_x0(x_t: Tensor, alpha_bar: Tensor, x_0: Tensor) -> Tensor:
-    """The noise between x_0 and x_t; for alpha_bar < 1."""
+    """epsilon = (x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t), for alpha_bar < 1."""
     return (x_t - alpha_bar.sqrt() * x_0) / (1 - alpha_bar).sqrt()
 
 
 def x0_from_epsilon(x_t: Tensor, alpha_bar: Tensor, epsilon: Tensor) -> Tensor:
-    """The clean patch below the noise of x_t; for alpha_bar > 0."""
+    """x_0 = (x_t - sqrt(1 - alpha_bar_t) epsilon) / sqrt(alpha_bar_t), for alpha_bar > 0."""
     return (x_t - (1 - alpha_bar).sqrt() * epsilon) / alpha_bar.sqrt()
 
 
@@ -32,7 +32,7 @@ def posterior_mean_from_epsilon(
 ) -> Tensor:
     """Mean of q(x_{t-1} | x_t, x_0) given the noise, equation 2; for 0 < alpha_bar < 1."""
     alpha = alpha_bar / alpha_bar_prev
-    # Equation 6 of the appendix prints this without the root over 1 - gamma, which is a slip.
+    # Equation 6 of the appendix lacks the root over 1 - gamma, a misprint.
     return x_t / alpha.sqrt() - (1 - alpha) / (alpha * (1 - alpha_bar)).sqrt() * epsilon
 
 
@@ -62,7 +62,7 @@ def ddim_step(
         alpha_bar_prev: alpha_bar_{t-1}.
         eta: 0 is deterministic; 1 is the ancestral sampling of DDPM, whose mean is equation 3 and
             whose variance is equation 4.
-        noise: Standard normal, without effect for ``eta`` 0.
+        noise: Standard normal; has no effect for ``eta`` 0.
     """
     variance = eta**2 * posterior_variance(alpha_bar, alpha_bar_prev)  # equation 16
     # For pure noise, rounding could make the radicand slightly negative.

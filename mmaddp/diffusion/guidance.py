@@ -19,23 +19,23 @@ class ClassifierGuidance:
     """A denoiser for any sampler, guided toward labels by a noise-conditional classifier.
 
     Guidance adds s grad_{x_t} log p_t(y | x_t) to the score. By Tweedie's formula
-    ``D(x_t, t) = (x_t + sigma_t^2 score) / alpha_t``, so that the guided denoiser is
+    ``D(x_t, t) = (x_t + sigma_t^2 score) / alpha_t``, so the guided denoiser is
 
-        D + s sigma_t^2 / alpha_t grad_{x_t} log p_t(y | x_t),
+        D + s sigma_t^2 / alpha_t grad_{x_t} log p_t(y | x_t).
 
-    and each sampler does with it what classifier guidance asks of it:
+    The samplers then follow classifier guidance:
 
     * Ancestral: the mean moves by beta_t / sqrt(1 - beta_t) s grad, which is Song et al.'s (2021)
       step with the guided score. The paper's s Sigma_t grad with Sigma_t = beta_t, of Dhariwal and
-      Nichol (2021), is the same without the root, which is 0.99 or more for betas up to 0.02.
+      Nichol (2021), lacks the root, which is 0.99 or more for betas up to 0.02.
     * DDIM: epsilon moves by -sigma_t s grad, as algorithm 2 of Dhariwal and Nichol has it.
     * Heun: D moves by sigma^2 s grad, and the slope dx / dsigma by -sigma s grad.
 
-    A sampler that clips predictions clips the guided ones. One pass of the network gives prediction
-    and logits; with a scale of 0 there is no backward pass.
+    Clipping applies to the guided predictions. One pass of the network gives prediction and logits;
+    a scale of 0 needs no backward pass.
 
     Args:
-        process: How images are noised.
+        process: The diffusion process.
         denoise_and_classify: Gives D(x_t, t) and logits from one forward pass.
         labels: (B,), y of each image of the batch.
         scale: s.
@@ -51,7 +51,7 @@ class ClassifierGuidance:
 
         Args:
             x_t: (B, 3, H, W).
-            level: As the process's :meth:`DiffusionProcess.denoise` takes it.
+            level: As for :meth:`DiffusionProcess.denoise`.
         """
         if not self.scale:
             with torch.no_grad():

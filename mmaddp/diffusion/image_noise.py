@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 class ImageNoise:
-    """The randomness of a batch, a function of each image's seed and index alone.
+    """Random numbers of a batch that depend only on each image's seed and index.
 
-    EDM calls it a stacked random generator. It samples on the CPU, so that neither batch nor
-    process nor device changes it.
+    EDM calls it a stacked random generator. It samples on the CPU, so batch size, processes and
+    device change nothing.
 
     Args:
-        seed: Any integer from 0 on.
-        indices: The number of each image among all of this seed.
+        seed: A non-negative integer.
+        indices: Index of each image among all of this seed.
     """
 
     def __init__(self, seed: int, indices: Sequence[int]) -> None:
@@ -26,12 +26,12 @@ class ImageNoise:
         self.generators = [np.random.Generator(np.random.PCG64(one)) for one in sequences]
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Independent values of [0, 1), (B, N) float64, on the device of ``like`` (B, N)."""
+        """Independent values in [0, 1), (B, N) float64, on the device of ``like`` (B, N)."""
         values = [generator.random(like.shape[1]) for generator in self.generators]
         return torch.from_numpy(np.stack(values)).to(like.device)
 
     def normal(self, like: Tensor) -> Tensor:
-        """Independent standard normal values of the shape, type and device of ``like`` (B, ...)."""
+        """Standard normal values with the shape, type and device of ``like`` (B, ...)."""
         shape = like.shape[1:]
         values = [
             generator.standard_normal(shape, dtype=np.float32) for generator in self.generators

@@ -1,4 +1,4 @@
-"""Samplers of whole images: DDIM and DDPM's ancestral one, and Heun's method of EDM."""
+"""Samplers of whole images: DDIM, DDPM's ancestral sampling, and EDM's Heun method."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DDIM_STEPS = 100
 
 
 class Denoised(NamedTuple):
-    """What a step ends with: x_t, a little cleaner, and the prediction of x_0 it came from."""
+    """State after a step: x_t, and the prediction of x_0 it came from."""
 
     x_t: Tensor
     x_0: Tensor
@@ -35,12 +35,12 @@ class Denoised(NamedTuple):
 class ImageSampler(ABC):
     """A sampler of one kind of diffusion process.
 
-    Predictions are clipped to [-1, 1], as in the code of DDAE's authors, unless its ``clip`` is
-    False: the latents of a latent model have no bounds.
+    Predictions are clipped to [-1, 1], as in the code of DDAE's authors, unless ``clip`` is False:
+    latents have no bounds.
 
     Attributes:
-        name: Its name among the samplers of the process.
-        process_type: The process that it samples from.
+        name: Name among the samplers of the process.
+        process_type: The process it samples from.
     """
 
     name: ClassVar[str]
@@ -60,11 +60,11 @@ class ImageSampler(ABC):
         Args:
             process: The diffusion process.
             denoise: ``D(x_t, level)``, the predicted clean images (B, 3, H, W).
-            like: (B, 3, H, W), of the shape, type and device that is wanted.
-            noise: That of these B images.
+            like: (B, 3, H, W), with the shape, type and device of the result.
+            noise: The noise of these B images.
 
         Yields:
-            What each step ends with.
+            The state after each step.
         """
 
     @torch.no_grad()
@@ -104,10 +104,9 @@ def samplers_of(process: DiffusionProcess) -> dict[str, ImageSampler]:
 class DDIMSampler(ImageSampler):
     """DDIM over some of DDPM's timesteps (Song et al., 2021).
 
-    The timesteps are 1 + k T / steps for k = 0 .. steps - 1, as the authors take them, so that
-    fewer steps begin a little below T. Their code looks these up in a second table, of T + 1 betas;
-    here it is the one of the training, so that with all steps and ``eta`` 1 this is ancestral
-    sampling with the posterior's variance.
+    The timesteps are 1 + k T / steps for k = 0 .. steps - 1, as in the authors' code. That code
+    uses a second table of T + 1 betas; this one uses the table of training, so that all steps with
+    ``eta`` 1 equal ancestral sampling with the posterior variance.
 
     Args:
         steps: Number of network evaluations.
@@ -167,8 +166,8 @@ class AncestralSampler(ImageSampler):
     """DDPM's sampling: T steps of x_{t-1} ~ N(mu(x_t, x_0), Sigma_t^2) (section 3.1).
 
     Args:
-        variance: Sigma_t^2, either 'beta', which is beta_t and what the authors' code takes, or
-            'posterior', the variance of q(x_{t-1} | x_t, x_0).
+        variance: Sigma_t^2: 'beta' for beta_t, as in the authors' code, or 'posterior' for the
+            variance of q(x_{t-1} | x_t, x_0).
         clip: Whether predicted images are clipped to [-1, 1].
     """
 
@@ -190,6 +189,7 @@ class AncestralSampler(ImageSampler):
         for t in range(process.num_timesteps, 0, -1):
             alpha_bar, alpha_bar_prev = process.alpha_bars[t], process.alpha_bars[t - 1]
             x_0 = clipped(denoise(x_t, t), self.clip)
+            # mu(x_t, x_0)
             x_t = posterior_mean(x_t, x_0, alpha_bar, alpha_bar_prev)
             if t > 1:  # the last step gives the mean
                 x_t = x_t + self.sigma_squared(alpha_bar, alpha_bar_prev).sqrt() * noise.normal(
@@ -212,8 +212,8 @@ class HeunSampler(ImageSampler):
     Images are float64, as in the authors' code.
 
     Args:
-        steps: N, the sigmas above 0.
-        S_churn: Amount of noise that is added in all steps together; 0 is deterministic.
+        steps: N, the number of sigmas above 0.
+        S_churn: Total amount of added noise; 0 is deterministic.
         S_min: Smallest sigma at which noise is added.
         S_max: Largest sigma at which noise is added.
         S_noise: Factor of the added noise.
@@ -248,11 +248,11 @@ class HeunSampler(ImageSampler):
         x = noise.normal(like.double()) * sigmas[0]
         for sigma, sigma_next in zip(sigmas, sigmas[1:]):
             x_hat, sigma_hat = self.churn(x, sigma, noise)
-            # Euler's step.
+            # Euler step (lines 7 and 8): d = (x_hat - D(x_hat; sigma_hat)) / sigma_hat.
             x_0 = self.prediction(denoise, x_hat, sigma_hat)
             slope = (x_hat - x_0) / sigma_hat
             x = x_hat + (sigma_next - sigma_hat) * slope
-            # The second-order correction.
+            # Second-order correction (lines 10 and 11), with the mean slope of both ends.
             if sigma_next:
                 x_0 = self.prediction(denoise, x, sigma_next)
                 slope = (slope + (x - x_0) / sigma_next) / 2
@@ -263,7 +263,7 @@ class HeunSampler(ImageSampler):
         """Add noise before a step (lines 4 to 6): the images and their new sigma."""
         if not (self.S_churn and self.S_min <= sigma <= self.S_max):
             return x, sigma
-        # At most the variance is doubled.
+        # The variance is at most doubled.
         gamma = min(self.S_churn / self.steps, math.sqrt(2) - 1)
         sigma_hat = (1 + gamma) * sigma
         added = math.sqrt(sigma_hat**2 - sigma**2) * self.S_noise

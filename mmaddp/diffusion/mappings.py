@@ -1,4 +1,4 @@
-"""The mapping functions f of equation 7, from the distribution of a token to what is decoded."""
+"""The mapping functions f of equation 7, from the distribution of a token to code weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sampling(probs: Tensor) -> Tensor:
     return F.one_hot(codes, probs.shape[-1]).to(probs)
 
 
-# Each takes probabilities (..., K) and gives the weights (..., K) with which the codes are summed.
+# From probabilities (..., K) to the weights (..., K) of the codes.
 MAPPINGS: dict[str, Callable[[Tensor], Tensor]] = {
     'WeightedSum': weighted_sum,
     'ArgMax': argmax,

@@ -1,4 +1,4 @@
-"""How many tokens are masked at each timestep of the diffusion, and which."""
+"""Mask ratios of the diffusion's timesteps, and masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 TOTAL_STEPS = 100
 MAX_STEPS_APART = 5
@@ -18,20 +18,19 @@ MAX_STEPS_APART = 5
 class MaskSchedule:
     """The mask ratios of pre-training and their probabilities (appendix D.2, figure 12).
 
-    The ratios are the values of ``cos(pi / 2 * t / T)``, t = 1 .. T = 100, from ``min_ratio`` on,
-    ascending, so that a larger index stands for a later step of the diffusion. Their probabilities
-    follow MAGE's truncated normal distribution. Another registered schedule needs ``ratios``,
-    :meth:`sample` and :meth:`num_masked`.
+    The ratios are ``cos(pi / 2 * t / T)``, t = 1 .. T = 100, from ``min_ratio`` on, ascending: a
+    larger index is a later step of the diffusion. Their probabilities follow MAGE's truncated
+    normal distribution. Another registered schedule needs ``ratios``, :meth:`sample` and
+    :meth:`num_masked`.
 
     Args:
         mean: Mean of the normal distribution before truncation.
         std: Its std.
-        min_ratio: Smallest ratio, in (0, 1) and at most the largest of the cosine's.
-        fixed_ratio: Always this ratio, in (0, 1], table 6's last row; the others are then without
-            effect.
+        min_ratio: Smallest ratio.
+        fixed_ratio: Always this ratio, table 6's last row, instead of the other arguments.
 
     Raises:
-        UserError: A ratio is out of its range, in which case nothing would be masked.
+        UserError: A ratio is out of its range.
     """
 
     def __init__(
@@ -42,21 +41,17 @@ class MaskSchedule:
         fixed_ratio: float | None = None,
     ) -> None:
         if fixed_ratio is not None:
-            if not 0 < fixed_ratio <= 1:
-                raise UserError(f'mask_schedule.fixed_ratio={fixed_ratio}: must be in (0, 1]')
+            # A ratio of 0 would mask nothing, and the loss be NaN.
+            check_range('mask_schedule.fixed_ratio', fixed_ratio, 1e-6, 1)
             self.ratios = torch.tensor([fixed_ratio], device='cpu')
             self.probabilities = torch.ones(1, dtype=torch.float64, device='cpu')
             return
         # Ascending ratios: from t = T down to t = 1.
         steps = torch.arange(TOTAL_STEPS, 0, -1, dtype=torch.float64, device='cpu')
         ratios = torch.cos(math.pi / 2 * steps / TOTAL_STEPS)
-        if not 0 < min_ratio <= ratios[-1]:
-            raise UserError(
-                f'mask_schedule.min_ratio={min_ratio}: must be above 0 and at most '
-                f'{ratios[-1]:.4f}, the largest ratio of the schedule'
-            )
+        check_range('mask_schedule.min_ratio', min_ratio, 0, ratios[-1].item())
         ratios = ratios[ratios >= min_ratio]
-        # Truncated to these ratios and normalized.
+        # N(mean, std^2), truncated to these ratios and normalized.
         density = torch.exp(-0.5 * ((ratios - mean) / std) ** 2)
         self.ratios = ratios.float()
         self.probabilities = density / density.sum()
@@ -75,7 +70,7 @@ class MaskSchedule:
         return index, min(max(other, 0), len(self.ratios) - 1)
 
     def num_masked(self, index: int, num_tokens: int) -> int:
-        """Masked positions at a timestep, of ``num_tokens``."""
+        """Masked positions of ``num_tokens`` at a timestep; at least one."""
         return math.ceil(num_tokens * self.ratios[index].item())
 
 

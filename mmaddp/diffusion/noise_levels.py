@@ -1,4 +1,4 @@
-"""How much noise the patches get in training."""
+"""Distributions of noise levels in training."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import UserError
+from mmaddp.utils import check_range
 
 
 @TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class BetaNoise:
-    """Noise levels gamma ~ Beta(a, b), of DARL's section 3.3 and figure 2.
+    """Noise levels gamma ~ Beta(a, b), DARL's section 3.3 and figure 2.
 
-    gamma = 1 is the clean patch, gamma = 0 pure noise. Beta(1, 1) is uniform; a < 1 with b = 1, as
-    the paper's a = 0.03, is mostly noise. Another registered distribution needs :meth:`sample`.
+    gamma = 1 is the clean patch, gamma = 0 pure noise. Beta(1, 1) is uniform; the paper's a = 0.03
+    gives mostly noise. Another registered distribution needs :meth:`sample`.
 
     Args:
-        a: Above 0; the smaller, the more noise.
-        b: Above 0; the smaller, the less noise.
+        a: Smaller values mean more noise.
+        b: Smaller values mean less noise.
 
     Raises:
-        UserError: ``a`` or ``b`` is not above 0.
+        UserError: ``a`` or ``b`` is negative or not finite.
     """
 
     a: float = 0.03
@@ -33,8 +33,7 @@ class BetaNoise:
 
     def __post_init__(self) -> None:
         for name in ('a', 'b'):
-            if not 0 < getattr(self, name) < float('inf'):
-                raise UserError(f'noise.{name}={getattr(self, name)}: must be above 0 and finite')
+            check_range(f'noise.{name}', getattr(self, name), 0)
 
     def sample(
         self,
@@ -45,15 +44,15 @@ class BetaNoise:
         """Sample independent levels.
 
         Args:
-            shape: What is wanted.
-            device: Where they are sampled.
-            generator: One of that device; PyTorch's global one when None.
+            shape: Shape of the result.
+            device: Device to sample on.
+            generator: A generator of that device; PyTorch's global one when None.
 
         Returns:
             gamma in [0, 1], both ends included, float32.
         """
         # X / (X + Y) of two Gamma variates is Beta. With a = 0.03 one X in fourteen is below the
-        # smallest float32, and with small a and b both could be 0. Their logarithms are finite.
+        # smallest float32, and both may be; their logarithms are finite.
         log_x, log_y = (
             log_gamma_variates(one, shape, device, generator) for one in (self.a, self.b)
         )
@@ -66,11 +65,9 @@ def log_gamma_variates(
     device: torch.device | str,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Logarithms of variates of Gamma(a, 1), float64, as exact for small a as for large.
-
-    X U^(1/a) with X ~ Gamma(a + 1) and U uniform is Gamma(a) (Marsaglia and Tsang, 2000).
-    ``torch.distributions`` samples by the same function, but takes no generator.
-    """
+    """Logarithms of variates of Gamma(a, 1), float64, exact for small a too."""
+    # X U^(1/a) ~ Gamma(a) for X ~ Gamma(a + 1) and U uniform (Marsaglia and Tsang, 2000).
+    # torch.distributions uses the same function, but takes no generator.
     concentrations = torch.full(tuple(shape), concentration + 1, device=device, dtype=torch.float64)
     x = torch._standard_gamma(concentrations, generator=generator)
     uniform = torch.rand(tuple(shape), device=device, dtype=torch.float64, generator=generator)

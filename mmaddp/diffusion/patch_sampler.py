@@ -18,7 +18,7 @@ from .image_noise import ImageNoise
 from .mask_schedule import equal_count
 from .token_sampling import check_top_p, nucleus, sample_codes
 
-# DDPM's own schedule ends at gamma = 4e-5, which is as good as pure noise.
+# DDPM's own schedule ends at gamma = 4e-5.
 MIN_GAMMA = 1e-4
 
 
@@ -30,10 +30,7 @@ class PatchStep(NamedTuple):
 
 
 class SequenceSampler(ABC):
-    """The loop over the positions; a subclass samples the value of each.
-
-    Keys and values are cached, so that each position costs one pass of one token.
-    """
+    """The loop over positions; a subclass samples the value of each."""
 
     @abstractmethod
     def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
@@ -42,8 +39,8 @@ class SequenceSampler(ABC):
         Args:
             model: :class:`mmaddp.models.DARL`, in evaluation mode.
             z: (B, C), the condition z_t from the earlier positions.
-            like: (B, P) or (B,), of the shape and type that is wanted.
-            noise: That of these B images.
+            like: (B, P) or (B,), with the shape and type of the result.
+            noise: The noise of these B images.
         """
 
     @torch.no_grad()
@@ -56,12 +53,12 @@ class SequenceSampler(ABC):
             model: :class:`mmaddp.models.DARL`, in evaluation mode.
             known: (B, N, P) normalized patches or (B, N) token ids, in raster order; masked ones
                 are ignored.
-            masked: (B, N) bool, True where to generate, equally many in each row.
-            noise: That of these B images.
+            masked: (B, N) bool, True where to generate, the same number in each row.
+            noise: The noise of these B images.
 
         Yields:
-            The values so far after each position, changed in place by the next; once if there is
-            none to generate.
+            The values so far after each position, modified in-place by the next; once if there is
+            nothing to generate.
 
         Raises:
             UserError: Rows of ``masked`` mask different numbers of positions, or the model's order
@@ -71,13 +68,14 @@ class SequenceSampler(ABC):
         order = known_first(model, masked)
         values, masked = known.clone(), masked.clone()
         rows = torch.arange(len(values), device=values.device)
-        # With the order that it was trained in, a backbone needs no query stream.
+        # A backbone needs no query stream for the order that it was trained in.
         asked = order if model.random_order else None
         state = model.backbone.start_sampling(len(values), model.backbone.grid, asked)
         given = values[rows[:, None], order[:, :num_known]]
         for position in order[:, num_known:].unbind(1):
             if given.shape[1]:
-                # x_<t: the known patches at first, then the last generated one.
+                # x_<t: the known patches at first, then the last generated one. Earlier keys and
+                # values are cached, so each position costs one pass of one token.
                 state.append(model.embed_values(given))
             z = state.next_features()
             value = self.sample_next(model, z, values[:, 0], noise)
@@ -89,10 +87,7 @@ class SequenceSampler(ABC):
 
 
 def known_first(model: Any, masked: Tensor) -> Tensor:
-    """The order in which positions are given and generated.
-
-    It is the model's own. A model of random orders takes any: the known positions come first, each
-    part in the order of the backbone.
+    """The order of generation: the model's own, or known positions first for random orders.
 
     Args:
         model: :class:`mmaddp.models.DARL`.
@@ -122,13 +117,12 @@ class PatchSampler(SequenceSampler):
 
     Gamma rises evenly: step s = S .. 1 goes from gamma_s = 1 - s / S to gamma_{s-1}, from pure
     noise at gamma_S = 0 to the clean patch at gamma_0 = 1. Appendix F's step size 0.001 is S =
-    1,000. At gamma = 0 predicted noise says nothing about the patch, so that models of the noise
-    begin at gamma_S = 0.0001.
+    1,000.
 
     Args:
         steps: S, evaluations of the patch decoder for each patch.
-        eta: Share of equation 4's std in every step: 1 is DDPM's ancestral sampling, with the mean
-            of equation 3; 0 is DDIM, where only the first noise is random.
+        eta: Share of equation 4's std: 1 is DDPM's ancestral sampling, with the mean of equation
+            3; 0 is DDIM, where only the first noise is random.
         clip: Clip a predicted x^0 to the range of pixels.
 
     Raises:
@@ -150,6 +144,7 @@ class PatchSampler(SequenceSampler):
             prediction: What the model predicts, 'x0' or 'epsilon'.
         """
         gammas = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64)
+        # At gamma = 0 predicted noise says nothing about the patch.
         return gammas.clamp(min=MIN_GAMMA) if prediction == 'epsilon' else gammas
 
     def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
@@ -158,6 +153,7 @@ class PatchSampler(SequenceSampler):
         gammas = self.gammas(model.prediction)
         x_s = noise.normal(like)  # x^S, gamma_S = 0
         for gamma, gamma_before in zip(gammas, gammas[1:]):
+            # g(x_t^s, z_t), with z_t the same for all s
             x0 = model.denoise(z, x_s, torch.full_like(x_s[:, :1], gamma.item()))
             if self.clip:
                 x0 = x0.clamp(low, high)
@@ -172,7 +168,7 @@ class MeanSampler(SequenceSampler):
     """Each patch is the prediction of a model trained by MSE; nothing is random."""
 
     def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
-        """The mean (B, P) of the patches that may follow, clipped to the range of pixels."""
+        """The predicted mean (B, P), clipped to the range of pixels."""
         return model.denoise(z).clamp(*model.pixel_range())
 
 

@@ -1,4 +1,4 @@
-"""Sampling of tokens from their distributions, the same on every device."""
+"""Sampling of tokens, with equal results on every device."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 from mmaddp.utils import UserError
 
-# Sums of integers are the same in any order. Those of floats are not on a GPU.
+# Integer sums do not depend on the order of addition, unlike float sums on a GPU.
 FIXED_POINT = 2.0**50
 
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
-    """Keep the fewest codes whose probabilities reach ``top_p``, the most probable ones first.
+    """Keep the fewest of the most probable codes that together reach ``top_p``.
 
     Args:
         probs: (..., K).
         top_p: In (0, 1]; 1 keeps all.
 
     Returns:
-        (..., K), 0 for the other codes, the rest as it is.
+        (..., K), 0 for the other codes.
     """
     if top_p == 1:
         return probs
@@ -49,6 +49,6 @@ def sample_codes(probs: Tensor, uniform: Tensor) -> Tensor:
 
 
 def check_top_p(top_p: float) -> None:
-    """Refuse a probability that leaves no code, or is none."""
+    """Refuse a value outside (0, 1]; 0 would leave no code."""
     if not 0 < top_p <= 1:
         raise UserError(f'top_p={top_p}: must be in (0, 1]')

@@ -4,7 +4,7 @@ from mmaddp.evaluation.coco_metric import CocoMetric
 
 __all__ = ['CocoMetric']
 
-# Classification's own needs are not asked of those who only detect or segment.
+# Detection and segmentation run without MMPretrain.
 if find_spec('mmpretrain'):
     from mmaddp.evaluation.corruption_error import (
         ALEXNET_ERRORS,

@@ -14,15 +14,15 @@ from mmaddp.utils import UserError
 
 @METRICS.register_module()
 class CocoMetric(MMDetCocoMetric):
-    """MMDetection's, for files of any exporter.
+    """MMDetection's metric, for files of any exporter.
 
     Args:
         ann_file: The annotation file; the one of :class:`mmaddp.datasets.CocoDataset` by default.
         kwargs: MMDetection's.
 
     Raises:
-        UserError: The file has no annotation to compare with. This and whatever
-            :func:`mmaddp.datasets.coco_format.read_coco` refuses shows before the training.
+        UserError: The file has no annotations, or
+            :func:`mmaddp.datasets.coco_format.read_coco` refuses it; raised before training.
     """
 
     def __init__(self, ann_file: str | None = None, **kwargs: Any) -> None:
@@ -58,7 +58,8 @@ class CocoMetric(MMDetCocoMetric):
         return found
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Average precision by metric. Images without a size in the file have that of the data."""
+        """Average precision by metric."""
+        # Images without a size in the file take that of the loaded image.
         for image, _ in results:
             listed = self._coco_api.imgs.get(image['img_id']) if self._coco_api else None
             if listed is not None:

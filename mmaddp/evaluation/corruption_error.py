@@ -33,11 +33,11 @@ class CorruptionErrors:
     """Errors of a classifier on ImageNet-C, all in percent.
 
     Attributes:
-        error: For each whole corruption the mean top-1 error of its five severities.
-        ce: For each whole corruption the same relative to AlexNet's (100 is AlexNet).
-        mean_error: Mean of ``error``; None unless all 15 corruptions are whole.
-        mce: Mean corruption error, the mean of ``ce``; None unless all 15 are whole.
-        missing: For each corruption that is not whole, the severities that it lacks.
+        error: Mean top-1 error over the five severities, by complete corruption.
+        ce: The same relative to AlexNet's (100 is AlexNet).
+        mean_error: Mean of ``error``; None unless all 15 corruptions are complete.
+        mce: Mean corruption error, the mean of ``ce``; None unless all 15 are complete.
+        missing: Missing severities by incomplete corruption.
     """
 
     error: dict[str, float]
@@ -52,10 +52,10 @@ def corruption_errors(errors: Mapping[str, Mapping[int, float]]) -> CorruptionEr
 
     Args:
         errors: ``errors[corruption][severity]`` is a top-1 error in percent. Names other than the
-            15 test corruptions (the benchmark has four more for validation) are left out.
+            15 test corruptions, such as the benchmark's four for validation, are ignored.
 
     Returns:
-        The errors of the corruptions that have all five severities, and what is missing.
+        The errors of complete corruptions, and the missing severities.
     """
     lacking = {c: tuple(s for s in SEVERITIES if s not in errors.get(c, {})) for c in CORRUPTIONS}
     missing = {c: severities for c, severities in lacking.items() if severities}

@@ -33,14 +33,15 @@ class GenerationMetrics:
         weights: Inception's weights; see :class:`FeatureNetworks`.
         vgg_weights: VGG-16's weights for precision and recall; see :class:`FeatureNetworks`.
         cache_dir: Where the reference's statistics are kept.
-        reference_size: Side in pixels of the square that is cut from the center of each real
-            image, its short side resized to it before; None for images as they are.
+        reference_size: Resize the short side of each real image to this many pixels and crop the
+            center; None leaves images unchanged.
         batch_size: Images of a batch.
         num_workers: Processes that load images.
-        device: Where the networks run and distances are computed.
+        device: Device of the networks and distances.
 
     Raises:
-        UserError: torch-fidelity, weights or the reference are missing or cannot be used.
+        ImportError: torch-fidelity is not installed.
+        UserError: Weights or the reference are missing or unusable.
     """
 
     def __init__(
@@ -71,16 +72,16 @@ class GenerationMetrics:
     def __call__(
         self, folder: str | os.PathLike, num_images: int | None = None
     ) -> dict[str, float | int | None]:
-        """Measure the images of a folder; those of its sub-folders are not taken.
+        """Measure the images of a folder, without those of its subfolders.
 
         Args:
             folder: The folder.
-            num_images: Take the first so many, by name; None takes all.
+            num_images: Number of images to take in the order of their names; None for all.
 
         Returns:
-            ``fid``; ``inception_score`` and ``inception_score_std``, mean and standard deviation
-            over 10 splits; ``precision`` and ``recall`` in [0, 1], None where the reference is
-            mean and covariance only; ``num_images`` and ``num_reference``.
+            ``fid``; ``inception_score`` and ``inception_score_std``, mean and std over 10 splits;
+            ``precision`` and ``recall`` in [0, 1], None if the reference has only mean and
+            covariance; ``num_images`` and ``num_reference``.
 
         Raises:
             UserError: There are too few images, or they differ in size from each other or from the
@@ -95,7 +96,7 @@ class GenerationMetrics:
 
     def measure(self, features: Features) -> dict[str, float | int | None]:
         """All metrics of features of generated images."""
-        score, deviation = inception_score(features.logits)
+        score, std = inception_score(features.logits)
         precision, recall = None, None
         if self.reference.manifold is not None:
             precision, recall = precision_recall(
@@ -104,7 +105,7 @@ class GenerationMetrics:
         return {
             'fid': frechet_distance(fit_gaussian(features.pool), self.reference.gaussian),
             'inception_score': score,
-            'inception_score_std': deviation,
+            'inception_score_std': std,
             'precision': precision,
             'recall': recall,
             'num_reference': self.reference.num_images,
@@ -121,7 +122,7 @@ class GenerationMetrics:
 
 
 def check_number(source: object, found: int, wanted: int | None = None) -> None:
-    """Refuse fewer images than are wanted, or than the metrics need."""
+    """Refuse fewer images than asked for, or than the metrics need."""
     needed = max(SPLITS, NEIGHBORS + 1, wanted or 0)
     measured = min(found, wanted or found)
     if measured < needed:
@@ -132,7 +133,7 @@ def check_number(source: object, found: int, wanted: int | None = None) -> None:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """Fréchet distance of two Gaussians, FID where they are of Inception's pooled features.
+    """Fréchet distance of two Gaussians, the FID for those of Inception's pooled features.
 
     ``|mean_1 - mean_2|^2 + tr(cov_1 + cov_2 - 2 (cov_1 cov_2)^(1/2))`` (Heusel et al., 2017).
 
@@ -150,10 +151,10 @@ def frechet_distance(first: Gaussian, second: Gaussian) -> float:
 
 
 def inception_score(logits: Tensor) -> tuple[float, float]:
-    """Mean and deviation over 10 splits of ``exp E KL(p(y|x) || p(y))`` (Salimans et al., 2016).
+    """Mean and std over 10 splits of ``exp E KL(p(y|x) || p(y))`` (Salimans et al., 2016).
 
     Args:
-        logits: (N, classes); they are shuffled with a fixed seed before they are split.
+        logits: (N, classes), shuffled with a fixed seed before splitting.
     """
     metric = torch_fidelity('metric_isc').isc_features_to_metric(logits, splits=SPLITS)
     return metric['inception_score_mean'], metric['inception_score_std']
@@ -167,8 +168,7 @@ def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
         real: (M, D) features.
 
     Returns:
-        The share of generated images that lie within the manifold of real ones, and the share of
-        real images within that of generated ones.
+        The share of generated images in the manifold of real ones, and the reverse.
     """
     metric = torch_fidelity('metric_prc').prc_features_to_metric(
         generated, real, prc_neighborhood=NEIGHBORS, save_cpu_ram=True, verbose=False

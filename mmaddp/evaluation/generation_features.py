@@ -1,4 +1,4 @@
-"""What generated images are compared by: features of Inception-v3 and VGG-16."""
+"""Features of Inception-v3 and VGG-16 for the metrics of generated images."""
 
 from __future__ import annotations
 
@@ -24,16 +24,14 @@ from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.data import limit_workers
 from mmaddp.utils import IMAGE_SUFFIXES, UserError
 
-VGG_URL = 'https://download.pytorch.org/models/vgg16-397923af.pth'
-
 
 class Features(NamedTuple):
     """Features of N images, float32, on the CPU.
 
     Attributes:
-        pool: (N, 2048) of Inception's last pooling, which FID compares.
-        logits: (N, 1008) of Inception without bias, of which the inception score is.
-        manifold: (N, D), in whose space precision and recall look for neighbors.
+        pool: (N, 2048), Inception's last pooling, for FID.
+        logits: (N, 1008), Inception's logits without bias, for the inception score.
+        manifold: (N, D), for precision and recall.
     """
 
     pool: Tensor
@@ -42,36 +40,28 @@ class Features(NamedTuple):
 
 
 def torch_fidelity(module: str) -> ModuleType:
-    """A module of torch-fidelity, an optional package.
-
-    Raises:
-        UserError: It is not installed.
-    """
-    try:
-        return importlib.import_module(f'torch_fidelity.{module}')
-    except ImportError as error:
-        raise UserError(
-            f'FID, inception score, precision and recall need torch-fidelity ({error}): '
-            f'pip install torch-fidelity==0.4.0'
-        ) from error
+    """A module of torch-fidelity, an optional package."""
+    return importlib.import_module(f'torch_fidelity.{module}')
 
 
 class FeatureNetworks:
-    """The networks whose features generated images are compared by, from torch-fidelity.
+    """The feature networks of torch-fidelity.
 
-    Inception-v3 is TensorFlow's of 2015, weights and resizing to 299 x 299 pixels included, which
-    published FIDs are computed with.
+    Inception-v3 is TensorFlow's of 2015, with its weights and its resizing to 299 x 299 pixels, as
+    for published FIDs.
 
     Args:
-        weights: torch-fidelity's file of Inception's weights; None for its place in torch's cache,
-            where it is downloaded to when it is not there yet.
+        weights: torch-fidelity's file of Inception's weights; None for the file in torch's cache,
+            downloaded if necessary.
         vgg_weights: torchvision's file of VGG-16's weights, whose second fully connected layer
-            then gives the features for precision and recall (Kynkäänniemi et al., 2019); None for
-            Inception's pooled ones, as ADM's evaluation has it (Dhariwal and Nichol, 2021).
-        device: Where the networks run.
+            gives the features for precision and recall (Kynkäänniemi et al., 2019). None for
+            Inception's pooled features, as in ADM's evaluation (Dhariwal and Nichol, 2021).
+        device: Device of the networks.
 
     Raises:
-        UserError: torch-fidelity or a file is missing, or a file holds something else.
+        ImportError: torch-fidelity is not installed.
+        UserError: A file cannot be read.
+        RuntimeError: A file holds weights of another network.
     """
 
     def __init__(
@@ -91,7 +81,7 @@ class FeatureNetworks:
             self.vgg = load_network('vgg16', ('fc2_relu',), file).to(self.device)
             self.name += f'_vgg16-{sha256(file)[:8]}'
 
-    # A GPU's shortened float32 would move the third digit of small FIDs.
+    # TF32 would change the third digit of small FIDs.
     @torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
@@ -103,41 +93,23 @@ class FeatureNetworks:
 
 
 def load_network(name: str, layers: Sequence[str], weights: Path) -> nn.Module:
-    """Build a network of torch-fidelity's registry with weights from a file.
-
-    Raises:
-        UserError: The file is missing, or holds weights of another network.
-    """
-    if not weights.is_file():
-        raise UserError(f'{weights}: no such file; download {weights_url(name)} and put it there')
+    """Build a network of torch-fidelity's registry with weights from a file."""
     state = {k: v for k, v in read_checkpoint(weights).items() if isinstance(v, Tensor)}
-    # torch-fidelity would execute what a file's pickle says; it gets the tensors alone.
+    # torch-fidelity would execute a file's pickle, so it gets the tensors alone.
     safe = io.BytesIO()
     torch.save(state, safe)
     safe.seek(0)
     network = torch_fidelity('registry').FEATURE_EXTRACTORS_REGISTRY[name]
-    try:
-        return network(name, list(layers), feature_extractor_weights_path=safe)
-    except RuntimeError as error:
-        raise UserError(
-            f'{weights}: holds no weights of {name}; download {weights_url(name)}'
-        ) from error
-
-
-def weights_url(name: str) -> str:
-    """Where the weights of a network of torch-fidelity's registry are published."""
-    if name == 'vgg16':
-        return VGG_URL
-    return torch_fidelity('feature_extractor_inceptionv3').URL_INCEPTION_V3
+    return network(name, list(layers), feature_extractor_weights_path=safe)
 
 
 def cached_inception_weights() -> Path:
-    """Inception's weights in torch's cache, downloaded when they are not there.
+    """Inception's weights in torch's cache, downloaded if necessary.
 
     Raises:
-        UserError: They are not there and cannot be downloaded; says where to put them.
+        UserError: They cannot be downloaded; says where to put them.
     """
-    url = weights_url('inception-v3-compat')
+    url = torch_fidelity('feature_extractor_inceptionv3').URL_INCEPTION_V3
     file = Path(torch.hub.get_dir(), 'checkpoints', url.rsplit('/', 1)[1])
     if file.is_file():
         return file
@@ -146,8 +118,8 @@ def cached_inception_weights() -> Path:
         torch.hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rsplit('-', 1)[1])
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"Inception's weights cannot be downloaded ({error}): fetch {url} where there is a "
-            f'network, and put it to {file} or name it by --weights FILE'
+            f"Inception's weights cannot be downloaded ({error}): fetch {url}, and save it as "
+            f'{file} or give --weights FILE'
         ) from error
     return file
 
@@ -157,12 +129,11 @@ class ImageFiles(Dataset):
 
     Args:
         files: The images.
-        crop: Side in pixels of the square that is cut from the center, the image's short side
-            resized to it before (bicubic, antialiased); None for images as they are.
+        crop: Resize the short side to this many pixels (bicubic, antialiased) and crop the center;
+            None leaves images unchanged.
 
     Raises:
-        UserError: From the constructor or from indexing: an image cannot be read, or, without
-            ``crop``, differs in size from the first.
+        UserError: An image cannot be read, or, without ``crop``, differs in size from the first.
     """
 
     def __init__(self, files: Sequence[Path], crop: int | None = None) -> None:
@@ -183,7 +154,7 @@ class ImageFiles(Dataset):
         return image
 
     def read(self, index: int) -> Tensor:
-        """One image, cut to ``crop``, its size not looked at."""
+        """One image of any size, cut to ``crop``."""
         try:
             with Image.open(self.files[index]) as file:
                 image = file.convert('RGB')
@@ -202,13 +173,13 @@ def find_images(folder: str | os.PathLike, deep: bool = False) -> list[Path]:
 
     Args:
         folder: The folder.
-        deep: Whether those of its sub-folders, such as class folders, are taken too.
+        deep: Whether to search subfolders, such as class folders, too.
 
     Raises:
-        UserError: There is no such folder, or none of its files is an image.
+        UserError: There is no such folder, or it has no images.
     """
     folder = Path(folder).expanduser()
-    # Path.rglob would not follow the links that class folders may be.
+    # Class folders may be links, which Path.rglob does not follow.
     walk = os.walk(folder, followlinks=True)
     found = sorted(
         Path(parent, name)
@@ -217,7 +188,7 @@ def find_images(folder: str | os.PathLike, deep: bool = False) -> list[Path]:
         if name.lower().endswith(IMAGE_SUFFIXES)
     )
     if not found:
-        raise UserError(f'{folder}: no folder with images ({", ".join(IMAGE_SUFFIXES)})')
+        raise UserError(f'{folder}: not a folder with images ({", ".join(IMAGE_SUFFIXES)})')
     return found
 
 
@@ -235,7 +206,7 @@ def extract_features(
         images: The images.
         batch_size: Images of a batch.
         num_workers: Processes that load images.
-        label: What the progress bar says.
+        label: Text of the progress bar.
     """
     loader = limit_workers(DataLoader(images, batch_size, num_workers=num_workers))
     bar = track(loader, description=label, console=Console(stderr=True))

@@ -1,4 +1,4 @@
-"""What generated images are compared with: statistics of real ones, computed once and kept."""
+"""Statistics of real images, computed once and cached."""
 
 from __future__ import annotations
 
@@ -35,16 +35,15 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class ReferenceStatistics:
-    """What is kept of a set of real images.
+    """Statistics of a set of real images.
 
     Attributes:
-        gaussian: Of Inception's pooled features.
-        manifold: (N, D) features for precision and recall; None where a file has none, so that
-            only FID can be computed.
-        num_images: N; None where a file does not say.
-        size: Height and width of the images; None where a file does not say.
-        networks: Name of the networks with their weights; None where a file does not say.
-        file: Where the statistics are kept.
+        gaussian: Mean and covariance of Inception's pooled features.
+        manifold: (N, D) features for precision and recall; None if unknown.
+        num_images: N; None if unknown.
+        size: Height and width of the images; None if unknown.
+        networks: Name of the networks with their weights; None if unknown.
+        file: The file of the statistics.
     """
 
     gaussian: Gaussian
@@ -57,7 +56,7 @@ class ReferenceStatistics:
 
 def fit_gaussian(features: Tensor) -> Gaussian:
     """Mean and unbiased covariance of features (N, D)."""
-    # A float32 mean of 50,000 features has lost digits.
+    # A float32 mean of 50,000 features would lose digits.
     statistics = torch_fidelity('metric_fid').fid_features_to_statistics(features.double())
     return Gaussian(statistics['mu'], statistics['sigma'])
 
@@ -72,21 +71,21 @@ def load_reference(
     batch_size: int = 64,
     num_workers: int = 2,
 ) -> ReferenceStatistics:
-    """Statistics of a folder of real images, or of a file that keeps them.
+    """Statistics of a folder of real images, or from a file.
 
     Args:
-        path: A folder, searched with its sub-folders; or a .npz file, ours or one with ``mu`` and
-            ``sigma`` of Inception's pooled features, as pytorch-fid and ADM publish them.
-        networks: What computes features.
-        cache_dir: Where a folder's statistics are kept. They are computed anew when files of the
-            folder, ``crop`` or the networks have changed.
-        crop: As for :class:`ImageFiles`; of no effect on a file.
-        min_images: How many images a folder must have at the least.
+        path: A folder with its subfolders, or a .npz file: ours, or one with ``mu`` and ``sigma``
+            of Inception's pooled features, as pytorch-fid and ADM publish them.
+        networks: The feature networks.
+        cache_dir: Folder for the statistics. They are computed anew when the images, ``crop`` or
+            the networks have changed.
+        crop: As for :class:`ImageFiles`; has no effect on a file.
+        min_images: Smallest number of images of a folder.
         batch_size: Images of a batch.
         num_workers: Processes that load images.
 
     Raises:
-        UserError: The folder or its images cannot be used, or the file holds something else.
+        UserError: The folder or its images are unusable, or the file is of other networks.
     """
     path = Path(path).expanduser()
     if path.is_file():
@@ -108,7 +107,7 @@ def load_reference(
 def fingerprint(
     folder: Path, files: Sequence[Path], crop: int | None, networks: FeatureNetworks
 ) -> str:
-    """Sixteen digits that change with the files, their treatment and the networks."""
+    """A hash of the files, their treatment and the networks."""
     listing = [(str(file.relative_to(folder)), *_stamp(file)) for file in files]
     text = json.dumps([listing, crop, networks.name])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -120,7 +119,7 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def write_statistics(path: Path, features: Features, size: tuple[int, int], networks: str) -> None:
-    """Keep the statistics of real images in a .npz file, whole at any moment."""
+    """Write the statistics of real images to a .npz file, atomically."""
     gaussian = fit_gaussian(features.pool)
     with atomic_write(path) as temporary, open(temporary, 'wb') as file:
         np.savez(
@@ -134,23 +133,21 @@ def write_statistics(path: Path, features: Features, size: tuple[int, int], netw
 
 
 def read_statistics(path: Path, networks: str) -> ReferenceStatistics:
-    """Read a .npz file of statistics, without ever executing what it holds.
+    """Read a .npz file of statistics, without executing anything from it.
 
     Args:
         path: The file.
         networks: Name of the networks in use; a file that names others is refused.
 
     Raises:
-        UserError: It is no such file, or of other networks.
+        UserError: The file cannot be read, or is of other networks.
     """
     try:
         with np.load(path, allow_pickle=False) as kept:
             wanted = ('mu', 'sigma', 'manifold', 'size', 'networks')
             content = {name: kept[name] for name in wanted if name in kept}
         gaussian = Gaussian(content['mu'].astype(float), content['sigma'].astype(float))
-        if gaussian.covariance.shape != 2 * gaussian.mean.shape:
-            raise ValueError(f'sigma is {gaussian.covariance.shape}, mu {gaussian.mean.shape}')
-    except Exception as error:  # what a damaged file raises has no common type
+    except Exception as error:  # damaged files raise errors of many types
         raise UserError(
             f'{path}: no statistics of images ({error}): name a folder of images, or a .npz file '
             f'with mu and sigma'

@@ -15,12 +15,12 @@ from mmaddp.registry import METRICS
 class NamedAccuracy(BaseMetric):
     """Top-1 accuracy in percent of each prediction, by its name.
 
-    A sample holds its predictions as ``pred_label_by_name``, a dict with the same names for all
-    samples. The metrics are ``accuracy/NAME``, the highest of them as ``accuracy/best``, and
-    ``accuracy/mean``. The best is chosen on the images that it is measured on.
+    Samples have ``pred_label_by_name``, a dict with the same names for all. The metrics are
+    ``accuracy/NAME``, ``accuracy/best`` and ``accuracy/mean``. The best is chosen on the images
+    that it is measured on.
 
     Args:
-        controls: Names that count neither for the best nor for the mean.
+        controls: Names excluded from best and mean.
         collect_device: As for ``BaseMetric``.
         prefix: As for ``BaseMetric``.
     """

@@ -1,4 +1,4 @@
-"""From the results of single test sets to one summary."""
+"""Summary of the results of robustness test sets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def summarize(parts: Mapping[str, Mapping]) -> dict:
             (percent), ``images`` and ``classes`` (how many classes have images).
 
     Returns:
-        For each data set that is there ``top1``, ``error``, ``images`` and ``notes`` (lines on
-        what is incomplete); for 'imagenet-c' also ``mce`` and ``corruptions``, with ``top1``,
-        ``error``, ``ce`` and ``images`` for each. Percent; None where severities are missing.
+        For each data set ``top1``, ``error``, ``images`` and ``notes`` (lines on missing data); for
+        'imagenet-c' also ``mce`` and ``corruptions``, each with ``top1``, ``error``, ``ce`` and
+        ``images``. In percent; None where severities are missing.
     """
     summary = {
         name: {

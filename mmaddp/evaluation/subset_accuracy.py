@@ -1,4 +1,4 @@
-"""Top-1 accuracy among the classes that a test set has."""
+"""Top-1 accuracy among the classes of a test set."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from mmaddp.utils import UserError
 
 @METRICS.register_module()
 class SubsetAccuracy(Accuracy):
-    """Top-1 accuracy in percent; a prediction is the best of the test set's own classes.
+    """Top-1 accuracy in percent, with predictions limited to the test set's own classes.
 
-    The authors of ImageNet-A and -R evaluate classifiers of 1,000 classes on the 200 classes of
-    their sets this way. On a set with all classes this is plain top-1 accuracy.
+    The authors of ImageNet-A and -R evaluate classifiers of 1,000 classes on their 200 classes this
+    way. On a set with all classes it is plain top-1 accuracy.
 
     Args:
-        class_indices: The classes that a prediction is chosen from. None takes those of the data
-            set's meta information (:class:`mmaddp.datasets.ImageNetVariant`).
+        class_indices: Classes to choose from. None takes those of the data set's meta information
+            (:class:`mmaddp.datasets.ImageNetVariant`).
         collect_device: As for :class:`mmpretrain.evaluation.Accuracy`.
         prefix: As for :class:`mmpretrain.evaluation.Accuracy`.
 
     Raises:
-        UserError: The model scores another number of classes than the data set has names for.
+        UserError: The model has another number of classes than the data set has names.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class SubsetAccuracy(Accuracy):
         self.class_indices = class_indices
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the label predicted among the classes, and the true one, of each image."""
+        """Record each image's predicted label among the classes and its true label."""
         super().process(data_batch, [self._restrict(sample) for sample in data_samples])
 
     def _restrict(self, sample: dict) -> dict:

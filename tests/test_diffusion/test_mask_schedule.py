@@ -68,10 +68,10 @@ def test_schedules_are_built_by_the_registry():
 
 def test_ratios_that_mask_nothing_are_refused():
     for settings, told in (
-        (dict(fixed_ratio=0), r'fixed_ratio=0: must be in \(0, 1\]'),
+        (dict(fixed_ratio=0), r'fixed_ratio=0: must be in \[1e-06, 1\]'),
         (dict(fixed_ratio=1.5), 'fixed_ratio=1.5'),
         (dict(fixed_ratio=-0.5), 'fixed_ratio=-0.5'),
-        (dict(min_ratio=0), 'min_ratio=0: must be above 0 and at most 0.9999'),
+        (dict(min_ratio=-0.1), r'min_ratio=-0.1: must be in \[0, 0.9998'),
         (dict(min_ratio=1), 'min_ratio=1'),
     ):
         with pytest.raises(UserError, match=f'mask_schedule.{told}'):

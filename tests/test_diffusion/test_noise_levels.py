@@ -54,8 +54,8 @@ def test_shape_type_and_randomness():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize('setting', [{'a': 0}, {'b': -1.0}, {'a': float('inf')}])
+@pytest.mark.parametrize('setting', [{'a': -0.5}, {'b': -1.0}, {'a': float('inf')}])
 def test_parameters_out_of_range(setting):
     (name,) = setting
-    with pytest.raises(ValueError, match=f'noise.{name}=.* must be above 0'):
+    with pytest.raises(ValueError, match=f'noise.{name}=.* must be 0 or more'):
         BetaNoise(**setting)

@@ -104,7 +104,7 @@ def test_one_image_only_is_not_measured(tool, options, tmp_path):
         ([], 'name either a folder of images, or --config'),
         (['images', '--config', 'a.py'], 'name either a folder of images, or --config'),
         (['--config', 'a.py'], '--config wants --checkpoint FILE and --out-dir DIR too'),
-        (['absent'], 'absent: no folder with images'),
+        (['absent'], 'absent: not a folder with images'),
     ],
 )
 def test_command_lines_that_mean_nothing(tool, options, arguments, message):

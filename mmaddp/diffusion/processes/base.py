@@ -1,4 +1,4 @@
-"""What DDPM and EDM have in common."""
+"""The interface of diffusion processes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,26 @@ Level = Union[Tensor, float]
 
 
 class DiffusionProcess(ABC):
-    """How noise is added, and what a network learns from it.
+    """A forward process and its training objective, without weights or samplers.
 
-    A process has no weights, and does not know its samplers, see
-    :func:`mmaddp.diffusion.samplers_of`. The network is any callable ``(x, time)`` from float32
-    images (B, 3, H, W) in [-1, 1] and the float32 time input (B,) to (B, 3, H, W). A latent model
-    has latents (B, C, h, w) without bounds in place of images.
+    The network is any callable ``(x, time)`` from float32 images (B, 3, H, W) in [-1, 1] and the
+    float32 time input (B,) to (B, 3, H, W). Latent models have latents (B, C, h, w) instead.
 
-    A ``level`` is the noise level in the process's own measure, the timestep t of DDPM or the
-    std sigma of EDM: (B,), or one number for all images.
+    A ``level`` is the timestep t of DDPM or the std sigma of EDM: (B,), or one for all images.
     """
 
     @property
     @abstractmethod
     def num_levels(self) -> int:
-        """How many levels have a number, see :meth:`level`."""
+        """Number of levels, see :meth:`level`."""
 
     @abstractmethod
     def numbered_level(self, number: int) -> float:
-        """The level of a number that is in its range."""
+        """The level of a valid number."""
 
     @abstractmethod
     def number(self, level: Level) -> Tensor:
-        """The number of a level, fractional between two; of the shape of ``level``, float32."""
+        """Inverse of :meth:`level`, fractional between two levels; float32, shaped as ``level``."""
 
     @abstractmethod
     def sample_levels(
@@ -60,15 +57,15 @@ class DiffusionProcess(ABC):
 
     @abstractmethod
     def time(self, level: Level) -> Tensor:
-        """How a level enters the network: of the shape of ``level``, float32."""
+        """The network's time input: float32, shaped as ``level``."""
 
     @abstractmethod
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
-        """How a noised image enters the network."""
+        """The network's input for noised images."""
 
     @abstractmethod
     def denoise(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
-        """D(x_t, t), the predicted clean images, not clipped; of the type of ``x_t``."""
+        """D(x_t, t), the predicted clean images, not clipped, with the type of ``x_t``."""
 
     @abstractmethod
     def loss(self, network: Network, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
@@ -90,16 +87,16 @@ class DiffusionProcess(ABC):
         return self.numbered_level(int(number))
 
     def network_input(self, x_t: Tensor, level: Level) -> tuple[Tensor, Tensor]:
-        """What the network is called with: images (B, 3, H, W) and time (B,), both float32."""
-        # One level for all images counts for each.
+        """Arguments of the network: images (B, 3, H, W) and time (B,), both float32."""
+        # One level for all images becomes one for each.
         time = self.time(level).to(x_t.device).expand(len(x_t))
         return self.scale_input(x_t, level).float(), time
 
     def predict(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
-        """What the network makes of noised images, of their type."""
+        """The network's prediction for noised images, with their type."""
         return network(*self.network_input(x_t, level)).to(x_t.dtype)
 
 
 def per_image(values: Level, images: Tensor) -> Tensor:
-    """Values of (B,), or one for all, of the type of images (B, 3, H, W) and to broadcast."""
+    """Values (B,), or one for all, as (B, 1, 1, 1) with the type of images (B, 3, H, W)."""
     return torch.as_tensor(values).to(images).view(-1, 1, 1, 1)

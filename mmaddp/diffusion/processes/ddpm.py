@@ -1,4 +1,4 @@
-"""DDPM, the variance preserving diffusion with discrete timesteps (Ho et al., 2020)."""
+"""DDPM, variance-preserving diffusion with discrete timesteps (Ho et al., 2020)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,12 @@ class DDPM(DiffusionProcess):
 
     alpha_t^2 = alpha_bar_t = prod_{i <= t} (1 - beta_i) and sigma_t^2 = 1 - alpha_bar_t.
 
-    Section 4.1.1 and figure 4 take T = 64, 256, 512 and 1000 over the same betas, and with T = 1000
-    the smaller and the larger half of their range, which meet at 0.01005.
-
     Args:
         num_timesteps: T.
         beta_start: beta_1.
         beta_end: beta_T.
-        time_input: How the network is told of t: 'fraction' is t / T, as the authors' code has it;
-            'index' is t - 1, for networks that count timesteps from 0, as DiT and those of
-            ``diffusers`` do.
+        time_input: 'fraction' for t / T, as in the authors' code; 'index' for t - 1, for networks
+            that count timesteps from 0, such as DiT and those of ``diffusers``.
 
     Raises:
         UserError: ``time_input`` is neither, or the betas do not rise inside (0, 1).
@@ -101,11 +97,12 @@ class DDPM(DiffusionProcess):
         return t - 1 if self.time_input == 'index' else t / self.num_timesteps
 
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
-        """The noised images as they are, whose variance is about 1 at every level."""
+        """x_t itself, whose variance is about 1 at every level."""
         return x_t
 
     def denoise(self, network: Network, x_t: Tensor, level: Level) -> Tensor:
         """D(x_t, t) = (x_t - sigma_t epsilon(x_t, t)) / alpha_t (section 3.1)."""
+        # alpha_t = sqrt(alpha_bar_t), sigma_t = sqrt(1 - alpha_bar_t)
         epsilon = self.predict(network, x_t, level)
         return x0_from_epsilon(x_t, self.alpha_bar(level, x_t), epsilon)
 

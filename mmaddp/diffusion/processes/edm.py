@@ -1,4 +1,4 @@
-"""EDM, the variance exploding diffusion with preconditioning (Karras et al., 2022)."""
+"""EDM, variance-exploding diffusion with preconditioning (Karras et al., 2022)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Preconditioning(NamedTuple):
 class EDM(DiffusionProcess):
     """x_t = x_0 + sigma epsilon, with a preconditioned network.
 
-    Table 1 of EDM's paper, last column. In training ln sigma is normal. In sampling, and where the
-    authors of DDAE probe, sigma is one of a schedule: its levels are numbered from 1, sigma_min,
-    to ``num_steps``, sigma_max, so that level 4 of 18 is sigma = 0.06.
+    It follows the last column of table 1 of EDM's paper. In training ln sigma is normal. Sampling
+    and probing use the sigmas of a schedule, numbered from 1 for sigma_min to ``num_steps`` for
+    sigma_max; level 4 of 18 is sigma = 0.06.
 
     Args:
         sigma_data: Std of the pixels of clean images.
@@ -37,7 +37,7 @@ class EDM(DiffusionProcess):
         p_std: Its std.
         sigma_min: The least sigma of the schedule.
         sigma_max: The largest sigma of the schedule.
-        rho: The larger, the closer together are small sigmas.
+        rho: Larger values put small sigmas closer together.
         num_steps: Levels of the schedule.
 
     Raises:
@@ -62,7 +62,7 @@ class EDM(DiffusionProcess):
         """The sigmas of sampling, falling from sigma_max to sigma_min and then 0 (equation 5).
 
         Args:
-            steps: How many are above 0; 2 or more.
+            steps: Number of sigmas above 0, at least 2.
 
         Returns:
             (steps + 1,), float64.
@@ -82,7 +82,8 @@ class EDM(DiffusionProcess):
         return self.schedule(self.num_steps).flip(0)[number].item()
 
     def number(self, level: Level) -> Tensor:
-        """Inverse of the schedule, whose sigma ** (1 / rho) are evenly spaced."""
+        """Inverse of the schedule."""
+        # sigma^(1/rho) is linear in the number.
         sigma = torch.as_tensor(level, dtype=torch.float64)
         least, largest = self.sigma_min ** (1 / self.rho), self.sigma_max ** (1 / self.rho)
         share = (sigma ** (1 / self.rho) - least) / (largest - least)
@@ -103,7 +104,7 @@ class EDM(DiffusionProcess):
         return x_0 + per_image(level, x_0) * noise
 
     def preconditioning(self, level: Level, images: Tensor) -> Preconditioning:
-        """The factors that keep the network's input and target at unit variance, as ``images``."""
+        """The factors that give the network's input and target unit variance."""
         sigma = per_image(level, images)
         # Table 1: network and preconditioning. c_noise is :meth:`time`.
         total = sigma**2 + self.sigma_data**2
@@ -127,7 +128,7 @@ class EDM(DiffusionProcess):
         return factors.c_skip * x_t + factors.c_out * self.predict(network, x_t, level)
 
     def weight(self, level: Level, images: Tensor) -> Tensor:
-        """lambda(sigma) = 1 / c_out^2, which gives every level the same weight at the network."""
+        """lambda(sigma) = 1 / c_out^2, so that every level has the same weight at the network."""
         return self.preconditioning(level, images).c_out ** -2
 
     def loss(self, network: Network, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:

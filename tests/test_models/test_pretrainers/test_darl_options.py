@@ -28,8 +28,8 @@ def test_usual_decoders_are_the_papers():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(noise=dict(a=0)), r'noise\.a=0: must be above 0'),
-        (dict(noise=dict(a=0.03, b=-1)), r'noise\.b=-1: must be above 0'),
+        (dict(noise=dict(a=-1)), r'noise\.a=-1: must be 0 or more'),
+        (dict(noise=dict(a=0.03, b=-1)), r'noise\.b=-1: must be 0 or more'),
         (dict(prediction='epsilon'), "prediction='epsilon': .*set noise"),
         (dict(noise=NOISE, patch_decoder=LINEAR), r'patch_decoder\.noisy=True'),
         (dict(patch_decoder=TRANSFORMER), 'set both noise and'),
