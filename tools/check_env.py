@@ -1,6 +1,6 @@
 """Check that the environment can run the package: versions, and mmcv's compiled operators.
 
-Exit status 1, with one line that says what to do, when something is missing.
+If something is missing, print one line with the remedy and exit with status 1.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 BASIC = ('torch', 'torchvision', 'mmengine', 'mmcv')
-# These import mmcv's operators, so those are looked at before.
+# These import mmcv's operators, so check the operators first.
 FURTHER = ('mmdet', 'mmseg', 'mmpretrain', 'timm')
 REBUILD = (
     'pip uninstall -y mmcv mmcv-lite onedl-mmcv; '
@@ -22,7 +22,7 @@ REBUILD = (
 def main() -> None:
     """Import everything, run an operator on each device and print the versions."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--quiet', action='store_true', help='print nothing when all is well')
+    parser.add_argument('--quiet', action='store_true', help='print nothing on success')
     quiet = parser.parse_args().quiet
     for name in BASIC:
         import_or_stop(name)
@@ -35,12 +35,12 @@ def main() -> None:
 
 
 def import_or_stop(name: str) -> None:
-    """Import a module; where that fails, say why and how to get it."""
+    """Import a module. On failure, print the reason and the remedy."""
     try:
         importlib.import_module(name)
     except Exception as error:
         hint = (
-            'install the libraries OpenCV needs (Debian: libgl1 libglib2.0-0)'
+            'install the libraries that OpenCV needs (Debian: libgl1 libglib2.0-0)'
             if 'libGL' in str(error) or 'libgthread' in str(error)
             else 'install the versions of requirements.txt: bash tools/setup_env.sh'
         )
@@ -48,7 +48,7 @@ def import_or_stop(name: str) -> None:
 
 
 def check_ops() -> None:
-    """Run non-maximum suppression on the CPU, and on the GPU where there is one."""
+    """Run non-maximum suppression on the CPU, and on the GPU if there is one."""
     import torch
 
     try:
@@ -72,7 +72,7 @@ def check_ops() -> None:
                 f'{needs}by: {REBUILD.replace("pip install", f"{force}pip install")}'
             )
         if kept != [0, 2]:
-            stop(f"{mmcv_name()}'s nms gives a wrong result on {device}; rebuild it: {REBUILD}")
+            stop(f"{mmcv_name()}'s nms returns a wrong result on {device}; rebuild it: {REBUILD}")
 
 
 def mmcv_name() -> str:
@@ -86,7 +86,7 @@ def mmcv_name() -> str:
 
 
 def stop(message: str) -> None:
-    """End with one line and exit status 1."""
+    """Print one line and exit with status 1."""
     print(f'error: {" ".join(message.split())}', file=sys.stderr)
     sys.exit(1)
 

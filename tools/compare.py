@@ -1,9 +1,9 @@
-"""Compare encoders: the same probe, classifier, detector and segmentor for all; go on if killed.
+"""Compare encoders with the same probe, classifier, detector and segmentor.
 
     python tools/compare.py configs/compare/small.py --work-dir work_dirs/compare
 
-Runs what is missing. Several processes of the same command share the trainings, one GPU each by
-CUDA_VISIBLE_DEVICES; with --gpus every training takes several.
+Runs only what is missing. To share the trainings, start the same command several times, with one
+GPU each (CUDA_VISIBLE_DEVICES). With --gpus, each training uses several GPUs.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ from mmaddp.utils import UserError, run_tool
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('spec', help='what is compared, a file of configs/compare')
-    parser.add_argument('--work-dir', required=True, help='trainings, and the page of their tables')
-    parser.add_argument('--tasks', nargs='+', metavar='NAME', help="which tasks (the file's)")
-    parser.add_argument('--methods', nargs='+', metavar='NAME', help="which methods (the file's)")
+    parser.add_argument('spec', help='a comparison file, such as those of configs/compare')
+    parser.add_argument('--work-dir', required=True, help='folder of the trainings and the page')
     parser.add_argument(
-        '--seeds', nargs='+', type=int, metavar='N', help="which seeds (the file's)"
+        '--tasks', nargs='+', metavar='NAME', help='tasks (default: all of the file)'
     )
-    parser.add_argument('--gpus', type=int, default=1, help='processes of a training (1)')
+    parser.add_argument(
+        '--methods', nargs='+', metavar='NAME', help='methods (default: all of the file)'
+    )
+    parser.add_argument(
+        '--seeds', nargs='+', type=int, metavar='N', help='seeds (default: all of the file)'
+    )
+    parser.add_argument('--gpus', type=int, default=1, help='GPUs per training (%(default)s)')
     return parser.parse_args(arguments)
 
 
@@ -57,7 +61,7 @@ def train_distributed(config: Config, processes: int) -> dict[str, float]:
         The metrics of the last validation.
 
     Raises:
-        UserError: The training failed; it has said why.
+        UserError: The training failed. Its own output says why.
     """
     folder = Path(config.work_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,15 +74,15 @@ def train_distributed(config: Config, processes: int) -> dict[str, float]:
     command = [sys.executable, launcher, tool, str(path), str(processes), *words]
     ended = subprocess.run([*command, '--work-dir', str(folder), '--resume'])
     if ended.returncode:
-        raise UserError(f'{folder}: the training has failed, see above; run again to go on')
+        raise UserError(f'{folder}: the training failed, see above; run again to continue')
     return probe_metrics(config) if is_probe(config) else last_validation(folder)
 
 
 def last_validation(folder: Path) -> dict[str, float]:
-    """The last record of a training's log that is a validation's."""
+    """The metrics of the last validation in a training's log."""
     records = [record for record in read_scalars(folder) if 'loss' not in record]
     if not records:
-        raise UserError(f'{folder}: nothing was validated; set train_cfg.val_interval lower')
+        raise UserError(f'{folder}: no validation was run; lower train_cfg.val_interval')
     return {
         name: float(value)
         for name, value in records[-1].items()

@@ -1,6 +1,6 @@
-"""torchrun that ends with the one line of the process that failed first, not with a traceback.
+"""Run a tool with torchrun. On failure, print the message of the first failed process.
 
-What dist_train.sh and dist_test.sh share: python tools/dist_run.py TOOL CONFIG PROCESSES [options].
+Used by dist_train.sh and dist_test.sh: python tools/dist_run.py TOOL CONFIG PROCESSES [options].
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(('', 0))
         return probe.getsockname()[1]
 
 
 def torchrun_arguments(tool: str, config: str, processes: str, options: list[str]) -> list[str]:
-    """torchrun's command line; the environment has NNODES, NODE_RANK, MASTER_ADDR and PORT."""
+    """torchrun's arguments. Reads NNODES, NODE_RANK, MASTER_ADDR and PORT from the environment."""
     nodes = os.environ.get('NNODES', '1')
     port = os.environ.get('PORT') or (free_port() if nodes == '1' else 29500)
     return [

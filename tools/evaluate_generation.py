@@ -1,15 +1,15 @@
 r"""Measure generated images by FID, inception score, precision and recall.
 
-A folder of images, from whatever model:
+Evaluate a folder of images from any model:
 
     python tools/evaluate_generation.py IMAGES_DIR --reference REAL_DIR
 
-Settings of the sampler side by side, each generated and measured, in one table and plot:
+Compare sampler settings in one table and plot. This generates and measures images for each one:
 
     python tools/evaluate_generation.py --config CONFIG --checkpoint FILE --reference REAL_DIR \
         --out-dir DIR --settings steps=10,20,40 schedule=linear,cosine temperature=6,2
 
-All combinations are measured. Settings are those of tools/generate.py.
+All combinations are measured. The settings are those of tools/generate.py.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--out-dir',
         type=Path,
-        help='where results go, and images that are generated; default: the folder of images',
+        help='folder of the results and generated images; default: the folder of images',
     )
     add_metric_arguments(parser)
-    add_model_arguments(parser.add_argument_group('to generate the images'))
+    add_model_arguments(parser.add_argument_group('to generate images'))
     add_launcher_arguments(parser)
     return parser.parse_args(arguments)
 
 
 def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what decides how images are measured."""
+    """Add the options of the metrics."""
     parser.add_argument(
         '--reference', required=True, help='folder of real images, or a .npz file of statistics'
     )
@@ -63,28 +63,30 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
         '--reference-size',
         type=int,
         metavar='PIXELS',
-        help='resize the short side of real images to this and cut the center',
+        help='resize the short side of real images to this size and crop the center',
     )
     parser.add_argument(
-        '--weights', help="torch-fidelity's file of Inception's weights; default: downloaded"
+        '--weights', help="torch-fidelity's weight file of Inception; default: downloaded"
     )
     parser.add_argument(
-        '--vgg-weights', help='weights of VGG-16: precision and recall on its features'
+        '--vgg-weights', help='weights of VGG-16; computes precision and recall on its features'
     )
     parser.add_argument(
         '--cache-dir',
         default='work_dirs/reference_statistics',
-        help='where statistics of real images are kept (%(default)s)',
+        help='cache for the statistics of real images (%(default)s)',
     )
-    parser.add_argument('--batch-size', type=int, default=32, help='images at once (%(default)s)')
-    parser.add_argument('--num-workers', type=int, default=2, help='of each loader (%(default)s)')
+    parser.add_argument('--batch-size', type=int, default=32, help='images per batch (%(default)s)')
+    parser.add_argument(
+        '--num-workers', type=int, default=2, help='worker processes per data loader (%(default)s)'
+    )
     parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
 
 
 def add_model_arguments(group: argparse._ArgumentGroup) -> None:
-    """Add the model that generates the images."""
+    """Add the options of the model that generates the images."""
     group.add_argument('--config', help='a config of configs/pretrain')
-    group.add_argument('--checkpoint', help='the weights of its model')
+    group.add_argument('--checkpoint', help='the weights of the model')
     group.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
     )
@@ -97,7 +99,7 @@ def add_model_arguments(group: argparse._ArgumentGroup) -> None:
         help="values of the sampler's settings, such as steps=10,20 (its defaults)",
     )
     group.add_argument(
-        '--num-images', type=int, default=50000, help='images of each setting (%(default)s)'
+        '--num-images', type=int, default=50000, help='images per setting (%(default)s)'
     )
     group.add_argument('--seed', type=int, default=0, help='seed of all images (%(default)s)')
 
@@ -106,9 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure a folder of images, or a grid of settings."""
     args = parse_args(arguments)
     if bool(args.images) == bool(args.config):
-        raise UserError('name either a folder of images, or --config and --checkpoint')
+        raise UserError('give either a folder of images, or --config and --checkpoint')
     if args.config and not (args.checkpoint and args.out_dir):
-        raise UserError('--config wants --checkpoint FILE and --out-dir DIR too')
+        raise UserError('--config also needs --checkpoint FILE and --out-dir DIR')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
         if args.images:

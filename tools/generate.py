@@ -20,26 +20,25 @@ from mmaddp.utils import UserError, run_tool
 
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """The options of the command line, and what is left for the sampler."""
+    """Read the command line. Returns the options and the remaining sampler settings."""
     parser = argparse.ArgumentParser(
         description='Generate images with ADDP (its algorithm 2), DARL (patch by patch) or DDAE '
-        '(as a whole), or complete one. Images that DIR has already are not generated again.',
-        epilog='The settings of the sampler are further options, such as --steps 20, --top-p 0.9, '
-        '--no-clip or --sampler ancestral. An option that does not exist is answered with all '
-        'settings of the model.',
+        '(the whole image), or complete an image. Existing images in DIR are kept.',
+        epilog='Sampler settings are additional options, such as --steps 20, --top-p 0.9, '
+        '--no-clip or --sampler ancestral. An unknown option prints all settings of the model.',
         allow_abbrev=False,
     )
     add_config_arguments(parser)
     parser.add_argument(
         'checkpoint', help='a pre-training checkpoint, or a published file or folder'
     )
-    parser.add_argument('--num-images', type=int, required=True, help='how many images DIR gets')
+    parser.add_argument('--num-images', type=int, required=True, help='number of images in DIR')
     parser.add_argument(
-        '--out-dir', required=True, metavar='DIR', help='folder of the images, 000000.png and on'
+        '--out-dir', required=True, metavar='DIR', help='folder of the images, 000000.png and so on'
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of all images (%(default)s)')
     parser.add_argument(
-        '--batch-size', type=int, default=16, help='images at once in a process (%(default)s)'
+        '--batch-size', type=int, default=16, help='images per batch and process (%(default)s)'
     )
     parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
     parser.add_argument(
@@ -49,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         default=0,
         const=64,
         metavar='N',
-        help='the first N (%(const)s) as one picture in DIR/grid',
+        help='write the first N images (%(const)s) as one image to DIR/grid',
     )
     parser.add_argument(
         '--intermediate',
@@ -57,7 +56,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         help='write the steps of each image to DIR/steps',
     )
     completion = parser.add_argument_group('completion of an image, with ADDP and DARL')
-    completion.add_argument('--image', help='the image, of the size that the model generates')
+    completion.add_argument('--image', help='the image, in the size that the model generates')
     completion.add_argument('--mask', help='an image of the same size; white is generated')
     completion.add_argument(
         '--keep-pixels', action='store_true', help='keep the pixels where the mask is black'
@@ -67,11 +66,11 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
 
 
 def read_completion(args: argparse.Namespace) -> Completion | None:
-    """The completion that the command line asks for, if any."""
+    """The requested completion, if any."""
     if bool(args.image) != bool(args.mask):
-        raise UserError('--image and --mask: a completion needs both')
+        raise UserError('a completion needs both --image and --mask')
     if args.keep_pixels and not args.image:
-        raise UserError('--keep-pixels: only a completion has pixels to keep: give --image, --mask')
+        raise UserError('--keep-pixels applies to completion: add --image and --mask')
     return Completion(args.image, args.mask, args.keep_pixels) if args.image else None
 
 

@@ -2,10 +2,10 @@
 
     python tools/probe.py configs/cls/ddae/CONFIG work_dirs/PRE-TRAINING/epoch_2000.pth
 
-CHECKPOINT holds the encoder: a checkpoint of its pre-training, or another file that it loads.
-'random' probes random weights. The work folder gets grid.json, grid.md, grid.png and
-best_cell.json, which fine-tuning configs apply by --cfg-options best_cell=PATH. For several
-processes see tools/dist_run.py.
+CHECKPOINT holds the encoder: a pre-training checkpoint, or another file that the encoder can load.
+'random' probes random weights. The results are grid.json, grid.md, grid.png and best_cell.json in
+the work folder. Fine-tuning configs read the last one by --cfg-options best_cell=PATH. To use
+several processes, see tools/dist_run.py.
 """
 
 from __future__ import annotations
@@ -39,9 +39,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help=f"the encoder's weights, or '{RANDOM}'")
-    parser.add_argument('--layers', nargs='+', metavar='NAME', help="layers (the config's)")
     parser.add_argument(
-        '--levels', nargs='+', type=int, metavar='N', help="noise levels from 1 (the config's)"
+        '--layers', nargs='+', metavar='NAME', help="layers (default: the config's)"
+    )
+    parser.add_argument(
+        '--levels',
+        nargs='+',
+        type=int,
+        metavar='N',
+        help="noise levels, counted from 1 (default: the config's)",
     )
     add_training_arguments(parser)
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The whole road on a CPU, from images to a detector and a page; see tools/quickstart.sh."""
+"""The whole pipeline on a CPU, from images to a detector and a report; see tools/quickstart.sh."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CROPS_OF_64 = 'train_dataloader.dataset.pipeline.1.scale=64'
 
 @dataclass(frozen=True)
 class Training:
-    """One training of the road.
+    """One training of the pipeline.
 
     Attributes:
         name: Its folder.
@@ -79,19 +79,19 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
-        description='Pre-train a small ADDP on images, fine-tune a detector from it and another '
-        'from scratch, and show all of it on one page.',
+        description='Pre-train a small ADDP on images, fine-tune one detector from it and one from '
+        'scratch, and write a report.',
     )
     parser.add_argument(
-        'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; drawn shapes when left out'
+        'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; default: drawn shapes'
     )
-    parser.add_argument('--max-iters', type=int, help='iterations of each training at most')
+    parser.add_argument('--max-iters', type=int, help='maximum iterations per training')
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs/quickstart')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Prepare the data, train everything, and say what came out and what to do next."""
+    """Prepare the data, train everything, and print the results and the next steps."""
     args = parse_args()
     started = time.monotonic()
     work_dir = args.work_dir.resolve()
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def draw_shapes(work_dir: Path) -> Path:
-    """Draw the set of textured shapes, unless an earlier run has."""
+    """Draw the data set of textured shapes, unless an earlier run did."""
     folder = work_dir / 'shapes'
     if not folder.is_dir():
         run('tools/dataset_converters/draw_shapes.py', folder, '--size', 192, '--num-train', 400)
@@ -134,7 +134,7 @@ def read_classes(coco_dir: Path) -> list[str]:
             f'{path}: {type(error).__name__}: {error}: COCO_DIR needs {LAYOUT} in COCO format'
         ) from None
     if any(',' in name for name in names):
-        raise UserError(f'{path}: a category name with a comma; rename it: {names}')
+        raise UserError(f'{path}: category names must not contain commas: {names}')
     return names
 
 
@@ -147,7 +147,7 @@ def train(
         f'param_scheduler.0.end={max(1, iterations // 10)}',
         f'param_scheduler.1.end={iterations}',
         f'param_scheduler.1.begin={iterations // 10}',
-        # The last batch of an epoch is dropped when it is not full: one must be.
+        # Incomplete batches are dropped, so at least one batch must be complete.
         f'train_dataloader.batch_size={min(training.batch_size, count_images(environment))}',
         *training.options,
     ]
@@ -155,7 +155,7 @@ def train(
 
 
 def count_images(environment: dict[str, str]) -> int:
-    """Number of images that a pre-training finds; 1 for none, which it has a message for."""
+    """Number of training images; 1 if there are none, since the training reports that itself."""
     from mmaddp.datasets import ImageFolder
 
     try:
@@ -167,24 +167,24 @@ def count_images(environment: dict[str, str]) -> int:
 def train_config(
     config: str, iterations: int, work_dir: Path, environment: dict[str, str], options: list[str]
 ) -> None:
-    """Train a config for so many iterations with a fixed seed."""
+    """Train a config for a number of iterations with a fixed seed."""
     arguments = ['tools/train.py', config, '--work-dir', work_dir, '--seed', 0]
     length = [
         f'train_cfg.max_iters={iterations}',
         f'default_hooks.checkpoint.interval={iterations}',
-        # However few they are, the page has a curve of them.
+        # Log at least once, so that the report has a curve.
         f'default_hooks.logger.interval={min(LOGGED_EVERY, iterations)}',
     ]
     run(*arguments, '--cfg-options', *length, *options, **environment)
 
 
 def last_checkpoint(work_dir: Path) -> str:
-    """The checkpoint that a training ended with."""
+    """The last checkpoint of a training."""
     return (work_dir / 'last_checkpoint').read_text().strip()
 
 
 def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
-    """Draw images from the pre-trained model."""
+    """Generate images with the pre-trained model."""
     folder = work_dir / 'samples'
     shutil.rmtree(folder, ignore_errors=True)
     addp = PRETRAINING[-1]
@@ -194,7 +194,7 @@ def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
 
 
 def convert(work_dir: Path) -> Path:
-    """Take the encoder out of the pre-training's checkpoint."""
+    """Extract the encoder from the pre-training checkpoint."""
     backbone = work_dir / 'backbone.pth'
     source = last_checkpoint(work_dir / PRETRAINING[-1].name)
     run('tools/model_converters/convert_checkpoint.py', source, backbone, '--force')
@@ -204,7 +204,7 @@ def convert(work_dir: Path) -> Path:
 def train_detector(
     work_dir: Path, environment: dict[str, str], most: int | None, backbone: Path | None
 ) -> None:
-    """Train the small detector from an encoder, or from scratch; test and draw it."""
+    """Train the toy detector from an encoder or from scratch; test it and write detections."""
     iterations = min(DETECTION_ITERATIONS, most or DETECTION_ITERATIONS)
     options = [f'param_scheduler.1.end={iterations}']
     if backbone is not None:
@@ -218,7 +218,7 @@ def train_detector(
 
 
 def run(*command: object, **environment: str) -> None:
-    """Run a tool of this project; where it fails, its own message is the last word."""
+    """Run a tool of this project. If it fails, exit with its status; it printed its own error."""
     command = [sys.executable, *map(str, command)]
     status = subprocess.run(command, cwd=ROOT, env=os.environ | environment).returncode
     if status:
@@ -228,19 +228,19 @@ def run(*command: object, **environment: str) -> None:
 def say_what_came_out(
     work_dir: Path, report: Path, environment: dict[str, str], seconds: float
 ) -> None:
-    """Print the metrics, where everything is, and the command for real training."""
+    """Print the metrics, the location of the results, and the command for real training."""
     print(f'\nDone in {seconds / 60:.1f} minutes.')
     for name in DETECTORS:
         metrics = json.loads((work_dir / name / 'test_metrics.json').read_text())
-        # Where nothing at all was detected, COCO's evaluation gives no figures.
+        # If nothing was detected, COCO's evaluation returns no metrics.
         figures = [f'{key} {metrics.get(f"coco/{key}", 0.0):.3f}' for key in METRICS]
         print(f'  {name:12} {"  ".join(figures)}')
-    print(f'  page         {report}')
+    print(f'  report       {report}')
     print(f'  samples      {work_dir / "samples"}')
     print(f'  detections   {work_dir / DETECTORS[0] / "images"}')
     print(f'  encoder      {work_dir / "backbone.pth"}')
     settings = ' '.join(f'{k}={shlex.quote(environment[k])}' for k in ('COCO_DIR', 'CLASSES'))
-    print("\nA detector of full size on your GPUs, from the authors' checkpoint in checkpoints/:")
+    print("\nTo train a full-size detector on GPUs, from the authors' checkpoint in checkpoints/:")
     print(f'  {settings} \\\n  bash tools/dist_train.sh {FULL} 8')
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# From a fresh clone through the whole road at toy size:
+# Run the whole pipeline at toy size, from a fresh clone:
 #
 #   bash tools/quickstart.sh [COCO_DIR]
 #
-# Makes the environment if it is not there. On the images of COCO_DIR (annotations/
-# instances_{train,val}.json, train/, val/), or of a set of textured shapes that it draws, it trains
-# a tokenizer, a token predictor and ADDP; generates images; fine-tunes a small Mask R-CNN from that
-# encoder and another from scratch; and writes all that to work_dirs/quickstart/report.html.
+# Creates the environment if it does not exist. Trains a tokenizer, a token predictor and ADDP, and
+# generates images. Fine-tunes one small Mask R-CNN from that encoder and one from scratch. Writes
+# work_dirs/quickstart/report.html. The images are those of COCO_DIR (annotations/
+# instances_{train,val}.json, train/, val/), or drawn textured shapes by default.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 python=$(bash "$here/setup_env.sh")

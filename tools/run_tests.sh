@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and test: the environment of tools/setup_env.sh, then ruff and pytest, in two processes of one
+# Run ruff and pytest in the environment of tools/setup_env.sh. pytest uses two processes with one
 # thread each.
 #
 #   bash tools/run_tests.sh [pytest arguments]

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Make the environment, unless it is there, and print the path of its Python.
+# Create the environment if it does not exist, and print the path of its Python.
 #
 #   PYTHON=$(bash tools/setup_env.sh)
 #
-# Installs the versions of requirements.txt into .venv; all messages go to standard error.
+# Installs the versions of requirements.txt into .venv. All messages go to standard error.
 #   MMADDP_PYTHON=/path/to/python  use that interpreter and its own OpenMMLab; nothing is installed
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -34,10 +34,10 @@ find_base_python() {
             return
         fi
     done
-    die "no Python 3.11 or 3.12 on the PATH: install one, or name yours by MMADDP_PYTHON=/path/to/python"
+    die "no Python 3.11 or 3.12 on the PATH: install one, or set MMADDP_PYTHON=/path/to/python"
 }
 
-# The pinned operators compile with torch 2.4 to 2.12: older ones lack NumPy 2, newer ones need C++20.
+# The pinned operators compile with torch 2.4 to 2.12. Older versions lack NumPy 2, newer ones need C++20.
 fits='
 import torch, torchvision
 version = tuple(int(part) for part in torch.__version__.split(".")[:2])
@@ -54,8 +54,8 @@ else
 fi
 
 if [ ! -x "$python" ]; then
-    say "making .venv with $("$base" --version)"
-    "$base" -m venv $site_packages "$venv" || die "no virtual environment could be made: install python3-venv"
+    say "creating .venv with $("$base" --version)"
+    "$base" -m venv $site_packages "$venv" || die "could not create a virtual environment: install python3-venv"
 fi
 
 pins=$(mktemp)
@@ -75,10 +75,10 @@ say "2/4 build tools"
 install setuptools wheel ninja psutil packaging
 say "3/4 mmcv, its operators compiled from source: about ten minutes on two cores, cached afterward"
 install --no-build-isolation onedl-mmcv ||
-    die "mmcv's operators did not compile (see above): a C++ compiler and Python's headers are needed (Debian: build-essential python3-dev); on a machine with a GPU also nvcc of torch's CUDA version (CUDA_HOME)"
+    die "mmcv's operators did not compile (see above): install a C++ compiler and Python's headers (Debian: build-essential python3-dev), and on a machine with a GPU also nvcc of torch's CUDA version (CUDA_HOME)"
 say "4/4 OpenMMLab and the rest"
 install -r "$pins"
-# Both builds of OpenCV are asked for and share a folder; the one without a display runs anywhere.
+# The requirements pull in both builds of OpenCV, which share a folder. The headless one runs anywhere.
 install --force-reinstall --no-deps opencv-python-headless
 install --no-deps --no-build-isolation -e .
 

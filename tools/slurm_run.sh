@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What slurm_train.sh and slurm_test.sh share: TOOL PARTITION JOB_NAME [arguments of the tool], under srun.
+# Used by slurm_train.sh and slurm_test.sh: run TOOL PARTITION JOB_NAME [arguments of the tool] with srun.
 set -euo pipefail
 tool=$1 partition=$2 job=$3
 shift 3

@@ -1,9 +1,10 @@
-"""Train and validate a config in every cell of a grid of its options; go on if killed.
+"""Train and validate a config for every cell of a grid of options; resume if interrupted.
 
     python tools/sweep.py GRID_FILE.py --work-dir work_dirs/sweep
     python tools/sweep.py CONFIG --grid optim_wrapper.optimizer.lr=1e-3,1e-2 --work-dir …
 
-Several processes of the same command share the cells, one GPU each by CUDA_VISIBLE_DEVICES.
+To share the cells, start the same command several times, with one GPU each
+(CUDA_VISIBLE_DEVICES).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         nargs='+',
         default=[],
         metavar='NAME=V1,V2',
-        help='values of config options, or further grid files',
+        help='values of config options, or more grid files',
     )
     parser.add_argument(
         '--cfg-options',
@@ -39,25 +40,33 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         action=DictAction,
         default={},
         metavar='KEY=VALUE',
-        help='settings of all cells',
+        help='options of all cells',
     )
-    parser.add_argument('--work-dir', required=True, help='results, cells and best.py')
-    parser.add_argument('--metric', help="what ranks the cells (the file's, accuracy/top1)")
-    parser.add_argument('--rule', choices=RULES, help="which is better (the file's, greater)")
+    parser.add_argument(
+        '--work-dir', required=True, help='folder of the results, the cells and best.py'
+    )
+    parser.add_argument(
+        '--metric', help="metric that ranks the cells (default: the grid file's, or accuracy/top1)"
+    )
+    parser.add_argument(
+        '--rule',
+        choices=RULES,
+        help="which values are better (default: the grid file's, or greater)",
+    )
     parser.add_argument(
         '--amp', choices=['auto', 'bf16', 'fp16', 'off'], help='as for tools/train.py'
     )
-    parser.add_argument('--seed', type=int, help="of every cell (the config's, or 0)")
+    parser.add_argument('--seed', type=int, help="seed of every cell (default: the config's, or 0)")
     parser.add_argument(
         '--keep-checkpoints',
         action='store_true',
-        help='keep those of cells that have ended; otherwise only logs and results stay',
+        help='keep the checkpoints of finished cells; by default only logs and results stay',
     )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is left of the sweep, and write its table and its best config."""
+    """Run the remaining cells, and write the table and the best config."""
     args = parse_arguments(arguments)
     config, grid = read_sweep(args.config, args.grid)
     given = {key: getattr(args, key) for key in ('metric', 'rule') if getattr(args, key)}

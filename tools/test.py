@@ -26,7 +26,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_run_arguments(parser)
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show-dir', help='write images with their predictions to this folder')
-    parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
+    parser.add_argument(
+        '--tta', action='store_true', help="use the config's test-time augmentation"
+    )
     return parser.parse_args(arguments)
 
 

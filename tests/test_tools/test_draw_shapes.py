@@ -96,6 +96,6 @@ def test_what_is_in_front_hides_what_is_behind(tool):
 
 def test_folder_is_never_overwritten(tool, drawn):
     before = contents(drawn)
-    with pytest.raises(UserError, match='exists already'):
+    with pytest.raises(UserError, match='already exists'):
         tool.draw_set(drawn, 1, 1, 128, 0)
     assert contents(drawn) == before

@@ -101,9 +101,9 @@ def test_one_image_only_is_not_measured(tool, options, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ([], 'name either a folder of images, or --config'),
-        (['images', '--config', 'a.py'], 'name either a folder of images, or --config'),
-        (['--config', 'a.py'], '--config wants --checkpoint FILE and --out-dir DIR too'),
+        ([], 'give either a folder of images, or --config'),
+        (['images', '--config', 'a.py'], 'give either a folder of images, or --config'),
+        (['--config', 'a.py'], '--config also needs --checkpoint FILE and --out-dir DIR'),
         (['absent'], 'absent: not a folder with images'),
     ],
 )

@@ -150,8 +150,8 @@ def test_a_folder_of_other_images_is_left_alone(generate, folder):
         (('--no-clip',), '--no-clip: the settings of ADDP'),
         (('--batch-size', 0), 'batch_size=0'),
         (('--seed', -1), 'seed=-1'),
-        (('--image', 'picture.png'), '--image and --mask: a completion needs both'),
-        (('--keep-pixels',), '--keep-pixels: only a completion'),
+        (('--image', 'picture.png'), 'a completion needs both --image and --mask'),
+        (('--keep-pixels',), '--keep-pixels applies to completion'),
         (('--image', 'absent.png', '--mask', 'mask.png'), 'absent.png: cannot be read'),
     ],
 )

@@ -18,7 +18,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         'optimizer) and of inference, on synthetic batches, warm-up excluded.'
     )
     add_config_arguments(parser)
-    parser.add_argument('--batch-size', type=int, default=2, help='images of a batch')
+    parser.add_argument('--batch-size', type=int, default=2, help='images per batch')
     parser.add_argument(
         '--img-size',
         type=int,
@@ -26,11 +26,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help="height and width, or one number for both (the backbone's img_size)",
     )
-    parser.add_argument('--iters', type=int, default=10, help='steps that count')
-    parser.add_argument('--warmup', type=int, default=3, help='steps before them that do not')
-    parser.add_argument('--device', choices=['cpu', 'cuda'], help='the GPU where there is one')
+    parser.add_argument('--iters', type=int, default=10, help='measured steps')
+    parser.add_argument('--warmup', type=int, default=3, help='warm-up steps')
+    parser.add_argument(
+        '--device', choices=['cpu', 'cuda'], help='default: the GPU if there is one'
+    )
     parser.add_argument('--amp', choices=['auto', 'bf16', 'fp16', 'off'], help='mixed precision')
-    parser.add_argument('--out', help='write the figures to this JSON file too')
+    parser.add_argument('--out', help='also write the figures to this JSON file')
     args = parser.parse_args(arguments)
     if args.img_size and len(args.img_size) > 2:
         parser.error('--img-size takes one number or two')

@@ -1,4 +1,4 @@
-"""Show what a config trains on: python tools/analysis_tools/browse_dataset.py CONFIG."""
+"""Write images of the training data: python tools/analysis_tools/browse_dataset.py CONFIG."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def main(arguments: list[str] | None = None) -> None:
         description='Write images of the training data after its pipeline, with their labels.'
     )
     add_config_arguments(parser)
-    parser.add_argument('--output-dir', default='browse', help='where the images go')
-    parser.add_argument('--number', type=int, default=20, help='how many at most')
+    parser.add_argument('--output-dir', default='browse', help='folder of the images')
+    parser.add_argument('--number', type=int, default=20, help='maximum number of images')
     parser.add_argument('--seed', type=int, default=0, help='seed of crops and flips')
     args = parser.parse_args(arguments)
     config = load_config(args.config, args.cfg_options, args.variant)

@@ -1,4 +1,4 @@
-"""Evaluates a classifier on ImageNet-A, -R, -Sketch and -C and prints one table."""
+"""Evaluate a classifier on ImageNet-A, -R, -Sketch and -C and print one table."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='the weights of a classifier of ImageNet-1k')
+    parser.add_argument('checkpoint', help='the weights of an ImageNet-1k classifier')
     parser.add_argument(
-        '--data-root', required=True, help=f'folder that holds {", ".join(DATASET_NAMES)}'
+        '--data-root', required=True, help=f'folder with {", ".join(DATASET_NAMES)}'
     )
     parser.add_argument(
         '--datasets', nargs='+', choices=DATASET_NAMES, help='default: all under the data root'
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
     parser.add_argument(
         '--work-dir',
-        help='results, continued by the next run of the same model; default: '
+        help='folder of the results, also for later runs of the same model; default: '
         'work_dirs/CONFIG/robustness_CHECKPOINT-HASH',
     )
     return parser.parse_args()

@@ -1,9 +1,10 @@
-"""Draw figure 3 of DARL: pre-train and evaluate with each noise schedule; go on if killed.
+"""Figure 3 of DARL: pre-train and evaluate with each noise schedule; resume if interrupted.
 
     python tools/analysis_tools/noise_schedule_study.py PRETRAINING_CONFIG EVALUATION_CONFIG \
         --work-dir work_dirs/noise_study
 
-Several processes of the same command share the cells, one GPU each by CUDA_VISIBLE_DEVICES.
+To share the cells, start the same command several times, with one GPU each
+(CUDA_VISIBLE_DEVICES).
 """
 
 from __future__ import annotations
@@ -38,23 +39,31 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
             action=DictAction,
             default={},
             metavar='KEY=VALUE',
-            help=f'settings that replace those of the {stage} config',
+            help=f'options of the {stage} config',
         )
-    parser.add_argument('--work-dir', required=True, help='results, cells and the heat map')
-    parser.add_argument('--metric', default='accuracy/top1', help='what cells are compared by')
-    parser.add_argument('--rule', choices=RULES, default='greater', help='which is better')
+    parser.add_argument(
+        '--work-dir', required=True, help='folder of the results, the cells and the heat map'
+    )
+    parser.add_argument(
+        '--metric', default='accuracy/top1', help='metric that ranks the cells (%(default)s)'
+    )
+    parser.add_argument(
+        '--rule', choices=RULES, default='greater', help='which values are better (%(default)s)'
+    )
     parser.add_argument(
         '--amp', choices=['auto', 'bf16', 'fp16', 'off'], help='as for tools/train.py'
     )
-    parser.add_argument('--seed', type=int, help="of every training (the config's, or 0)")
     parser.add_argument(
-        '--keep-checkpoints', action='store_true', help='keep those of cells that have ended'
+        '--seed', type=int, help="seed of every training (default: the config's, or 0)"
+    )
+    parser.add_argument(
+        '--keep-checkpoints', action='store_true', help='keep the checkpoints of finished cells'
     )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is left of the study, write its table and draw the heat map."""
+    """Run the remaining cells, write the table and plot the heat map."""
     args = parse_arguments(arguments)
     pretraining, evaluation = (
         Recipe(getattr(args, stage), getattr(args, f'{stage}_options'), args.amp, args.seed)

@@ -1,4 +1,4 @@
-"""Draw the curves of one or several trainings: losses, learning rates and metrics.
+"""Plot the curves of one or more trainings: losses, learning rates and metrics.
 
     python tools/analysis_tools/plot_log.py work_dirs/RUN [MORE …] --keys loss coco/bbox_mAP \
         --out curves.png
@@ -19,13 +19,17 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('work_dirs', nargs='+', type=Path, help='work folders of trainings')
-    parser.add_argument('--keys', nargs='+', default=['loss'], help='what to draw, one plot each')
-    parser.add_argument('--out', type=Path, default=Path('curves.png'), help='a .png, .svg or .pdf')
+    parser.add_argument(
+        '--keys', nargs='+', default=['loss'], help='what to plot, one plot per key'
+    )
+    parser.add_argument(
+        '--out', type=Path, default=Path('curves.png'), help='a .png, .svg or .pdf file'
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read every log, draw a plot for each key, write the picture."""
+    """Read every log, plot each key and write the figure."""
     args = parse_args(arguments)
     curves = {name: read_scalars(folder) for name, folder in by_name(args.work_dirs).items()}
     save_figure(plot_curves(curves, args.keys), args.out)

@@ -1,8 +1,8 @@
-"""Plot accuracy over noise levels of noise-conditional classifiers, a curve for each run.
+"""Plot the accuracy of noise-conditional classifiers against noise level, one curve per run.
 
     python tools/analysis_tools/plot_noise_accuracy.py work_dirs/RUN [MORE …] --out accuracy.png
 
-writes the figure, and the numbers beside it as accuracy.json.
+Writes the figure, and the numbers as accuracy.json next to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('work_dirs', nargs='+', type=Path, help='work folders of classifiers')
     parser.add_argument(
-        '--out', type=Path, default=Path('noise_accuracy.png'), help='a .png, .svg or .pdf'
+        '--out', type=Path, default=Path('noise_accuracy.png'), help='a .png, .svg or .pdf file'
     )
     return parser.parse_args(arguments)
 

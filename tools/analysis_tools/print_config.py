@@ -11,9 +11,9 @@ from mmaddp.utils import atomic_write, run_tool
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the whole config, or write it to a file."""
-    parser = argparse.ArgumentParser(description='Print a whole config.')
+    parser = argparse.ArgumentParser(description='Print a config with all its bases merged.')
     add_config_arguments(parser)
-    parser.add_argument('--out', help='write it to this file instead, a config by itself')
+    parser.add_argument('--out', help='write a self-contained config to this file instead')
     args = parser.parse_args(arguments)
     text = load_config(args.config, args.cfg_options, args.variant).pretty_text
     if args.out is None:

@@ -1,8 +1,8 @@
-"""Draws a small instance-segmentation set in COCO's format: textured shapes over textures.
+"""Draw a small instance-segmentation data set in COCO format: textured shapes over textures.
 
-The same arguments give the same bytes. Shapes hide one another, and the masks are of what is
-seen. Each class has a hue, roughly; shapes of no class wear the same hues, so that only outlines
-tell them from instances.
+The same arguments give the same bytes. Shapes occlude each other, and masks cover the visible part.
+Each class has an approximate hue. Distractors use the same hues, so only their outlines
+distinguish them from instances.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pycocotools import mask as coco_mask
 from mmaddp.utils import UserError, run_tool
 
 SPLITS = ('train', 'val')
-# A shape that would leave less than this to be seen of any instance is not drawn.
+# A shape is not drawn if it would leave less than this of any instance visible.
 MIN_VISIBLE_FRACTION = 0.35
 MIN_VISIBLE_PIXELS = 80
 
@@ -34,8 +34,8 @@ class Instance:
 
     Attributes:
         label: Index of its class.
-        visible: Mask (H, W) of what is seen of it.
-        area: Pixels that it had before others hid some.
+        visible: Mask (H, W) of its visible part.
+        area: Its pixels before occlusion.
     """
 
     label: int
@@ -43,12 +43,12 @@ class Instance:
     area: int
 
     def behind(self, mask: np.ndarray) -> Instance:
-        """The instance with something of shape ``mask`` (H, W) before it."""
+        """The instance, occluded by ``mask`` (H, W)."""
         return replace(self, visible=self.visible & ~mask)
 
     @property
     def recognizable(self) -> bool:
-        """Whether enough of it is seen."""
+        """Whether enough of it is visible."""
         return self.visible.sum() >= max(MIN_VISIBLE_PIXELS, MIN_VISIBLE_FRACTION * self.area)
 
 
@@ -79,7 +79,7 @@ CLASSES = {
     'star': star(5, 0.42),
     'cross': cross(0.28),
 }
-# They share hues and patterns with the classes, and no outline.
+# They share hues and patterns with the classes, but no outlines.
 DISTRACTORS = (
     np.array([[-1.0, -0.09], [1.0, -0.09], [1.0, 0.09], [-1.0, 0.09]]),
     np.stack([np.cos(np.linspace(0, np.pi, 32)), np.sin(np.linspace(0, np.pi, 32))], axis=1),
@@ -88,7 +88,7 @@ DISTRACTORS = (
 
 
 def place(outline: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Turn, stretch a little, scale and shift an outline, and fill it.
+    """Rotate, slightly stretch, scale and shift an outline, and fill it.
 
     Args:
         outline: Corners (N, 2) in the unit circle.
@@ -96,7 +96,7 @@ def place(outline: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
         rng: Source of the random placement.
 
     Returns:
-        Mask (size, size) of type bool. It may reach over the border.
+        Mask (size, size) of type bool. The shape may extend beyond the border.
     """
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -148,7 +148,7 @@ def texture(size: int, rng: np.random.Generator, hue: float, saturation: float) 
 
 
 def shape_texture(size: int, label: int, rng: np.random.Generator) -> np.ndarray:
-    """A strong texture about the class's own hue; a distractor (-1) wears that of any class."""
+    """A strong texture near the hue of the class; a distractor (-1) uses the hue of any class."""
     worn = label if label >= 0 else rng.integers(len(CLASSES))
     hue = 360 * worn / len(CLASSES) + rng.normal(0, 15)
     return texture(size, rng, hue, rng.uniform(0.6, 1.0))
@@ -187,7 +187,7 @@ def photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def annotation(instance: Instance) -> dict:
-    """COCO's record of an instance; box and area are of what is seen."""
+    """COCO's record of an instance; box and area cover the visible part."""
     rle = coco_mask.encode(np.asfortranarray(instance.visible.astype(np.uint8)))
     return {
         'category_id': instance.label + 1,
@@ -211,7 +211,7 @@ def draw_split(folder: Path, split: str, count: int, size: int, seed: int) -> No
     images, annotations = [], []
     (folder / split).mkdir(parents=True)
     for image_id in range(1, count + 1):
-        # An image's own generator keeps it the same whatever the number of images.
+        # One generator per image makes it independent of the number of images.
         rng = np.random.default_rng([seed, SPLITS.index(split), image_id])
         image, instances = draw_scene(size, rng)
         name = f'{image_id:06}.jpg'
@@ -228,13 +228,13 @@ def draw_split(folder: Path, split: str, count: int, size: int, seed: int) -> No
 
 
 def draw_set(output: Path, num_train: int, num_val: int, size: int, seed: int) -> None:
-    """Draw both splits; ``output`` appears when all is there.
+    """Draw both splits. ``output`` is created when both are complete.
 
     Raises:
         UserError: ``output`` exists already.
     """
     if output.exists():
-        raise UserError(f'{output}: exists already; remove it or give another folder')
+        raise UserError(f'{output}: already exists; remove it or choose another folder')
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f'.{output.name}.'))
     try:
@@ -249,7 +249,7 @@ def draw_set(output: Path, num_train: int, num_val: int, size: int, seed: int) -
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('output_dir', type=Path, help='folder to make')
+    parser.add_argument('output_dir', type=Path, help='folder to create')
     parser.add_argument('--num-train', type=int, default=200, help='training images')
     parser.add_argument('--num-val', type=int, default=50, help='validation images')
     parser.add_argument('--size', type=int, default=256, help='width and height in pixels')
@@ -264,7 +264,7 @@ def main() -> None:
         if getattr(args, name) < 1:
             raise UserError(f'--{name.replace("_", "-")} {getattr(args, name)}: must be 1 or more')
     if args.size < 64:
-        raise UserError(f'--size {args.size}: must be 64 or more for the shapes to be told apart')
+        raise UserError(f'--size {args.size}: must be 64 or more to make the shapes recognizable')
     draw_set(args.output_dir, args.num_train, args.num_val, args.size, args.seed)
     print(f'{args.output_dir}: {args.num_train} + {args.num_val} images of {", ".join(CLASSES)}')
 

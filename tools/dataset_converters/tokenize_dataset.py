@@ -1,7 +1,7 @@
-"""Compute the VQ tokens that a pre-training reads: tokenize_dataset.py CONFIG --out DIR.
+"""Precompute the VQ tokens of a data set: tokenize_dataset.py CONFIG --out DIR.
 
-They are what an mmaddp.VQTokenDataset with data_root=DIR gives. A call that was killed goes on
-where it ended. Several processes share the work:
+mmaddp.VQTokenDataset with data_root=DIR reads them. After an interruption, the same command
+continues. Several processes can share the work:
 torchrun --nproc_per_node 8 tools/dataset_converters/tokenize_dataset.py ... --launcher pytorch
 """
 
@@ -26,18 +26,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('--out', required=True, help='folder of the tokens')
-    parser.add_argument('--tokenizer', help="file of the tokenizer, instead of the config's")
-    parser.add_argument('--images', help="folder of images, instead of the config's")
-    parser.add_argument('--crops-per-image', type=int, default=1, help='random crops of an image')
+    parser.add_argument('--tokenizer', help="weights of the tokenizer (default: the config's)")
+    parser.add_argument('--images', help="folder of images (default: the config's)")
+    parser.add_argument('--crops-per-image', type=int, default=1, help='random crops per image')
     parser.add_argument('--seed', type=int, default=0, help='seed of crops and flips')
-    parser.add_argument('--shard-size', type=int, default=4096, help='images of a file')
-    parser.add_argument('--batch-size', type=int, default=32, help='crops encoded at once')
+    parser.add_argument('--shard-size', type=int, default=4096, help='images per file')
+    parser.add_argument('--batch-size', type=int, default=32, help='crops per batch')
     parser.add_argument('--num-workers', type=int, default=2, help='processes that load images')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what starts several processes',
+        help='launcher of several processes',
     )
     return parser.parse_args(arguments)
 

@@ -18,16 +18,16 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         '--source', default='auto', choices=['auto', *SOURCES], help='layout of SRC (%(default)s)'
     )
     parser.add_argument(
-        '--target', default='backbone', choices=TARGETS, help='what to make of it (%(default)s)'
+        '--target', default='backbone', choices=TARGETS, help='what to convert it to (%(default)s)'
     )
-    parser.add_argument('--tokenizer', help='file of the tokenizer, which SRC lacks')
-    parser.add_argument('--token-predictor', help='file of the token predictor, which SRC lacks')
+    parser.add_argument('--tokenizer', help='file with the tokenizer, if SRC lacks it')
+    parser.add_argument('--token-predictor', help='file with the token predictor, if SRC lacks it')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Convert, and say what became of every tensor."""
+    """Convert, and report what happened to each part of the file."""
     args = parse_args(arguments)
     parts = {'tokenizer': args.tokenizer, 'token_predictor': args.token_predictor}
     parts = {part: path for part, path in parts.items() if path}
