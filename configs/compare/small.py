@@ -6,7 +6,7 @@
 title = 'ADDP, DARL and DDAE, small'
 seeds = [0, 1, 2]
 
-# The budget of all methods; warm-up and decay are fitted to it.
+# The budget of all methods. Warm-up and decay are scaled to it.
 epochs = {
     'train_cfg.max_epochs': 5,
     'train_cfg.val_interval': 5,
@@ -60,7 +60,7 @@ classifiers = dict(
     darl='configs/cls/darl/darl-mse_vit-toy_1xb64-20e_cifar10-32px.py',
     ddae='configs/cls/ddae/ddae-ddpm_unet-toy_1xb64-20e_cifar10-32px.py',
 )
-# From scratch all layers learn alike.
+# From scratch, all layers have the same learning rate.
 scratch = {'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.0}
 detectors = dict(
     addp='configs/det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',

@@ -1,5 +1,5 @@
-# DARL's table 2 with diffusion: depth and kind of the patch decoder, which is told the noise level
-# (-gamma) or not. The config itself is one transformer block that is not told.
+# DARL's table 2 with diffusion: depth and kind of the patch decoder, with the noise level
+# as input (-gamma) or without. The base config is one transformer block without it.
 config = '../pretrain/darl/darl-diff_vit-l_64xb64-amp-coslr-100e_in1k-224px.py'
 variants = {
     **{
@@ -23,6 +23,6 @@ variants = {
         for layers in (1, 2, 4, 8)
         for suffix, told in (('', False), ('-gamma', True))
     },
-    # Section 4.1, training objective: the noise is predicted, not the patch.
+    # Section 4.1, training objective: predict the noise instead of the patch.
     'prediction-epsilon': {'model.prediction': 'epsilon'},
 }

@@ -1,4 +1,4 @@
-# DARL's figure 6: two streams (appendix A.5) in raster order, or with an order of its own for each
+# DARL's figure 6: two streams (appendix A.5) in raster order, or with a random order for each
 # image.
 config = '../pretrain/darl/darl-mse_vit-l_64xb64-amp-coslr-800e_in1k-224px.py'
 two_stream = {'model.backbone.two_stream': True}

@@ -1,7 +1,7 @@
 # ADDP's ViT-B.
 #
-# Files of this folder define no `model`. They offer an encoder: as it was pre-trained (`encoder`),
-# and in the form that detection and segmentation need. A leaf merges one into the model of its
+# Files in this folder define no `model`. They define an encoder: as it was pre-trained (`encoder`),
+# and in the forms for detection and segmentation. A leaf merges one of them into the model of its
 # head, as in `model = _base_.for_detection`.
 encoder = dict(
     type='mmaddp.ADDPViT',
@@ -10,8 +10,8 @@ encoder = dict(
 )
 pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
-# Dense tasks: no class token, none of pre-training's norms, and decomposed relative positions,
-# which start from zero.
+# Dense tasks: no class token, no norms from pre-training, and decomposed relative positions
+# initialized to zero.
 dense = dict(
     **encoder,
     pretrain_img_size=256,
@@ -21,8 +21,8 @@ dense = dict(
     use_rel_pos=True,
 )
 
-# ViTDet: windows with four global blocks. Every input is padded to a square of 1024 pixels after
-# normalization, in training and in testing: the grid that the relative positions are made for.
+# ViTDet: windows with four global blocks. Training and testing pad every input to a square of 1024
+# pixels after normalization. The relative positions are built for this grid.
 for_detection = dict(
     data_preprocessor=dict(**pixel_values, pad_size_divisor=1024),
     backbone=dict(

@@ -2,8 +2,8 @@
 encoder = dict(type='mmaddp.DARLViT', arch='large')
 pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
-# Dense tasks are without the mask. Rotary positions, interpolated from the pre-training grid, stand
-# where ViTDet and MAE add relative ones.
+# Dense tasks use no mask. Rotary positions, interpolated from the pre-training grid, replace the
+# relative ones of ViTDet and MAE.
 dense = dict(
     **encoder,
     pretrain_img_size=224,
@@ -14,8 +14,8 @@ dense = dict(
     ),
 )
 
-# ViTDet's windows and global blocks. Windows have no place for the start token. Drop path is
-# table 11's.
+# ViTDet's windows and global blocks. The start token does not fit into windows. Drop path is
+# from table 11.
 for_detection = dict(
     data_preprocessor=dict(**pixel_values, pad_size_divisor=1024),
     backbone=dict(
@@ -29,7 +29,7 @@ for_detection = dict(
     neck=dict(in_channels=1024),
 )
 
-# Maps from four depths. Depths and drop path are ADDP's.
+# Maps from four depths. Depths and drop path follow ADDP.
 for_segmentation = dict(
     data_preprocessor=pixel_values,
     backbone=dict(**dense, img_size=512, drop_path_rate=0.2, out_indices=(7, 11, 15, 23)),

@@ -1,5 +1,5 @@
-# The published DiT-XL/2, used without labels (section 4.2). It stands behind Stable Diffusion's
-# frozen autoencoder, whose folder is AUTOENCODER.
+# The published DiT-XL/2, used without labels (section 4.2), on latents of Stable Diffusion's frozen
+# autoencoder. AUTOENCODER names its folder.
 encoder = dict(
     type='mmaddp.DDAEDiT',
     arch='xlarge',
@@ -11,7 +11,7 @@ encoder = dict(
 pixel_values = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 
 # Dense tasks: truncated in the middle, at the timestep that probes best on Tiny-ImageNet. A
-# position of its map is 16 pixels wide; attention is global and positions are interpolated.
+# position of its map is 16 pixels wide. Attention is global, positions are interpolated.
 dense = dict(**encoder, time=81)
 
 for_detection = dict(

@@ -4,9 +4,9 @@ encoder = dict(type='mmaddp.DDAEUNet', time=0.011)
 # Images are in [-1, 1]; the padding, 0, is mid-gray.
 pixel_values = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 
-# Dense tasks: truncated behind the block that probes best on CIFAR-10. The finest level reads the
-# last block of stride 4, the others that of stride 8. Attention stays in windows of 16 x 16
-# positions, as many as CIFAR-10 has. Maps of stride 1 are large, so every block is recomputed.
+# Dense tasks: truncated after the block that probes best on CIFAR-10. The finest level reads the
+# last block of stride 4, the others read the last block of stride 8. Attention uses windows of
+# 16 x 16 positions, as in CIFAR-10. Maps of stride 1 are large, so every block is recomputed.
 dense = dict(
     **encoder,
     out_blocks=('out_6', 'out_3'),

@@ -13,7 +13,7 @@ pixel_values = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 
 # Dense tasks: it has no stride above 4, so coarser levels pool its maps. The finest level reads
 # out_7, of stride 2, which probes best; the others read out_5, the last block of stride 4. The rest
-# is as for the UNet by DDPM.
+# is the same as for the UNet by DDPM.
 dense = dict(
     **encoder,
     out_blocks=('out_7', 'out_5'),

@@ -1,4 +1,4 @@
-# MAE's ViT-L, with ADDP's settings but for the size of its pre-training images.
+# MAE's ViT-L, with ADDP's settings except for the image size of the pre-training.
 encoder = dict(
     type='mmaddp.ADDPViT',
     arch='large',
@@ -6,8 +6,8 @@ encoder = dict(
 )
 pixel_values = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
-# Dense tasks: no class token, none of pre-training's norms, and decomposed relative positions,
-# which start from zero.
+# Dense tasks: no class token, no norms from pre-training, and decomposed relative positions
+# initialized to zero.
 dense = dict(
     **encoder,
     pretrain_img_size=224,
@@ -17,8 +17,8 @@ dense = dict(
     use_rel_pos=True,
 )
 
-# ViTDet: windows with four global blocks. Every input is padded to a square of 1024 pixels after
-# normalization, in training and in testing: the grid that the relative positions are made for.
+# ViTDet: windows with four global blocks. Training and testing pad every input to a square of 1024
+# pixels after normalization. The relative positions are built for this grid.
 for_detection = dict(
     data_preprocessor=dict(**pixel_values, pad_size_divisor=1024),
     backbone=dict(

@@ -1,5 +1,5 @@
-# CIFAR-10's training images as files, as they are but for flips, without labels: CIFAR10_DIR=…,
-# which holds train/<class>/ and test/<class>/.
+# CIFAR-10's training images as files, with flips only, without labels: CIFAR10_DIR=…, with
+# train/<class>/ and test/<class>/.
 _base_ = './tiny-imagenet_64_pretrain.py'
 
 train_dataloader = dict(

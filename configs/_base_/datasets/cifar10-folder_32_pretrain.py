@@ -1,5 +1,5 @@
 # CIFAR-10's training images as files, at 32 x 32 and without labels: CIFAR10_DIR=…, which holds
-# train/<class>/ and test/<class>/. Crops take half of the area or more, for the images are small.
+# train/<class>/ and test/<class>/. Crops cover at least half of the area because images are small.
 _base_ = './image-folder_128_pretrain.py'
 
 train_pipeline = _base_.train_pipeline

@@ -71,6 +71,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# It reads the annotation file of the dataset.
+# It reads the annotation file of the data set.
 val_evaluator = dict(type='mmaddp.CocoMetric', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator

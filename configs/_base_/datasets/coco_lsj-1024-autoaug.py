@@ -1,9 +1,9 @@
 # COCO 2017 with the augmentation of DARL's table 11: ViTDet's jitter with a scale of 0.1 to 2.5,
 # and the "panoptic deeplab policy" of TensorFlow's model garden, five pairs of color operations.
-# One pair is drawn for each image, before the jitter. Operations and probabilities are the
-# policy's, by MMDetection's transforms. Magnitudes come from the policy's levels (0.18 level + 0.1,
-# or 25.6 level for Solarize); MMDetection rounds them to one decimal. A pair's Equalize of
-# probability 0 is left out.
+# One pair is sampled for each image, before the jitter. Operations and probabilities follow the
+# policy, with MMDetection's transforms. Magnitudes come from the policy's levels (0.18 level + 0.1,
+# or 25.6 level for Solarize); MMDetection rounds them to one decimal. An Equalize of
+# probability 0 is omitted.
 data_root = 'data/coco/'
 image_size = (1024, 1024)
 
@@ -90,6 +90,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# It reads the annotation file of the dataset.
+# It reads the annotation file of the data set.
 val_evaluator = dict(type='mmaddp.CocoMetric', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator

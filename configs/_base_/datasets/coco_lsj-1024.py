@@ -1,6 +1,6 @@
 # COCO 2017 with ViTDet's large-scale jitter: flip, a scale of 0.1 to 2.0 times 1024, a random crop.
-# Images that the crop leaves without an instance stay in, as background. Pillow resizes, as in
-# detectron2: it smooths what it shrinks, where OpenCV's bilinear skips pixels.
+# Images without an instance after the crop are kept as background. Pillow resizes, as in
+# detectron2. It smooths when it shrinks, while OpenCV's bilinear mode skips pixels.
 data_root = 'data/coco/'
 image_size = (1024, 1024)
 
@@ -66,6 +66,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# It reads the annotation file of the dataset.
+# It reads the annotation file of the data set.
 val_evaluator = dict(type='mmaddp.CocoMetric', metric=['bbox', 'segm'])
 test_evaluator = val_evaluator

@@ -1,4 +1,4 @@
-# All images of one's own folder and its subfolders at 128 x 128, without labels: IMAGE_DIR=….
+# All images of your own folder and its subfolders at 128 x 128, without labels: IMAGE_DIR=….
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

@@ -1,5 +1,5 @@
-# All images of one's own folder and its subfolders at 256 x 256, without labels, augmented as
-# ImageNet is for pre-training: IMAGE_DIR=….
+# All images of your own folder and its subfolders at 256 x 256, without labels, augmented
+# like ImageNet for pre-training: IMAGE_DIR=….
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

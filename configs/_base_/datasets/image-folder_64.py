@@ -1,5 +1,5 @@
-# One's own images at 64 x 64, a folder a class: train/<class>/ and test/<class>/. Root and number
-# of classes come from the environment: IMAGE_DIR=… NUM_CLASSES=….
+# Your own images at 64 x 64, one folder per class: train/<class>/ and test/<class>/. Root and
+# number of classes come from the environment: IMAGE_DIR=… NUM_CLASSES=….
 data_root = '{{$IMAGE_DIR:data/cifar10_subset}}'
 num_classes = int('{{$NUM_CLASSES:10}}')
 

@@ -1,4 +1,4 @@
-# All images of one's own folder and its subfolders at 64 x 64, without labels: IMAGE_DIR=….
+# All images of your own folder and its subfolders at 64 x 64, without labels: IMAGE_DIR=….
 _base_ = './image-folder_128_pretrain.py'
 
 train_pipeline = _base_.train_pipeline

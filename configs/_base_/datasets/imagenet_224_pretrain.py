@@ -1,5 +1,5 @@
 # ImageNet-1k at 224 x 224 for pre-training. DARL's "spatial" augmentation is random crops and flips
-# (table 8) without numbers, so MAE's stand in: crops of 0.2 to 1 of the area, bicubic.
+# (table 8) without numbers, so we use MAE's: crops of 0.2 to 1 of the area, bicubic.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

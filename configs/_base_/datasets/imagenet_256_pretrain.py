@@ -1,5 +1,5 @@
 # ImageNet-1k at 256 x 256 for pre-training: random resized crops (0.2 to 1, bicubic) and flips
-# (ADDP's table 14, MAE's and MAGE's crops too). No label is looked at.
+# (ADDP's table 14; MAE and MAGE use the same crops). Labels are ignored.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

@@ -1,5 +1,5 @@
-# Tiny-ImageNet, 200 classes at 64 x 64: TINY_IMAGENET_DIR names the folder that its archive unpacks
-# to. Crops of images padded by 4 pixels, and flips, as in DDAE's code.
+# Tiny-ImageNet, 200 classes at 64 x 64: TINY_IMAGENET_DIR names the folder of the unpacked archive.
+# Crops of images padded by 4 pixels, and flips, as in DDAE's code.
 data_root = '{{$TINY_IMAGENET_DIR:data/tiny-imagenet-200}}'
 num_classes = 200
 

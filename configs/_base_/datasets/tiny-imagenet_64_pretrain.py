@@ -1,5 +1,5 @@
-# Tiny-ImageNet's training images for pre-training, with flips alone: TINY_IMAGENET_DIR names the
-# folder that its archive unpacks to. No label is looked at.
+# Tiny-ImageNet's training images for pre-training, with flips only: TINY_IMAGENET_DIR names the
+# folder of the unpacked archive. Labels are ignored.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),

@@ -1,6 +1,6 @@
-# Tokens in place of images, as tools/dataset_converters/tokenize_dataset.py wrote them to
-# TOKEN_DIR. The model then needs data_preprocessor=dict(type='BaseDataPreprocessor') and, as
-# TOKENIZER, the file that made the tokens.
+# Tokens instead of images, written to TOKEN_DIR by tools/dataset_converters/tokenize_dataset.py.
+# The model then needs data_preprocessor=dict(type='BaseDataPreprocessor'). TOKENIZER must be the
+# file that produced the tokens.
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,

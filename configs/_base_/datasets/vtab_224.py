@@ -1,7 +1,7 @@
-# What VTAB's tasks share (DARL, table 12): 224 x 224, a training on 'train' and a validation on
-# 'val'; the final run of a sweep trains on both and is tested. Each task's config says what the
-# parts are. Augmentation is "spatial": random crops and flips, MMPretrain's 0.08 to 1 of the area,
-# for all tasks alike. Testing sees the whole picture, squeezed into the square, as VTAB's does.
+# Common settings of VTAB's tasks (DARL, table 12): 224 x 224, training on 'train' and validation on
+# 'val'. The final run of a sweep trains on both and is tested. Each task's config defines the
+# splits. Augmentation is "spatial": random crops and flips, MMPretrain's 0.08 to 1 of the area, for
+# all tasks. Testing resizes the whole image to the square, as in VTAB.
 load = dict(type='mmaddp.LoadImage', imdecode_backend='pillow')
 crop = dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic')
 flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')

@@ -1,4 +1,4 @@
-# ADDP's fine-tuning: patch tokens are averaged (the class token stays in the encoder), then a fresh
+# ADDP's fine-tuning: the average of the patch tokens (the class token stays in the encoder), a new
 # norm and a linear layer. Table 15's "mixup prob." and "cutmix prob." are timm's alphas.
 model = dict(
     type='ImageClassifier',

@@ -1,4 +1,4 @@
-# DDAE's fine-tuning (section 3.2, figure 1): the map is averaged and a linear layer reads it.
+# DDAE's fine-tuning (section 3.2, figure 1): a linear layer on the averaged map.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(num_classes=10, to_rgb=True),

@@ -1,10 +1,10 @@
 # ViTDet's Cascade Mask R-CNN on the simple feature pyramid: three box heads of rising IoU
 # threshold, with class-agnostic boxes. RPN, pyramid and mask head are those of mask-rcnn_sfp.py.
 #
-# detectron2 sums the losses of the stages and lets a third of each head's gradient into the
-# features. A third of each loss gives the features the same gradient. The heads take steps of the
-# same size, since AdamW's do not depend on the scale of the loss. With these weights, three mask
-# heads pull as hard as detectron2's one.
+# detectron2 sums the losses of the stages and passes a third of each head's gradient to the
+# features. Weighting each loss by a third gives the features the same gradient. The heads take the
+# same steps, because AdamW does not depend on the scale of the loss. The three mask heads together
+# have the same influence as detectron2's single one.
 norm_cfg = dict(type='mmaddp.LN2d', eps=1e-6)
 target_stds = [
     [1 / 10, 1 / 10, 1 / 5, 1 / 5],
@@ -22,7 +22,7 @@ model = dict(
     ),
     neck=dict(type='mmaddp.SimpleFeaturePyramid', out_channels=256),
     rpn_head=dict(
-        # MMDetection's own would decode with anchors of the half precision that trains.
+        # MMDetection's own RPN head would decode with anchors in half precision under AMP.
         type='mmaddp.RPNHead',
         in_channels=256,
         feat_channels=256,
@@ -85,8 +85,8 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                # Every object takes its best anchor, however bad, as in detectron2; 0 would give
-                # an object that touches no anchor all of them.
+                # As in detectron2, every object gets its best anchor, even at a low IoU. With 0, an
+                # object that overlaps no anchor would get all of them.
                 min_pos_iou=1e-8,
                 match_low_quality=True,
                 ignore_iof_thr=-1,

@@ -1,5 +1,5 @@
-# Cascade R-CNN on the simple feature pyramid: cascade-mask-rcnn_sfp.py, whose notes on the losses
-# hold here too, without the mask heads. For data with boxes alone; its leaves load no masks.
+# Cascade R-CNN on the simple feature pyramid: cascade-mask-rcnn_sfp.py without the mask heads. The
+# notes on the losses there also apply here. For data without masks; its leaves load no masks.
 norm_cfg = dict(type='mmaddp.LN2d', eps=1e-6)
 target_stds = [
     [1 / 10, 1 / 10, 1 / 5, 1 / 5],
@@ -16,7 +16,7 @@ model = dict(
     ),
     neck=dict(type='mmaddp.SimpleFeaturePyramid', out_channels=256),
     rpn_head=dict(
-        # MMDetection's own would decode with anchors of the half precision that trains.
+        # MMDetection's own RPN head would decode with anchors in half precision under AMP.
         type='mmaddp.RPNHead',
         in_channels=256,
         feat_channels=256,
@@ -64,8 +64,8 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                # Every object takes its best anchor, however bad, as in detectron2; 0 would give
-                # an object that touches no anchor all of them.
+                # As in detectron2, every object gets its best anchor, even at a low IoU. With 0, an
+                # object that overlaps no anchor would get all of them.
                 min_pos_iou=1e-8,
                 match_low_quality=True,
                 ignore_iof_thr=-1,

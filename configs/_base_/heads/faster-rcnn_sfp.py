@@ -1,5 +1,5 @@
-# Faster R-CNN on the simple feature pyramid: mask-rcnn_sfp.py without the mask head, for data with
-# boxes alone. Its leaves load no masks.
+# Faster R-CNN on the simple feature pyramid: mask-rcnn_sfp.py without the mask head, for data
+# without masks. Its leaves load no masks.
 norm_cfg = dict(type='mmaddp.LN2d', eps=1e-6)
 
 model = dict(
@@ -10,7 +10,7 @@ model = dict(
     ),
     neck=dict(type='mmaddp.SimpleFeaturePyramid', out_channels=256),
     rpn_head=dict(
-        # MMDetection's own would decode with anchors of the half precision that trains.
+        # MMDetection's own RPN head would decode with anchors in half precision under AMP.
         type='mmaddp.RPNHead',
         in_channels=256,
         feat_channels=256,
@@ -52,8 +52,8 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                # Every object takes its best anchor, however bad, as in detectron2; 0 would give
-                # an object that touches no anchor all of them.
+                # As in detectron2, every object gets its best anchor, even at a low IoU. With 0, an
+                # object that overlaps no anchor would get all of them.
                 min_pos_iou=1e-8,
                 match_low_quality=True,
                 ignore_iof_thr=-1,

@@ -1,5 +1,5 @@
-# DARL's fine-tuning: a linear layer reads the last patch's output behind the pre-trained final norm
-# (section 4). Table 9's mixup and cutmix are alphas. The head starts as MAE's does.
+# DARL's fine-tuning: a linear layer reads the last patch's output after the pre-trained final norm
+# (section 4). Table 9's mixup and cutmix are alphas. The head is initialized as in MAE.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(num_classes=1000, to_rgb=True),

@@ -1,7 +1,7 @@
-# DARL's linear evaluation (appendix B.1, table 13) of all depths in one run. The patches' outputs
-# of each block are averaged, normalized by batch statistics as in MAE's probing, and read by a
-# linear layer with label smoothing. The last block is read behind the final norm, and the start
-# token is not in the average.
+# DARL's linear evaluation (appendix B.1, table 13) of all depths in one run. The patch outputs of
+# each block are averaged, normalized by batch statistics as in MAE's probing, and classified by a
+# linear layer with label smoothing. The last block is read after the final norm. The average
+# excludes the start token.
 model = dict(
     type='mmaddp.GridProbe',
     num_classes=1000,

@@ -1,6 +1,6 @@
-# A linear layer on the frozen encoder's average patch token, normalized by batch statistics without
-# scale or shift. That BatchNorm is MAE's. The average is this project's choice: table 16 does not
-# say what it probes, and fine-tuning reads the average, where MAE probes the class token.
+# A linear layer on the average patch token of the frozen encoder, after a BatchNorm without scale
+# and shift as in MAE. The average is this project's choice. Table 16 does not say what it probes,
+# and fine-tuning reads the average. MAE probes the class token.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(num_classes=1000, to_rgb=True),

@@ -12,7 +12,7 @@ model = dict(
     ),
     neck=dict(type='mmaddp.SimpleFeaturePyramid', out_channels=256),
     rpn_head=dict(
-        # MMDetection's own would decode with anchors of the half precision that trains.
+        # MMDetection's own RPN head would decode with anchors in half precision under AMP.
         type='mmaddp.RPNHead',
         in_channels=256,
         feat_channels=256,
@@ -69,8 +69,8 @@ model = dict(
                 type='MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
-                # Every object takes its best anchor, however bad, as in detectron2; 0 would give
-                # an object that touches no anchor all of them.
+                # As in detectron2, every object gets its best anchor, even at a low IoU. With 0, an
+                # object that overlaps no anchor would get all of them.
                 min_pos_iou=1e-8,
                 match_low_quality=True,
                 ignore_iof_thr=-1,

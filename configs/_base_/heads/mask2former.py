@@ -1,5 +1,5 @@
 # Mask2Former on four maps of strides 4, 8, 16 and 32, tested on whole images. Numbers are those of
-# MMSegmentation's mask2former_r50_8xb2-160k_ade20k-512x512. The leaf gives the widths of the maps.
+# MMSegmentation's mask2former_r50_8xb2-160k_ade20k-512x512. The leaf sets the widths of the maps.
 num_classes = 150
 
 model = dict(

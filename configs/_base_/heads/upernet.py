@@ -1,5 +1,5 @@
 # UperNet with an FCN auxiliary head, on four maps of strides 4, 8, 16 and 32. Encoder and neck come
-# from a file of ../backbones; the leaf gives the heads their widths.
+# from a file in ../backbones. The leaf sets the widths of the heads.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 
 model = dict(

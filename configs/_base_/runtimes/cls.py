@@ -16,14 +16,14 @@ default_hooks = dict(
 
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 
-# Without a GPU, processes talk through gloo, whatever stands here.
+# Without a GPU, processes use gloo regardless of this setting.
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
 
-# Without a seed, a random one is drawn and saved in the checkpoints for --resume.
+# Without a seed, a random one is sampled and saved in the checkpoints for --resume.
 randomness = dict(seed=None, deterministic=False)
 
 log_level = 'INFO'

@@ -18,14 +18,14 @@ visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
 )
 
-# Without a GPU, processes talk through gloo, whatever stands here.
+# Without a GPU, processes use gloo regardless of this setting.
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
 
-# Without a seed, a random one is drawn and saved in the checkpoints for --resume.
+# Without a seed, a random one is sampled and saved in the checkpoints for --resume.
 randomness = dict(seed=None, deterministic=False)
 
 log_level = 'INFO'

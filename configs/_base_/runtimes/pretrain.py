@@ -1,5 +1,5 @@
-# The runtime of pre-training, which has neither labels nor a validation. MMPretrain lends its
-# pipelines. What is logged or drawn goes to TensorBoard too.
+# The runtime of pre-training, without labels and validation. The pipelines are MMPretrain's. Logs
+# and images also go to TensorBoard.
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
 runner_type = 'mmaddp.Runner'
@@ -18,14 +18,14 @@ visualizer = dict(
     vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
 )
 
-# Without a GPU, processes talk through gloo, whatever stands here.
+# Without a GPU, processes use gloo regardless of this setting.
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
 
-# Without a seed, a random one is drawn and saved in the checkpoints for --resume.
+# Without a seed, a random one is sampled and saved in the checkpoints for --resume.
 randomness = dict(seed=None, deterministic=False)
 
 log_level = 'INFO'

@@ -1,4 +1,4 @@
-# ViTDet's optimizer for data of one's own: 36 epochs, counted in epochs because folders differ in
+# ViTDet's optimizer for your own data: 36 epochs, counted in epochs because folders differ in
 # size. The learning rate is ViTDet's for 64 images, scaled to 16 by the square root of the batch,
 # which suits Adam.
 _base_ = '../runtimes/det.py'

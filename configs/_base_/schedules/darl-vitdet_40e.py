@@ -1,6 +1,6 @@
 # DARL's table 11: 73,920 steps of 64 images (40 epochs), learning rate 7.5e-4, layer decay 0.85,
-# 256 steps of warm-up, then a cosine; averages of the weights are evaluated (EMA 0.9998). What the
-# cosine ends at is not told: 0. How ViTDet starts its warm-up stands in too.
+# 256 steps of warm-up, then a cosine; averages of the weights are evaluated (EMA 0.9998). The table
+# does not give the end of the cosine: 0. The start of the warm-up is ViTDet's.
 _base_ = '../runtimes/det.py'
 
 optim_wrapper = dict(

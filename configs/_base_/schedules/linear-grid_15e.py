@@ -1,7 +1,7 @@
 # DDAE's linear probing, as its authors' code has it: Adam at 1e-3 for 128 images a step, a cosine
 # to 0 by epoch over 15 epochs (30 for DiT), no warm-up, no weight decay; with N GPUs of 128 images
-# the rate is N times as high (--auto-scale-lr). No norm stands before the linear layers. Gradients
-# must not be clipped: all heads would be.
+# the rate is N times as high (--auto-scale-lr). There is no norm before the linear layers.
+# Gradients must not be clipped, since the clipping would couple the heads.
 _base_ = '../runtimes/cls.py'
 
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))

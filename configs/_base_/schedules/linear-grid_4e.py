@@ -1,4 +1,4 @@
-# DDAE's linear probing for toy encoders on a CPU, where the encoder's pass is what costs: fewer
+# DDAE's linear probing for toy encoders on a CPU, where the encoder pass dominates: fewer
 # images at a higher rate. Both numbers are this project's.
 _base_ = '../runtimes/cls.py'
 

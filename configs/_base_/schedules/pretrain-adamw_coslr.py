@@ -1,5 +1,5 @@
-# What the recipes that follow MAE share: AdamW, 4,096 images a step, 40 epochs of warm-up, a cosine
-# to 0, and no weight decay on norms, biases and other one-dimensional parameters.
+# Common settings of the recipes that follow MAE: AdamW, 4,096 images a step, 40 epochs of warm-up,
+# a cosine to 0, and no weight decay on norms, biases and other one-dimensional parameters.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='float16',

@@ -1,4 +1,4 @@
-# Toy pre-training of one's own images on a CPU. Learning rate, warm-up and length are not a
+# Toy pre-training on your own images on a CPU. Learning rate, warm-up and length are not a
 # paper's.
 _base_ = '../runtimes/pretrain.py'
 

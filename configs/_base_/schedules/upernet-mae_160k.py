@@ -1,5 +1,5 @@
 # MAE's UperNet recipe, with the numbers that MMSegmentation publishes (16 images a step, 160,000
-# steps). It stands in for ADDP's table 19, which we do not have: the paper says it follows MAE.
+# steps). It replaces ADDP's table 19, which was not available: the paper says it follows MAE.
 _base_ = '../runtimes/seg.py'
 
 optim_wrapper = dict(

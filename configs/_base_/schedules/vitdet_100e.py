@@ -1,5 +1,5 @@
 # ViTDet's published recipe for COCO (64 images a step, 100 epochs), without gradient clipping, in
-# float16. It stands in for ADDP's table 18, which we do not have: the paper says it follows ViTDet.
+# float16. It replaces ADDP's table 18, which was not available. The paper says it follows ViTDet.
 _base_ = '../runtimes/det.py'
 
 optim_wrapper = dict(

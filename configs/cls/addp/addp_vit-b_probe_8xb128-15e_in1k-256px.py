@@ -1,5 +1,5 @@
 # ADDP's encoder by DDAE's probing, so that the methods can be compared: all 12 blocks in one run.
-# The linear layers stand behind the norm that its own linear probing has.
+# The linear layers follow the norm of its own linear probing.
 _base_ = [
     '../../_base_/pretrainers/addp_vit-b.py',
     '../../_base_/datasets/imagenet_256.py',

@@ -1,4 +1,4 @@
-# One's own images in minutes on two CPU cores, from scratch unless model.backbone.init_cfg names an
+# Your own images in minutes on two CPU cores, from scratch unless model.backbone.init_cfg names an
 # encoder of this size.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',

@@ -1,4 +1,4 @@
-# A linear probe of the toy encoder on one's own images.
+# A linear probe of the toy encoder on your own images.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/linear.py',

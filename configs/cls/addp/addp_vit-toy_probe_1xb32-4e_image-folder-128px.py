@@ -1,4 +1,4 @@
-# A toy ADDP encoder by DDAE's probing, in minutes on a CPU, on one's own images at the 128 pixels
+# A toy ADDP encoder by DDAE's probing, in minutes on a CPU, on your own images at the 128 pixels
 # of its pre-training.
 _base_ = [
     '../../_base_/pretrainers/addp_vit-toy.py',

@@ -1,5 +1,5 @@
 # DARL's encoder by DDAE's probing, so that the methods can be compared: all 24 blocks in one run.
-# The linear layers stand behind the norm that its own linear evaluation has (appendix B.1).
+# The linear layers follow the norm of its own linear evaluation (appendix B.1).
 _base_ = [
     '../../_base_/pretrainers/darl-mse_vit-l.py',
     '../../_base_/datasets/imagenet_224.py',

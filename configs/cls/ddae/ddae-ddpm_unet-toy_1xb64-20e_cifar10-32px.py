@@ -7,7 +7,7 @@ _base_ = [
     '../../_base_/schedules/toy-finetune_20e.py',
 ]
 
-# What tools/probe.py found, if named: its block and time replace those of the config.
+# The result of tools/probe.py, if named. Its block and time replace those of the config.
 best_cell = '{{$BEST_CELL:none}}'
 
 num_classes = _base_.num_classes

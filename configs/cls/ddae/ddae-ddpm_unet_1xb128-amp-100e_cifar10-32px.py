@@ -5,7 +5,7 @@ _base_ = [
     '../../_base_/schedules/ddae-finetune_100e.py',
 ]
 
-# What tools/probe.py found, if named: its block and time replace those of the config.
+# The result of tools/probe.py, if named. Its block and time replace those of the config.
 best_cell = '{{$BEST_CELL:none}}'
 
 model = dict(

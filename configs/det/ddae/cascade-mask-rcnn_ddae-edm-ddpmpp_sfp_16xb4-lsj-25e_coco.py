@@ -1,4 +1,4 @@
-# ViTDet's recipe. The layers, about twice as many as a ViT-B's, decay less.
+# ViTDet's recipe. Weaker layer decay: it has about twice as many layers as a ViT-B.
 _base_ = [
     '../../_base_/backbones/ddae-edm_ddpmpp.py',
     '../../_base_/heads/cascade-mask-rcnn_sfp.py',

@@ -1,4 +1,4 @@
-# A toy encoder from scratch, at 192 x 192 pixels, which the network sees at half the size.
+# A toy encoder from scratch, at 192 x 192 pixels. The network sees them at half the size.
 _base_ = [
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
     '../../_base_/datasets/coco-folder_192.py',

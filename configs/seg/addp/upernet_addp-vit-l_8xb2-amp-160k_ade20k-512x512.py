@@ -11,5 +11,5 @@ model = dict(
     auxiliary_head=dict(in_channels=1024),
 )
 
-# No numbers are published for ViT-L. 0.75 is what MAE fine-tunes it with on ImageNet.
+# No numbers are published for ViT-L. 0.75 is MAE's value for fine-tuning it on ImageNet.
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.75))
