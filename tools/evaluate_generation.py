@@ -107,10 +107,9 @@ def add_model_arguments(group: argparse._ArgumentGroup) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure a folder of images, or a grid of settings."""
     args = parse_args(arguments)
-    if bool(args.images) == bool(args.config):
-        raise UserError('give either a folder of images, or --config and --checkpoint')
-    if args.config and not (args.checkpoint and args.out_dir):
-        raise UserError('--config also needs --checkpoint FILE and --out-dir DIR')
+    complete = args.config and args.checkpoint and args.out_dir
+    if bool(args.images) == bool(args.config) or (args.config and not complete):
+        raise UserError('give a folder of images, or --config, --checkpoint and --out-dir')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
         if args.images:

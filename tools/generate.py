@@ -67,10 +67,8 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
 
 def read_completion(args: argparse.Namespace) -> Completion | None:
     """The requested completion, if any."""
-    if bool(args.image) != bool(args.mask):
-        raise UserError('a completion needs both --image and --mask')
-    if args.keep_pixels and not args.image:
-        raise UserError('--keep-pixels applies to completion: add --image and --mask')
+    if bool(args.image) != bool(args.mask) or (args.keep_pixels and not args.image):
+        raise UserError('a completion needs --image and --mask; only it takes --keep-pixels')
     return Completion(args.image, args.mask, args.keep_pixels) if args.image else None
 
 

@@ -1,4 +1,4 @@
-"""What a notebook calls; the rest is imported from its own room."""
+"""Functions for notebooks."""
 
 from mmaddp.checkpoints import convert_file
 from mmaddp.engine.runs import load_config, test, train

@@ -34,24 +34,24 @@ def generate(
     record: bool = False,
     **settings: Any,
 ) -> Any:
-    """Generate images: by algorithm 2 with ADDP, patch by patch with DARL, whole with DDAE.
+    """Generate images: ADDP by its algorithm 2, DARL patch by patch, DDAE as a whole.
 
-    Image i of a seed is the same for any ``first`` and ``batch_size``, up to rounding. A DARL
-    trained by mean squared error generates a single image, as nothing in it is random.
+    Image i of a seed does not depend on ``first`` and ``batch_size``, up to rounding. Sampling a
+    DARL trained by mean squared error is not random: it always generates the same image.
 
     Args:
-        model: What :func:`mmaddp.apis.load_pretrainer` gives.
-        num_images: How many images.
+        model: A model from :func:`mmaddp.apis.load_pretrainer`.
+        num_images: Number of images.
         seed: Seed of all images.
-        batch_size: Images at once.
+        batch_size: Batch size.
         first: Index of the first image.
-        record: Also return the steps in between.
+        record: Also return the intermediate steps.
         **settings: Fields of the model's sampler, such as :class:`mmaddp.diffusion.ADDPSampler` for
-            ADDP; ``sampler`` is its name if the model has several, such as 'ddim' and 'ancestral'
-            of DDAE. ``model.samplers`` holds all with their defaults.
+            ADDP. ``sampler`` selects one if there are several, such as 'ddim' and 'ancestral' of
+            DDAE. ``model.samplers`` holds all with their defaults.
 
     Returns:
-        (num_images, H, W, 3) uint8 RGB; with ``record`` also the views of all steps,
+        (num_images, H, W, 3) uint8 RGB. With ``record`` also the views of all steps,
         (num_images, steps, V, H, W, 3).
 
     Raises:
@@ -74,23 +74,22 @@ def inpaint(
     keep_pixels: bool = False,
     **settings: Any,
 ) -> np.ndarray:
-    """Generate the masked regions of images anew and keep the others.
+    """Generate the masked regions of images and keep the rest.
 
     A position of the model's grid is generated if any of its pixels is masked. ADDP keeps the
-    tokens of the others and decodes all of them, so that known pixels change as in
-    :func:`reconstruct`; DARL keeps the patches. DARL with a fixed order completes what follows the
-    first patches of that order, such as the top rows (figure 7); with random orders it takes any
-    mask. DDAE completes no images.
+    other tokens and decodes all of them, so known pixels change as in :func:`reconstruct`. DARL
+    keeps the other patches; with a fixed order these must come first in it, such as the top rows
+    (figure 7). DDAE completes no images.
 
     Args:
         model: What :func:`mmaddp.apis.load_pretrainer` gives.
         images: Paths or uint8 RGB arrays of the model's size.
-        masks: One for all images or one for each: paths, or arrays of bool or uint8 from 128 on,
-            of the image's pixels (H, W) or of its grid (h, w). White or True is generated.
+        masks: One mask for all images or one per image: paths, or bool or uint8 arrays of the
+            image's pixels (H, W) or the model's grid (h, w). True or 128 and above is generated.
         seed: Seed of all images.
-        batch_size: Images at once.
-        keep_pixels: Put the given pixels back where they are not masked.
-        **settings: As in :func:`generate`.
+        batch_size: Batch size.
+        keep_pixels: Restore the given pixels outside the mask.
+        **settings: See :func:`generate`.
 
     Returns:
         (N, H, W, 3) uint8 RGB.
@@ -115,18 +114,17 @@ def reconstruct(
     seed: int = 0,
     level: int | None = None,
 ) -> np.ndarray:
-    """What the model makes of whole images.
+    """Reconstruct images.
 
-    ADDP: the images after a pass through the tokenizer, the best that generation can give. DARL:
-    the prediction of each patch from the true ones before it. Trained by mean squared error, that
-    is its output; by diffusion, the predicted x^0 at gamma = 0, where the corrupted patch is pure
-    noise; on tokens, the most probable ones, decoded. DDAE: the images noised to a level and
-    denoised by one pass of the network.
+    ADDP encodes and decodes them with its tokenizer, an upper bound on generation quality. DARL
+    predicts each patch from the true ones before it: its output when trained by mean squared
+    error, x^0 predicted at gamma = 0 (pure noise) by diffusion, the most probable tokens decoded on
+    tokens. DDAE noises the images to a level and denoises them in one pass of the network.
 
     Args:
-        model: What :func:`mmaddp.apis.load_pretrainer` gives.
+        model: A model from :func:`mmaddp.apis.load_pretrainer`.
         images: Paths or uint8 RGB arrays of one size, for ADDP and DARL a multiple of the stride.
-        batch_size: Images at once.
+        batch_size: Batch size.
         seed: Seed of the noise of DARL's diffusion and DDAE.
         level: Noise level of DDAE, from 1; the middle one when None.
 
@@ -134,7 +132,7 @@ def reconstruct(
         (N, H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: The images cannot be used, the model predicts no images or has no such level.
+        UserError: The images differ in size, the model predicts no images or has no such level.
     """
     with evaluating(model):
         return np.concatenate(
@@ -157,22 +155,22 @@ def extract_features(
 ) -> tuple[Tensor, ...]:
     """Feature maps of an encoder.
 
-    DARL's has the attention mask of its config: a full one, unless ``model.backbone.causal=True``.
+    DARL's attention is masked only if its config sets ``model.backbone.causal=True``.
 
     Args:
         model: A pre-trained model, an encoder, or a model with one as ``backbone``.
         images: Paths or uint8 RGB arrays of one size.
-        batch_size: Images at once.
+        batch_size: Batch size.
         seed: Seed of the noise of a pre-trained DDAE.
         level: Its noise level, from 1; the middle one when None.
-        layers: Names of layers, such as 'out_7' or 'block_3'. When None, those of the encoder's
-            own outputs, or of a pre-trained DDAE all.
+        layers: Names of layers, such as 'out_7' or 'block_3'. None takes the encoder's own
+            outputs, or all layers of a pre-trained DDAE.
 
     Returns:
-        (N, C, h, w) float32 on the CPU, one for each layer.
+        (N, C, h, w) float32 on the CPU for each layer.
 
     Raises:
-        UserError: The images cannot be used, or a layer or the level does not exist.
+        UserError: The images differ in size, or a layer or the level does not exist.
     """
     extract, outputs = feature_extractor(model, level, layers), []
     with evaluating(model):
@@ -184,7 +182,7 @@ def extract_features(
 def feature_extractor(
     model: nn.Module, level: int | None, layers: Sequence[str] | None
 ) -> Callable[[Tensor, ImageNoise], Sequence[Tensor]]:
-    """What makes maps (B, C, h, w) of images (B, 3, H, W) in [0, 1] and their noise."""
+    """A function from images (B, 3, H, W) in [0, 1] and noise to maps (B, C, h, w)."""
     model = getattr(model, 'pretrainer', model)  # what a noise-conditional classifier holds
     if not isinstance(model, Pretrainer):
         encoder = getattr(model, 'backbone', model)
@@ -203,7 +201,7 @@ def feature_extractor(
 
 
 def encoder_maps(encoder: nn.Module, x: Tensor, layers: Sequence[str] | None) -> Sequence[Tensor]:
-    """Maps of an encoder's layers, or its outputs."""
+    """Maps of an encoder's layers, or its own outputs when None."""
     if layers is None:
         return encoder(x)
     maps = encoder.forward_intermediates(x, layers, encoder.time)
@@ -211,7 +209,7 @@ def encoder_maps(encoder: nn.Module, x: Tensor, layers: Sequence[str] | None) ->
 
 
 def normalized(images: Tensor, encoder: nn.Module) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] with the pixel values that an encoder expects."""
+    """Images (B, 3, H, W) in [0, 1] converted to the pixel values of an encoder."""
     pixel_values = getattr(encoder, 'pixel_values', Encoder.pixel_values)
     mean, std = (images.new_tensor(pixel_values[k]).view(3, 1, 1) / 255 for k in ('mean', 'std'))
     return (images - mean) / std
@@ -220,7 +218,7 @@ def normalized(images: Tensor, encoder: nn.Module) -> Tensor:
 def noised_batches(
     model: nn.Module, images: Images, batch_size: int, seed: int
 ) -> Iterator[tuple[Tensor, ImageNoise]]:
-    """Batches of images (B, 3, H, W) in [0, 1], and noise for each image by its index."""
+    """Batches of images (B, 3, H, W) in [0, 1] with noise seeded by the image's index."""
     first = 0
     for batch in batches_of(read_images(images), batch_size, model):
         yield batch, ImageNoise(seed, range(first, first + len(batch)))

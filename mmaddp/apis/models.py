@@ -1,4 +1,4 @@
-"""Models out of a config and a checkpoint."""
+"""Models from a config and a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def load_pretrainer(
     Args:
         config: A config of ``configs/pretrain`` or of a noise-conditional classifier, or its path.
         checkpoint: A checkpoint of its training, or a published file or folder that
-            :meth:`ImageGenerator.read_weights` converts. None takes the files in the ``init_cfg``
+            :meth:`ImageGenerator.read_weights` converts. None loads the files in the ``init_cfg``
             of the model and its parts; the rest stays random.
-        device: Where the model goes; by default the GPU, if there is one.
+        device: Device of the model; the GPU if available when None.
 
     Returns:
-        The model in evaluation mode, the config as its ``cfg``. A frozen part that the checkpoint
-        lacks is filled by its own ``init_cfg``.
+        The model in evaluation mode, with the config as ``cfg``. Frozen parts that the checkpoint
+        lacks are loaded by their own ``init_cfg``.
 
     Raises:
-        UserError: The config or the checkpoint cannot be used, they do not fit each other, or
-            neither has the weights of a frozen part.
+        UserError: The config does not generate, the checkpoint does not fit it, or neither has
+            the weights of a frozen part.
     """
     config = config if isinstance(config, Config) else load_config(config)
     with clear_errors():
@@ -60,13 +60,13 @@ def load_pretrainer(
 
 
 def build_pretrainer(config: Config) -> ImageGenerator:
-    """The config's model as it is built, without weights.
+    """Build the config's model without loading weights.
 
     Raises:
-        UserError: The config has no model, or one that does not generate.
+        UserError: The model does not generate images.
     """
     init_default_scope(config.get('default_scope') or 'mmaddp')
-    # Building writes defaults into its config, which may be needed as it is.
+    # Building writes defaults into the config.
     settings = copy.deepcopy(config.get('model') or {})
     if config.get('data_preprocessor') is not None:
         settings.setdefault('data_preprocessor', config.data_preprocessor)
@@ -82,7 +82,7 @@ def build_pretrainer(config: Config) -> ImageGenerator:
 def check_sources(
     model: ImageGenerator, unfilled: list[str], checkpoint: str | Path | None
 ) -> None:
-    """Refuse frozen parts that nothing would fill."""
+    """Refuse frozen parts that would stay random."""
     for part in unfilled:
         if not model.get_submodule(part).init_cfg:
             optional = f', or model.{part}=None to generate without it'
@@ -94,7 +94,7 @@ def check_sources(
 
 
 def load_weights(model: ImageGenerator, weights: dict[str, Tensor], path: str) -> None:
-    """Load weights strictly; a file may lack frozen parts as a whole.
+    """Load weights strictly, except parts that the model omits.
 
     Raises:
         UserError: The tensors do not fit the model.

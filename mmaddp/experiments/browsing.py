@@ -1,4 +1,4 @@
-"""Images of what a training pipeline gives, with their labels."""
+"""Images of training samples after their pipeline, with their labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.utils import track_iter_progress
 
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import check_choice
 
 _VISUALIZERS = {
     'mmdet': 'mmdet.DetLocalVisualizer',
@@ -26,9 +26,9 @@ def visualize_dataset(
     """Write the first samples of the training dataset after its pipeline, as PNG files.
 
     Args:
-        config: The whole config of a detector, segmentor or classifier.
-        folder: Where the images go.
-        count: Number of images at most.
+        config: A config of a detector, segmentor or classifier.
+        folder: Folder of the images.
+        count: Maximal number of images.
         seed: Seed of crops and flips.
 
     Returns:
@@ -53,11 +53,6 @@ def visualize_dataset(
     paths = []
     for index in track_iter_progress(list(range(min(count, len(dataset))))):
         sample = dataset[index]
-        if sample['inputs'].ndim != 3:
-            raise UserError(
-                'train_dataloader.dataset gives tokens, not images: give the config that reads '
-                'the images themselves'
-            )
         name = Path(sample['data_samples'].get('img_path') or str(index)).stem
         paths.append(folder / f'{index:05d}_{name}.png')
         _draw(visualizer, scope, sample, str(paths[-1]))

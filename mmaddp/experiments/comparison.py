@@ -1,4 +1,4 @@
-"""Encoders through the same probe, classifier, detector and segmentor: task x method x seed."""
+"""Comparison of encoders: one grid of task x method x seed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmaddp.checkpoints import map_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.utils import UserError, check_choice
 
+from .logs import iterations_of
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
 from .probing import probe as run_probe
 from .results import ResultsFolder, digest, read_json
 from .sweep import Metrics, Recipe, remove_checkpoints, run_open, run_stage
 
 PROBE = 'probe'
-# Facts of a training that stand beside its metrics.
+# Facts of a training, kept with its metrics.
 PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH = FACTS = (
     'encoder_parameters',
     'pretraining_images',
@@ -36,13 +36,13 @@ PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH = FACTS = (
 
 @dataclass(frozen=True)
 class Task:
-    """What all methods are put through.
+    """A task that all methods are evaluated on.
 
     Attributes:
-        title: Its name on the page.
-        metrics: Validation metrics, such as 'accuracy/top1', by their names on the page; the first
-            is in the overview.
-        options: Options of the configs of all methods, by dotted key: the budget that they share.
+        title: Heading on the page.
+        metrics: Validation metrics, such as 'accuracy/top1', by their names on the page. The
+            overview shows the first.
+        options: Config options of all methods by dotted key, such as the shared budget.
     """
 
     title: str
@@ -55,11 +55,11 @@ class Entry:
     """A method in a task.
 
     Attributes:
-        config: The training config, or one of ``tools/probe.py``.
+        config: A training config, or a probe's config.
         checkpoint: The encoder, any file that its backbone loads; None for random weights.
-        pretrain: The config that the checkpoint was trained with, where that can be done here.
-        options: Options of this config, by dotted key.
-        best_cell: The method whose task 'probe' chooses the layer and the noise level.
+        pretrain: The config that trained the checkpoint, if known.
+        options: Options of this config by dotted key.
+        best_cell: The method whose task 'probe' selects layer and noise level.
     """
 
     config: str
@@ -69,7 +69,7 @@ class Entry:
     best_cell: str | None = None
 
     def check(self, where: str) -> None:
-        """Refuse an encoder that does not exist, before hours of other trainings."""
+        """Refuse a missing encoder before other trainings take hours."""
         if self.checkpoint is None or Path(self.checkpoint).is_file():
             return
         remedy = 'download it or correct the path'
@@ -81,7 +81,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the page: its title, and its entries by task, of which some may be missing."""
+    """A row of the page: its title and its entries by task. Tasks may be missing."""
 
     title: str
     entries: dict[str, Entry]
@@ -96,7 +96,7 @@ class Job(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its key among results, and its work folder."""
+        """Key of the result and work folder."""
         return f'{self.task}/{self.method}/seed-{self.seed}'
 
 
@@ -105,10 +105,10 @@ class Comparison:
     """A whole comparison.
 
     Attributes:
-        title: The heading of the page.
-        tasks: By name, in the order in which they run.
-        methods: By name.
-        seeds: Of the tasks' trainings; encoders are given.
+        title: Heading of the page.
+        tasks: Tasks by name, in running order.
+        methods: Methods by name.
+        seeds: Seeds of the tasks' trainings.
     """
 
     title: str
@@ -122,7 +122,7 @@ class Comparison:
         methods: Iterable[str] | None = None,
         seeds: Iterable[int] | None = None,
     ) -> list[Job]:
-        """The cells of the grid, or of a part of it; seed by seed."""
+        """The selected cells of the grid, seed by seed; all by default."""
         asked = {'--tasks': (tasks, self.tasks), '--methods': (methods, self.methods)}
         asked['--seeds'] = (seeds, self.seeds)
         for option, (names, known) in asked.items():
@@ -139,16 +139,16 @@ class Comparison:
         ]
 
     def entry(self, job: Job) -> Entry:
-        """The method in the task."""
+        """The entry of the cell's method in its task."""
         return self.methods[job.method].entries[job.task]
 
     def probe_of(self, job: Job) -> str | None:
-        """The key of the probe whose best cell the method reads."""
+        """Key of the probe whose best cell the entry uses."""
         name = self.entry(job).best_cell
         return Job(PROBE, name, job.seed).key if name else None
 
     def source(self, task: str, method: str) -> tuple[str, dict[str, Any]]:
-        """The config file of a method in a task, and its options."""
+        """Config file and options of a method in a task."""
         entry = self.methods[method].entries[task]
         return entry.config, {**self.tasks[task].options, **entry.options}
 
@@ -157,11 +157,11 @@ def read_comparison(path: str | Path) -> Comparison:
     """Read a file of ``configs/compare``.
 
     Args:
-        path: A config file with ``title``, ``tasks``, ``methods`` and ``seeds``. A method has
-            ``title`` and, by the names of tasks, the settings of an :class:`Entry`.
+        path: A config file with ``title``, ``tasks``, ``methods`` and ``seeds``. A method has a
+            ``title`` and the settings of an :class:`Entry` for each task name.
 
     Raises:
-        UserError: It is missing, or something in it is missing or unknown.
+        UserError: Something in it is missing or unknown.
     """
     read = Config.fromfile(str(path)).to_dict()
     tasks = {
@@ -196,15 +196,15 @@ def compare(
     report: Callable[[ResultsFolder], None],
     train: Callable[[Config], Metrics] | None = None,
 ) -> ResultsFolder:
-    """Run the cells that are missing; several processes may share them.
+    """Run the missing cells. Several processes may share them.
 
     Args:
-        comparison: What is compared.
-        work_dir: The results; ``TASK/METHOD/seed-N`` are the work folders of the trainings.
-        jobs: As :meth:`Comparison.choose` gives them.
+        comparison: The comparison.
+        work_dir: Results folder; ``TASK/METHOD/seed-N`` are the work folders of the trainings.
+        jobs: Cells from :meth:`Comparison.choose`.
         report: Called after each training.
-        train: Trains a config in its ``work_dir``, from what is there on, and gives the metrics of
-            the last validation; :func:`train_here` when None.
+        train: Trains a config in its ``work_dir``, resuming if possible, and returns the metrics
+            of the last validation; :func:`train_here` when None.
 
     Raises:
         UserError: A config, a checkpoint or data are missing or do not fit, or a cell was run with
@@ -235,7 +235,7 @@ def compare(
 
 
 def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
-    """Record config and encoder of a cell, or refuse others than it was run with."""
+    """Record config and encoder of a cell; refuse a cell that was run with others."""
     config, entry = cell_config(comparison, folder, job), comparison.entry(job)
     config.work_dir = job.key
     identity = {
@@ -246,13 +246,13 @@ def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
 
 
 def cell_config(comparison: Comparison, folder: ResultsFolder, job: Job) -> Config:
-    """The whole config of a cell, with its encoder."""
+    """The complete config of a cell, with its encoder."""
     path, options = comparison.source(job.task, job.method)
     probe = comparison.probe_of(job)
     if probe:
         if probe not in folder:
             raise UserError(
-                f'{job.key} needs the best cell of {probe}, which has not ended: run it first '
+                f'{job.key} needs the best cell of {probe}, which has not finished: run it first '
                 f'with --tasks {PROBE} --methods {comparison.entry(job).best_cell}'
             )
         options = {**options, 'best_cell': str(folder.path / probe / BEST_FILE)}
@@ -279,12 +279,12 @@ def train_here(config: Config) -> Metrics:
 
 
 def probe_metrics(config: Config) -> Metrics:
-    """The metrics of a probe that has ended."""
+    """The metrics of a finished probe."""
     return {'accuracy/best': read_json(Path(config.work_dir) / BEST_FILE)['accuracy']}
 
 
 def encoder_parameters(config: Config) -> int:
-    """Parameters of the encoder that a config builds, as deep as a dense task uses it."""
+    """Number of parameters of the encoder that a config builds."""
     init_default_scope(config.get('default_scope') or 'mmaddp')
     part = copy.deepcopy(config.model if is_probe(config) else config.model.backbone)
     with clear_errors(config), torch.device('meta'):
@@ -294,7 +294,7 @@ def encoder_parameters(config: Config) -> int:
 
 
 def budget(config: Config) -> dict[str, int]:
-    """How long a config trains: epochs or iterations, and the images of a step."""
+    """Length of a training in epochs or iterations, and its batch size."""
     loop = config.train_cfg
     if 'max_epochs' in loop:
         return {EPOCHS: loop.max_epochs, BATCH: batch_size(config)}
@@ -302,21 +302,20 @@ def budget(config: Config) -> dict[str, int]:
 
 
 def batch_size(config: Config) -> int:
-    """Images of a step of all processes together, as the config says for its learning rate."""
+    """Total batch size of all processes, the one that the learning rate is scaled for."""
     base = (config.get('auto_scale_lr') or {}).get('base_batch_size')
     return base or config.train_dataloader.batch_size
 
 
 def images_seen(entry: Entry) -> dict[str, int]:
-    """How many images the pre-training saw, where checkpoint and config tell."""
+    """Number of images seen in pre-training, if checkpoint and config tell."""
     if not (entry.checkpoint and entry.pretrain):
         return {}
-    meta = map_checkpoint(entry.checkpoint).get('meta')
-    iterations = meta.get('iter') if isinstance(meta, dict) else None
+    iterations = iterations_of(entry.checkpoint)
     return {IMAGES: iterations * batch_size(load_config(entry.pretrain))} if iterations else {}
 
 
 @cache
 def file_digest(path: str) -> str:
-    """Hash of a file, computed once for all tasks and seeds."""
+    """SHA-256 of a file, computed once for all tasks and seeds."""
     return sha256(Path(path))

@@ -1,4 +1,4 @@
-"""The page of a comparison: tables, numbers and a figure of the trainings that have ended."""
+"""The page of a comparison: tables, numbers and a figure of the finished trainings."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def all_rows(comparison: Comparison, folder: ResultsFolder) -> dict[str, list[Ro
 
 
 def rows_of(comparison: Comparison, results: dict[str, Any], task: str) -> Iterator[Row]:
-    """What there is of each method in a task.
+    """The results of each method in a task.
 
     Yields:
-        ``method``, its ``facts``, ``seeds``: the metrics of each that has ended, ``diverged``: the
-        seeds that did, and ``summary``: ``mean`` and ``spread`` of each metric.
+        ``method``, its ``facts``, ``seeds`` with the metrics of each finished one, ``diverged``
+        seeds, and the ``summary`` with ``mean`` and ``spread`` of each metric.
     """
     metrics = comparison.tasks[task].metrics
     for method, settings in comparison.methods.items():
@@ -80,7 +80,7 @@ def rows_of(comparison: Comparison, results: dict[str, Any], task: str) -> Itera
 
 
 def summary(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and sample standard deviation over seeds; None for the latter of one seed."""
+    """Mean and sample standard deviation over seeds; the latter is None for a single seed."""
     spread = statistics.stdev(values) if len(values) > 1 else None
     return {'mean': statistics.fmean(values), 'spread': spread}
 
@@ -88,14 +88,14 @@ def summary(values: Sequence[float]) -> dict[str, float | None]:
 def page(comparison: Comparison, rows: dict[str, list[Row]]) -> str:
     """The whole page in Markdown."""
     parts = [f'# {comparison.title}', overview(comparison, rows)]
-    parts.append(f'Mean ± standard deviation over the seeds {comparison.seeds} that have ended.')
+    parts.append(f'Mean ± standard deviation over the finished seeds of {comparison.seeds}.')
     for name, task in comparison.tasks.items():
         parts += [f'## {task.title}', task_table(comparison, task, rows[name])]
     return '\n\n'.join([*parts, f'![{comparison.title}]({PLOT})']) + '\n'
 
 
 def overview(comparison: Comparison, rows: dict[str, list[Row]]) -> str:
-    """One line per method: the first metric of each task."""
+    """A row per method with the first metric of each task."""
     first = {name: next(iter(task.metrics)) for name, task in comparison.tasks.items()}
     heads = [f'{task.title}: {first[name]}' for name, task in comparison.tasks.items()]
     table = []
@@ -110,7 +110,7 @@ def overview(comparison: Comparison, rows: dict[str, list[Row]]) -> str:
 
 
 def task_table(comparison: Comparison, task: Task, rows: Sequence[Row]) -> str:
-    """One line per method: its encoder, both budgets, means, and the values of the seeds."""
+    """A row per method: encoder, budgets, means, and the values of the seeds."""
     heads = ['encoder (M parameters)', 'images in pre-training', 'training', *task.metrics, 'seeds']
     table = []
     for row in rows:
@@ -132,25 +132,25 @@ def format_summary(numbers: dict[str, float | None] | None) -> str | None:
 
 
 def digits(value: float, like: float | None = None) -> str:
-    """Percentages get two digits after the point, fractions of one get four."""
+    """Format percentages with two decimals, fractions of 1 with four."""
     return f'{value:.4f}' if abs(value if like is None else like) <= 1 else f'{value:.2f}'
 
 
 def format_seeds(row: Row) -> str | None:
-    """The first metric of each seed."""
+    """The first metric of each seed, and the seeds that diverged."""
     values = [digits(next(iter(metrics.values()))) for metrics in row['seeds'].values()]
     diverged = [f'seed {seed} diverged' for seed in row['diverged']]
     return ', '.join([*values, *diverged]) or None
 
 
 def format_budget(facts: dict[str, float]) -> str | None:
-    """'epochs: 5, images a step: 64'."""
+    """'epochs: 5, batch size: 64'."""
     lengths = [f'{key}: {facts[key]:.0f}' for key in (EPOCHS, ITERATIONS) if key in facts]
-    return f'{lengths[0]}, images a step: {facts[BATCH]:.0f}' if lengths else None
+    return f'{lengths[0]}, batch size: {facts[BATCH]:.0f}' if lengths else None
 
 
 def plot_comparison(comparison: Comparison, rows: dict[str, list[Row]]) -> Figure:
-    """One plot per metric of each task: bars are means, dots are seeds."""
+    """A plot per metric of each task; bars are means, dots are seeds."""
     plots = [(name, label) for name, task in comparison.tasks.items() for label in task.metrics]
     columns = min(len(plots), 3)
     figure, axes = new_figure(columns, math.ceil(len(plots) / columns), width=4.2, height=3.2)
@@ -163,7 +163,7 @@ def plot_comparison(comparison: Comparison, rows: dict[str, list[Row]]) -> Figur
 
 
 def plot_bars(axis: Axes, comparison: Comparison, rows: Sequence[Row], label: str) -> None:
-    """The bars of one metric; a method has the same color in all plots."""
+    """The bars of a metric; methods keep their colors across plots."""
     methods = list(comparison.methods)
     for row in rows:
         if not row['summary']:

@@ -1,4 +1,4 @@
-"""The style of all figures, and the kinds that several experiments share."""
+"""The style of all figures, and the plots that several experiments share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.colors import BoundaryNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import atomic_write
 
 DPI = 120
 COLORS = 'viridis'
@@ -22,23 +22,15 @@ Points = Sequence[tuple[float, float]]
 def new_figure(
     columns: int = 1, rows: int = 1, width: float = 5.0, height: float = 3.5
 ) -> tuple[Figure, list[Axes]]:
-    """A figure and its axes in reading order; ``width`` and ``height`` are those of one, inches."""
+    """A figure and its axes in reading order, each ``width`` by ``height`` inches."""
     figure = Figure(figsize=(width * columns, height * rows), layout='constrained')
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format of its file name.
-
-    Raises:
-        UserError: Matplotlib does not write this format.
-    """
-    path = Path(path)
-    kind = path.suffix.lstrip('.') or 'png'
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise UserError(f'{path}: .{kind} is not an image format: give a .png, .svg or .pdf')
+    """Write a figure in the format of its file name, .png without one."""
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, format=kind)
+        figure.savefig(temporary, dpi=DPI, format=Path(path).suffix[1:] or 'png')
 
 
 def plot_lines(axis: Axes, lines: Mapping[str, Points]) -> None:
@@ -71,13 +63,13 @@ def plot_heat_map(
 
     Args:
         values: (rows, columns); NaN stays white.
-        columns: Labels below.
-        rows: Labels at the left.
-        title: What the values are.
-        xlabel: What the columns are.
-        ylabel: What the rows are.
-        best: Row and column of a cell to be framed.
-        levels: Bounds between colors, ascending; colors are continuous when None.
+        columns: Labels of the columns.
+        rows: Labels of the rows.
+        title: Title of the figure.
+        xlabel: Label of the x axis.
+        ylabel: Label of the y axis.
+        best: Row and column of a cell to frame.
+        levels: Ascending bounds between colors; colors are continuous when None.
     """
     size = (2.2 + 0.6 * len(columns), 2.0 + 0.5 * len(rows))
     figure, (axis,) = new_figure(width=size[0], height=size[1])

@@ -25,7 +25,7 @@ from .sampling import Batch, check_request, completion_start, read_masks, sample
 
 @dataclass(frozen=True)
 class Completion:
-    """What is to be completed: see :func:`mmaddp.apis.inpaint` for the three."""
+    """A completion; see :func:`mmaddp.apis.inpaint`."""
 
     image: PathOrArray
     mask: PathOrArray
@@ -44,20 +44,20 @@ def generate_folder(
     intermediate: bool = False,
     grid: int = 0,
 ) -> None:
-    """Write ``000000.png`` and so on, but for images that exist and are whole.
+    """Write ``000000.png`` and so on, skipping images that exist and are intact.
 
-    Several processes share the work and give the images that one would.
+    Several processes share the work; the images do not depend on their number.
 
     Args:
-        model: What :func:`mmaddp.apis.load_pretrainer` gives.
+        model: A model from :func:`mmaddp.apis.load_pretrainer`.
         sampler: A sampler of the model, see :meth:`ImageGenerator.sampler`.
         folder: Gets the images, and their settings in ``settings.json``.
-        num_images: Images that the folder has in the end.
+        num_images: Total number of images in the folder.
         seed: Seed of all images.
-        batch_size: Images at once in each process.
-        completion: An image whose masked region is completed; None generates whole images.
+        batch_size: Batch size of each process.
+        completion: An image and its mask to complete; None generates whole images.
         intermediate: Write the views of each image's steps to ``steps/000000.png``.
-        grid: How many of the first images are written as one to ``grid/``.
+        grid: Number of first images to tile into one image in ``grid/``.
 
     Raises:
         UserError: The folder has images of other settings or of another model.
@@ -76,7 +76,7 @@ def generate_folder(
     mine = range(rank, num_images, processes)
     todo = [index for index in mine if not is_done(folder, index, intermediate)]
     if rank == 0:
-        print(f'{folder}: {len(mine) - len(todo)} of {len(mine)} images are there', flush=True)
+        print(f'{folder}: {len(mine) - len(todo)} of {len(mine)} images exist', flush=True)
     starts = start.repeat(len(todo))
     batches = sample_batches(model, starts, todo, sampler, seed, batch_size, intermediate)
     for batch in with_progress(batches if todo else iter(()), len(todo), rank == 0):
@@ -89,7 +89,7 @@ def generate_folder(
 
 @dataclass(frozen=True)
 class Region:
-    """An image (1, H, W, 3) uint8 and where it is generated, (1, H, W) bool."""
+    """An image (1, H, W, 3) uint8 and its mask (1, H, W) bool, True where to generate."""
 
     image: np.ndarray
     pixels: np.ndarray
@@ -100,20 +100,20 @@ class Region:
         return completion_start(model, self.image, self.pixels, batch_size=1)
 
     def paste(self, images: np.ndarray) -> np.ndarray:
-        """Images with the given pixels put back, if ``keep_pixels``."""
+        """Restore the known pixels of generated images, if ``keep_pixels``."""
         if not self.keep_pixels:
             return images
         return np.where(self.pixels[..., None], images, self.image)
 
 
 def known_region(model: ImageGenerator, completion: Completion) -> Region:
-    """Read what is to be completed."""
+    """Read image and mask of a completion."""
     image = read_images(completion.image, model.side)
     return Region(image, read_masks(completion.mask, model, 1), completion.keep_pixels)
 
 
 def describe(known: Region | None) -> dict[str, Any]:
-    """A region in ``settings.json``."""
+    """The settings of a completion in ``settings.json``."""
     if known is None:
         return {'image': None, 'mask': None, 'keep_pixels': False}
     image, mask = (
@@ -134,30 +134,30 @@ def fingerprint(model: ImageGenerator) -> dict[str, str]:
 
 
 def without(options: Any, *keys: str) -> Any:
-    """Options of a model without some keys, at any depth."""
+    """Options of a model without the given keys, at any depth."""
     if isinstance(options, dict):
         return {k: without(v, *keys) for k, v in options.items() if k not in keys}
     return options
 
 
 def is_done(folder: Path, index: int, intermediate: bool) -> bool:
-    """Whether all files of an image exist and are whole."""
+    """Whether all files of an image exist and are intact."""
     wanted = [image_path(folder, index), *([steps_path(folder, index)] if intermediate else [])]
     return all(image_fault(str(path)) is None for path in wanted)
 
 
 def image_path(folder: Path, index: int) -> Path:
-    """Where an image is."""
+    """Path of an image."""
     return folder / f'{index:06d}.png'
 
 
 def steps_path(folder: Path, index: int) -> Path:
-    """Where the steps of an image are."""
+    """Path of an image's steps."""
     return folder / 'steps' / f'{index:06d}.png'
 
 
 def with_progress(batches: Iterator[Batch], total: int, shown: bool) -> Iterator[Batch]:
-    """Pass batches through, with a bar on standard error."""
+    """Yield the batches with a progress bar on standard error."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
         task = progress.add_task('images', total=total)
@@ -169,7 +169,7 @@ def with_progress(batches: Iterator[Batch], total: int, shown: bool) -> Iterator
 def write_batch(
     folder: Path, indices: list[int], images: np.ndarray, views: np.ndarray | None
 ) -> None:
-    """Write images, and before each its steps."""
+    """Write images, each after its steps."""
     for number, index in enumerate(indices):
         if views is not None:
             rows = views[number].swapaxes(0, 1)
@@ -178,6 +178,6 @@ def write_batch(
 
 
 def write_grid(folder: Path, count: int) -> None:
-    """Write the first images of the folder as one picture."""
+    """Tile the first images of the folder into one."""
     images = read_images([image_path(folder, index) for index in range(count)])
     write_png(folder / 'grid' / f'first-{count}.png', tile(images))

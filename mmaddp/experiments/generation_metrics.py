@@ -1,4 +1,4 @@
-"""Settings of a sampler side by side: images of each, their metrics, a table and a figure."""
+"""Comparison of sampler settings: their images, metrics, a table and a figure."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ Result = Mapping[str, Any]
 
 
 def sampler_grid(model: ImageGenerator, *choices: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """A sampler for every combination of settings, each once.
+    """The distinct samplers of all combinations of settings.
 
     Args:
-        model: What the samplers are for.
-        choices: Settings by name. A sampler has one of every sequence; the last varies fastest.
+        model: The model to sample.
+        choices: Sequences of settings by name. A sampler combines one of each; the last varies
+            fastest.
     """
     combinations = itertools.product(*choices)
     settings = [dict(itertools.chain(*(one.items() for one in each))) for each in combinations]
@@ -47,7 +48,7 @@ def sampler_grid(model: ImageGenerator, *choices: Sequence[Mapping[str, Any]]) -
 
 
 def sampler_name(sampler: Any) -> str:
-    """'steps-20_schedule-linear_temperature-6-decaying_top-p-1', its folder of images."""
+    """The folder name of a sampler, 'steps-20_schedule-linear_temperature-6-decaying_top-p-1'."""
     settings = asdict(sampler)
     formatted = format_settings({**settings, 'decaying': False})
     if settings.get('decaying'):
@@ -67,21 +68,21 @@ def evaluate_samplers(
 ) -> list[dict]:
     """Generate images with each sampler and measure them.
 
-    Samplers with results in ``out_dir`` are passed over, and existing images are kept. Several
-    processes share the generation; the first one measures.
+    Samplers with results in ``out_dir`` are skipped, and existing images are kept. All processes
+    generate; the main process measures.
 
     Args:
-        model: What :func:`mmaddp.apis.load_pretrainer` gives.
-        samplers: What :func:`sampler_grid` gives.
-        metrics: Measures the images; may be None in all processes but the first.
+        model: A model from :func:`mmaddp.apis.load_pretrainer`.
+        samplers: Samplers from :func:`sampler_grid`.
+        metrics: The metrics; needed in the main process only.
         out_dir: Gets the results, a table, a figure and ``images/NAME/`` of each sampler.
-        num_images: Images of each sampler.
+        num_images: Images per sampler.
         seed: Seed of all images.
-        batch_size: Images generated at once in each process.
+        batch_size: Batch size of each process.
 
     Returns:
-        The metrics of every sampler in ``out_dir`` as :class:`GenerationMetrics` gives them, with
-        ``settings`` and ``folder``; nothing in processes other than the first.
+        The :class:`GenerationMetrics` of every sampler in ``out_dir`` with its ``settings`` and
+        ``folder``; empty in other processes.
 
     Raises:
         UserError: ``out_dir`` belongs to another model, seed, number of images or reference; a
@@ -91,8 +92,8 @@ def evaluate_samplers(
         model.check_start(sampler, model.blank().masked)
         if not fields(sampler):
             raise UserError(
-                f'{type(sampler).__name__}: nothing is random, all images would be the same; take '
-                'a model that was trained by diffusion'
+                f'{type(sampler).__name__}: nothing is random, all images would be equal; take a '
+                'model trained by diffusion'
             )
     check_number('--num-images', num_images)
     results = None
@@ -147,14 +148,14 @@ def format_settings(settings: Mapping) -> dict[str, str]:
 
 
 def metrics_table(results: Sequence[Result]) -> str:
-    """One row for each result, in Markdown.
+    """A Markdown table with a row per result.
 
     Args:
-        results: What :class:`mmaddp.evaluation.generation.GenerationMetrics` gives. The
-            ``settings`` of samplers, which may differ, are columns too.
+        results: Results of :class:`mmaddp.evaluation.generation.GenerationMetrics`. The
+            ``settings`` of all samplers are columns too.
 
     Returns:
-        The table, with a note where there are too few images to compare with published values.
+        The table, with a note if too few images were measured to compare with published values.
     """
     rows = [
         {**format_settings(result.get('settings', {})), **_format_metrics(result)}
@@ -180,11 +181,11 @@ def _format_metrics(result: Result) -> dict[str, str | None]:
 
 
 def plot_metrics(results: Sequence[Result]) -> Figure:
-    """FID and inception score over the setting with most values, as in figure 6.
+    """FID and inception score over the setting with most values (figure 6).
 
     Args:
-        results: Metrics with ``settings``; the other settings give a line each. Samplers without
-            the setting are left out.
+        results: Metrics with ``settings``. Each combination of the other settings is a line;
+            samplers without the setting are omitted.
     """
     values = {key: {result['settings'].get(key) for result in results} for key in NUMERIC}
     over = max(NUMERIC, key=lambda key: len(values[key] - {None}))
@@ -202,9 +203,9 @@ def plot_metrics(results: Sequence[Result]) -> Figure:
 
 
 def lines_over(over: str, results: Sequence[Result]) -> dict[str, list[Result]]:
-    """Results by their settings other than ``over``.
+    """Results grouped by their settings other than ``over``.
 
-    Decaying and static temperatures are a line each, as in table 11.
+    Decaying and static temperatures are separate lines, as in table 11.
     """
     lines: dict[str, list[Result]] = {}
     for result in results:

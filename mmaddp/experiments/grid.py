@@ -1,4 +1,4 @@
-"""Grids of config options: their files, their axes and their cells."""
+"""Grids of config options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from mmaddp.utils import UserError, check_choice
 
-# Values by the label that a table shows, each with its config options.
+# Config options by the label that a table shows.
 Axis = dict[str, dict[str, Any]]
 RULES = ('greater', 'less')
 _OUTER_COMMA = re.compile(r',(?![^(\[{]*[)\]}])')
@@ -22,12 +22,12 @@ _OUTER_COMMA = re.compile(r',(?![^(\[{]*[)\]}])')
 
 @dataclass(frozen=True)
 class Cell:
-    """One combination.
+    """A combination of values.
 
     Attributes:
-        number: From 1, in the grid's order.
-        labels: The value of each axis as a table shows it.
-        options: The config options, by dotted key.
+        number: Position in the grid, from 1.
+        labels: The label of each axis in tables.
+        options: Config options by dotted key.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Its key among results, and its work folder."""
+        """Key of the result and work folder."""
         return f'cells/{self.number:03d}'
 
     def __str__(self) -> str:
@@ -45,13 +45,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """What is swept, and the metric that ranks the cells.
+    """The swept options and the metric that ranks the cells.
 
     Attributes:
-        axes: The axes by name.
+        axes: Axes by name.
         metric: A validation metric, such as 'accuracy/top1'.
         rule: Whether a 'greater' or a 'less' value is better.
-        final: Options of the final run, besides those of the best cell, by dotted key.
+        final: Options of the final run by dotted key, added to those of the best cell.
     """
 
     axes: dict[str, Axis]
@@ -61,6 +61,10 @@ class Grid:
 
     def __post_init__(self) -> None:
         check_choice('rule', self.rule, RULES)
+        if not self.axes:
+            raise UserError(
+                'nothing to sweep: give --grid NAME=V1,V2 or a file with grid or variants'
+            )
 
     @property
     def cells(self) -> list[Cell]:
@@ -80,14 +84,12 @@ def read_sweep(path: str, items: Sequence[str] = ()) -> tuple[str, Grid]:
     """The config and the grid of a command line.
 
     Args:
-        path: A config, or a grid file with ``config``, the path of its config from there.
-        items: As for :func:`read_grid`; replace axes of the file.
+        path: A config, or a grid file whose ``config`` is a path relative to it.
+        items: See :func:`read_grid`; they replace axes of the file.
     """
     base = Config.fromfile(path).get('config')
     if base is not None:
         return str(Path(path).parent / base), read_grid([path, *items])
-    if not items:
-        raise UserError(f'{path} is not a grid file: add --grid NAME=V1,V2 or give a grid file')
     return path, read_grid(items)
 
 
@@ -104,25 +106,21 @@ def read_grid(items: Iterable[str]) -> Grid:
     for item in items:
         if item.endswith('.py'):
             read = Config.fromfile(item).to_dict()
-            grid = read.get('grid') or {}
-            if read.get('variants'):
-                grid = {**grid, 'variant': read['variants']}
-            if not grid:
-                raise UserError(f'{item}: has neither grid nor variants')
+            grid = {'variant': read['variants']} if read.get('variants') else {}
+            grid = {**read.get('grid', {}), **grid}
             axes.update({name: make_axis(name, values) for name, values in grid.items()})
             settings.update({k: read[k] for k in ('metric', 'rule', 'final') if k in read})
         else:
-            name, axis = parse_axis(item)
-            axes[name] = axis
+            axes.update([parse_axis(item)])
     return Grid(axes, **settings)
 
 
 def parse_axis(item: str) -> tuple[str, Axis]:
-    """``NAME=V1,V2`` as an axis; commas inside brackets belong to a value."""
+    """Name and axis of ``NAME=V1,V2``; commas inside brackets belong to a value."""
     name, equals, text = item.partition('=')
     values = [value.strip() for value in _OUTER_COMMA.split(text)]
     if not (equals and name and all(values)):
-        raise UserError(f'--grid {item}: give NAME=V1,V2 with the values of a config option')
+        raise UserError(f'--grid {item}: give NAME=V1,V2, the values of a config option')
     return name, make_axis(name, [_literal(value) for value in values])
 
 
@@ -134,7 +132,7 @@ def make_axis(name: str, values: Sequence | Mapping) -> Axis:
     axis = {str(value): {name: value} for value in values}
     # Two values with one label would silently become one cell.
     if len(axis) < len(values):
-        raise UserError(f'--grid: {name} needs values that differ; it has {values}')
+        raise UserError(f'--grid {name}: repeated values in {values}')
     return axis
 
 

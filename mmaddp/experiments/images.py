@@ -1,4 +1,4 @@
-"""Images as NumPy arrays and files, as the functions for notebooks take and give them."""
+"""Images as NumPy arrays and files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def read_images(images: Images, side: int | None = None) -> np.ndarray:
     """Images as one array.
 
     Args:
-        images: Paths or uint8 RGB arrays, all of one size; one alone counts as a batch of one.
-        side: What height and width must be, in pixels; any when None.
+        images: Paths or uint8 RGB arrays of one size; a single one is a batch of one.
+        side: Required height and width in pixels; any when None.
 
     Returns:
         (N, H, W, 3) uint8, RGB.
 
     Raises:
-        UserError: A file cannot be read, or an image is of another size or kind.
+        UserError: An image has another size, shape or type.
     """
     loaded = [read_image(image) for image in as_list(images, 3)]
     height, width = loaded[0].shape[:2] if side is None else (side, side)
@@ -56,22 +56,18 @@ def as_list(images: Images, dimensions: int) -> list[PathOrArray]:
 
 
 def read_image(image: PathOrArray, mode: str = 'RGB') -> np.ndarray:
-    """A path's or an array's image, (H, W, 3) uint8, or (H, W) with ``mode='L'``.
+    """An image (H, W, 3) uint8, or (H, W) with ``mode='L'``.
 
     Raises:
-        UserError: The file cannot be read, or the array is no image of this kind.
+        UserError: An array has another shape or type.
     """
     if not isinstance(image, np.ndarray):
-        try:
-            with Image.open(image) as opened:
-                return np.asarray(opened.convert(mode))
-        except OSError as error:
-            reason = error.strerror or 'no image, or a damaged one'
-            raise UserError(f'{image}: cannot be read ({reason})') from None
+        with Image.open(image) as opened:
+            return np.asarray(opened.convert(mode))
     shape = (*image.shape[:2], 3) if mode == 'RGB' else image.shape[:2]
     if image.dtype != np.uint8 or image.shape != shape:
         wanted = '(H, W, 3), RGB' if mode == 'RGB' else '(H, W)'
-        raise UserError(f'an image is an array of {image.dtype} {image.shape}: give uint8 {wanted}')
+        raise UserError(f'image of {image.dtype} {image.shape}: give uint8 {wanted}')
     return image
 
 
@@ -90,10 +86,10 @@ def tile(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
     Args:
         images: (N, H, W, 3) uint8.
-        columns: Pictures in a row; about a square when None.
+        columns: Images in a row; None gives about a square.
 
     Returns:
-        (R H, C W, 3), black where the last row is not full.
+        (R H, C W, 3); missing images of the last row are black.
     """
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
@@ -105,6 +101,6 @@ def tile(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Write (H, W, 3) uint8; a reader finds the whole file or none."""
+    """Write an image (H, W, 3) uint8 atomically."""
     with atomic_write(path) as temporary:
         Image.fromarray(image).save(temporary, format='PNG')

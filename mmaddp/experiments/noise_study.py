@@ -1,4 +1,4 @@
-"""DARL's noise-schedule study (figure 3): a pre-training and an evaluation in each cell."""
+"""DARL's noise-schedule study (figure 3): a pre-training and an evaluation per cell."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def noise_grid(
     """Every pair of the Beta distribution's parameters.
 
     Args:
-        a_values: Values of a; the paper's lie between 0.1 and 10, spaced logarithmically.
+        a_values: Values of a; the paper takes 0.1 to 10, spaced logarithmically.
         b_values: Values of b.
-        metric: The validation metric of the evaluation.
+        metric: A validation metric of the evaluation.
         rule: Whether a 'greater' or a 'less' value is better.
     """
     if min(*a_values, *b_values) <= 0:
-        raise UserError(f'--a {a_values} --b {b_values}: parameters of a Beta distribution are > 0')
+        raise UserError(f'--a {a_values} --b {b_values}: a Beta distribution needs values > 0')
     return Grid({A: make_axis(A, a_values), B: make_axis(B, b_values)}, metric, rule)
 
 
@@ -49,18 +49,18 @@ def study_noise_schedules(
     work_dir: str | Path,
     keep_checkpoints: bool = False,
 ) -> None:
-    """Pre-train and evaluate with each noise schedule, continued where it was killed.
+    """Pre-train and evaluate with each noise schedule; resumes after interruptions.
 
-    A cell's folder holds ``pretrain`` and ``evaluate``, the training of a classifier or a probe on
-    that encoder. ``heat_map.png`` is figure 3, ``best.py`` the pre-training with the best schedule.
+    A cell's folder holds ``pretrain`` and ``evaluate``, a classifier or probe on that encoder.
+    ``heat_map.png`` is figure 3, ``best.py`` the pre-training with the best schedule.
 
     Args:
         pretraining: A config of :class:`mmaddp.DARL` with ``model.noise``.
-        evaluation: A config of a classifier or a probe with the same backbone, whose checkpoint is
-            set here.
+        evaluation: A config of a classifier or probe with the same backbone. Its checkpoint is set
+            here.
         grid: See :func:`noise_grid`.
         work_dir: See :class:`mmaddp.experiments.sweep.SweepFolder`.
-        keep_checkpoints: Keep the checkpoints of cells that have ended.
+        keep_checkpoints: Keep the checkpoints of finished cells.
     """
     if not pretraining.config('work_dir').model.get('noise'):
         raise UserError(
@@ -72,8 +72,7 @@ def study_noise_schedules(
     def run(cell: Cell, path: Path) -> Metrics:
         run_stage(pretraining.config(path / 'pretrain', cell.options))
         config = evaluation.config(path / 'evaluate')
-        encoder = find_newest(path / 'pretrain')
-        set_encoder(config, encoder)
+        set_encoder(config, find_newest(path / 'pretrain'))
         metrics = run_stage(config, keep_checkpoints)
         if not keep_checkpoints:
             remove_checkpoints(path / 'pretrain')
@@ -87,7 +86,7 @@ def study_noise_schedules(
 
 
 def write_heat_map(folder: SweepFolder) -> None:
-    """Plot the scores so far over a and b, in colors that change at every tenth percentile."""
+    """Plot the scores so far over a and b; colors change at every tenth percentile."""
     a_labels, b_labels = (list(folder.grid.axes[name]) for name in (A, B))
     scores = np.full((len(b_labels), len(a_labels)), np.nan)
     for cell in folder.cells:
@@ -109,7 +108,7 @@ def write_heat_map(folder: SweepFolder) -> None:
 
 
 def percentile_levels(scores: np.ndarray) -> np.ndarray:
-    """The 0th, 10th … 100th percentile of the scores, ascending, equal ones once."""
+    """The distinct 0th, 10th … 100th percentiles of the scores, ascending."""
     levels = np.unique(np.nanpercentile(scores, range(0, 101, 10)))
-    # A color needs two bounds even where all scores are equal.
+    # A color needs two bounds even if all scores are equal.
     return levels if len(levels) > 1 else np.linspace(levels[0] - 0.5, levels[0] + 0.5, 2)

@@ -1,4 +1,4 @@
-"""Probes of the layers of an encoder: from a config and a checkpoint to a table of accuracies."""
+"""Linear probes of all layers of an encoder, at all noise levels."""
 
 from __future__ import annotations
 
@@ -37,32 +37,30 @@ def prepare_probe(
 
     Args:
         config: A config whose model is :class:`mmaddp.models.GridProbe`; changed in place.
-        checkpoint: The encoder's weights, any file that it loads, or 'random' for none.
+        checkpoint: The encoder's weights, any file that it loads, or 'random'.
         layers: Names of layers; the config's when None.
         levels: Numbers of noise levels; the config's when None.
 
     Raises:
-        UserError: The model is not a probe, or there is no such file.
+        UserError: The model is not a probe.
     """
-    check_probe(config)
-    if checkpoint != RANDOM and not Path(checkpoint).exists():
+    if not is_probe(config):
         raise UserError(
-            f"{checkpoint} does not exist: give the encoder's checkpoint, or '{RANDOM}' for random "
-            'weights'
+            f'{config.filename}: model.type is not mmaddp.GridProbe: take a config of configs/cls '
+            'with _probe_ in its name'
         )
-    model = config.model
     set_encoder(config, None if checkpoint == RANDOM else os.path.abspath(checkpoint))
     for key, values in (('layers', layers), ('levels', levels)):
         if values is not None:
-            model[key] = list(values)
-    # The test after the training measures the same images as its last validation would.
+            config.model[key] = list(values)
+    # The final test measures the same images as a validation.
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
 
 
 def set_encoder(config: Config, checkpoint: str | None) -> None:
-    """Let a probe or a transfer config start from an encoder's checkpoint; from scratch if None."""
+    """Start a probe or a transfer config from an encoder's checkpoint; from scratch if None."""
     if is_probe(config):
-        # The checkpoint takes the place of the one that a backbone's config names.
+        # The checkpoint replaces the one in the backbone's config.
         config.model.encoder.pop('init_cfg', None)
         config.model.checkpoint = checkpoint
     else:
@@ -75,29 +73,19 @@ def is_probe(config: Config) -> bool:
     return (config.get('model') or {}).get('type') == 'mmaddp.GridProbe'
 
 
-def check_probe(config: Config) -> None:
-    """Refuse a config whose model is not a probe."""
-    if not is_probe(config):
-        raise UserError(
-            f'{config.filename}: model.type is not mmaddp.GridProbe: take a config of configs/cls '
-            'with _probe_ in its name'
-        )
-
-
 def probe(config: Config, resume: str | None = None) -> ProbeResults | None:
-    """Train all heads of a grid, measure them, and write the results into the work folder.
+    """Train and test all heads of a grid, and write the results to the work folder.
 
     Args:
-        config: The whole config; see :func:`prepare_probe` and
-            :func:`mmaddp.engine.runs.prepare_run`.
-        resume: As :func:`mmaddp.engine.runs.train` takes it.
+        config: A config after :func:`mmaddp.engine.runs.prepare_run` and :func:`prepare_probe`.
+        resume: See :func:`mmaddp.engine.runs.train`.
 
     Returns:
         The results, in the main process.
 
     Raises:
-        UserError: Config, data or checkpoint are at fault, or the probe to be resumed has another
-            grid or encoder.
+        UserError: Config, data or checkpoint do not fit, or the probe to resume has another grid
+            or encoder.
     """
     ResultsFolder(config.work_dir, identity_of(config), fresh=resume is None)
     runner = train(config, resume)
@@ -114,7 +102,7 @@ def probe(config: Config, resume: str | None = None) -> ProbeResults | None:
 def identity_of(config: Config) -> dict[str, Any]:
     """The part of a config that a resumed probe must share.
 
-    A checkpoint holds the heads alone, and reading it would pass over those of other cells.
+    A checkpoint holds only heads, and loading it would ignore those of other cells.
     """
     model = config.model.to_dict()
     grid = {key: model.pop(key, None) for key in ('encoder', 'checkpoint', 'layers', 'levels')}
@@ -128,11 +116,11 @@ class ProbeResults:
     Attributes:
         model: Type of the probed model, such as 'DDAE'.
         checkpoint: The encoder's file, or 'random'.
-        layers: Their names.
-        levels: Their numbers; one None where images are clean.
-        accuracy: Top-1 in percent, a row for each layer.
-        best: The best cell, as :func:`mmaddp.engine.best_cell.apply_best_cell` reads it.
-        pixels: Accuracy of the control on raw pixels; None without one.
+        layers: Names of layers.
+        levels: Noise levels; [None] for clean images.
+        accuracy: Top-1 in percent, a row per layer.
+        best: The best cell, see :func:`mmaddp.engine.best_cell.apply_best_cell`.
+        pixels: Accuracy of the control on raw pixels, if any.
     """
 
     model: str
@@ -145,11 +133,11 @@ class ProbeResults:
 
     @property
     def has_levels(self) -> bool:
-        """Whether images were noised."""
+        """Whether images are noised."""
         return self.levels != [None]
 
     def write(self, folder: str | Path) -> None:
-        """Write the grid as numbers, table and figure, and its best cell."""
+        """Write the grid as JSON, table and figure, and its best cell."""
         folder = Path(folder)
         write_json(folder / GRID_FILE, asdict(self))
         write_json(folder / BEST_FILE, self.best)
@@ -184,10 +172,10 @@ class ProbeResults:
 
 
 def results_of(model: GridProbe, metrics: dict[str, Any]) -> ProbeResults:
-    """What :class:`mmaddp.evaluation.NamedAccuracy` has measured, as a grid."""
+    """The metrics of :class:`mmaddp.evaluation.NamedAccuracy` as a grid."""
     accuracy = {cell: float(metrics[f'accuracy/{cell}']) for cell in model.cells}
     pixels = accuracy.pop(Cell(PIXELS, None), None)
-    # max takes the first of equals, as the cells are ordered.
+    # Ties go to the first cell.
     best = max(accuracy, key=accuracy.get)
     return ProbeResults(
         model=model.encoder_name,
@@ -203,10 +191,10 @@ def results_of(model: GridProbe, metrics: dict[str, Any]) -> ProbeResults:
 
 
 def best_cell(model: GridProbe, cell: Cell, accuracy: float) -> dict[str, Any]:
-    """A cell with the backbone's arguments that yield it."""
+    """A cell with the backbone arguments that select it."""
     encoder = model.encoder.encoder_module
     time = model.encoder.time(cell.level)
-    # Fewer digits than float32 has, so that 0.011 is written as such.
+    # Round float32 noise away, so that 0.011 is written as 0.011.
     time = None if time is None else float(f'{time:.6g}')
     return dict(
         encoder=f'{MODELS.scope}.{type(encoder).__name__}',
@@ -219,7 +207,7 @@ def best_cell(model: GridProbe, cell: Cell, accuracy: float) -> dict[str, Any]:
 
 
 def plot_grid(results: ProbeResults) -> Figure:
-    """Accuracy over layers and noise levels, as figure 2 of DDAE; a line where there are none."""
+    """Accuracy over layers and noise levels (figure 2 of DDAE); a line plot for clean images."""
     title = f'{results.model}: linear top-1 (%)'
     if not results.has_levels:
         return plot_layers(results, title)
@@ -234,7 +222,7 @@ def plot_grid(results: ProbeResults) -> Figure:
 
 
 def plot_layers(results: ProbeResults, title: str) -> Figure:
-    """Accuracy over layers, the best marked, and that of pixels as a level line."""
+    """Accuracy over layers with the best marked, and of raw pixels as a horizontal line."""
     figure, (axis,) = new_figure(width=2.2 + 0.55 * len(results.layers), height=3.2)
     scores, best = [row[0] for row in results.accuracy], results.best_index[0]
     axis.plot(scores, marker='o', ms=4)

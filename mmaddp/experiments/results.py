@@ -1,4 +1,4 @@
-"""How every experiment keeps its results: a folder that says what it holds and can be continued."""
+"""Results of experiments: a folder that records its settings and can be continued."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ SETTINGS_FILE, RESULTS_FILE = 'settings.json', 'results.json'
 
 
 class ResultsFolder:
-    """Results by key, in a folder that holds one experiment and that several processes may share.
+    """Results of one experiment by key, in a folder that several processes may share.
 
-    ``settings.json`` is the identity, ``results.json`` maps keys to results. Both are always whole.
+    ``settings.json`` is the identity, ``results.json`` maps keys to results. Both are written
+    atomically.
 
     Args:
         path: The folder, created if missing.
-        identity: Everything that decides the results, as JSON can hold it.
-        fresh: Discard what the folder holds.
+        identity: Everything that decides the results, JSON-serializable.
+        fresh: Discard earlier results.
 
     Raises:
-        UserError: The folder belongs to another identity; names what differs.
+        UserError: The folder has another identity; names the differences.
     """
 
     def __init__(
@@ -40,22 +41,24 @@ class ResultsFolder:
         self.agree(identity or {})
 
     def agree(self, identity: Mapping[str, Any]) -> None:
-        """Record the identity. New entries are added; those that exist must be the same."""
+        """Record an identity. New entries are added; known ones must agree."""
         identity = json.loads(json.dumps(identity, default=str))
         with self._locked():
             known = read_json(self.path / SETTINGS_FILE)
             differing = [key for key in identity if key in known and known[key] != identity[key]]
             if differing:
-                told = ', '.join(_difference(key, known[key], identity[key]) for key in differing)
+                differences = ', '.join(
+                    _difference(key, known[key], identity[key]) for key in differing
+                )
                 raise UserError(
-                    f'{self.path} holds results of {told}: give another folder, or remove it'
+                    f'{self.path} holds results of {differences}: give another folder, or remove it'
                 )
             if identity.keys() - known.keys() or not (self.path / SETTINGS_FILE).exists():
                 write_json(self.path / SETTINGS_FILE, {**known, **identity})
 
     @property
     def results(self) -> dict[str, Any]:
-        """All results by key, in the order in which they were added first."""
+        """All results by key, in order of insertion."""
         return read_json(self.path / RESULTS_FILE)
 
     def __contains__(self, key: str) -> bool:
@@ -75,10 +78,10 @@ class ResultsFolder:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Whether this process may work on a key. No other may, until the body ends."""
+        """Reserve a key for the body; yields False if another process holds it."""
         with self._lock_file(key) as lock:
             try:
-                # The system releases the lock however the process ends.
+                # The kernel releases the lock even if the process is killed.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
@@ -98,7 +101,7 @@ class ResultsFolder:
 
 
 def _difference(key: str, known: Any, given: Any) -> str:
-    """Short values are shown; hashes and nested settings would say nothing."""
+    """Short values are shown; hashes and nested settings are only named."""
     if max(len(str(known)), len(str(given))) > 40:
         return f'another {key}'
     return f'{key} {known}, not {given}'
@@ -108,7 +111,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object; empty when there is no file.
 
     Raises:
-        UserError: The file holds something else.
+        UserError: The file holds no JSON object.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -117,22 +120,22 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise UserError(f'{path}: not a results file of this package; give another folder')
+        raise UserError(f'{path}: not a results file of mmaddp; give another folder')
     return content
 
 
 def digest(content: Any) -> str:
-    """SHA-256 of settings, whatever the order of their keys."""
+    """SHA-256 of settings, independent of the order of keys."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table whose columns are aligned as text too.
+    """A Markdown table with columns aligned as text.
 
     Args:
-        header: The head of each column.
-        rows: Cells. Floats get four significant digits, None is a dash.
+        header: Column heads.
+        rows: Rows of cells. Floats get four significant digits, None is a dash.
     """
     cells = [[*header], *([_cell(value) for value in row] for row in rows)]
     widths = [max(3, *map(len, column)) for column in zip(*cells)]

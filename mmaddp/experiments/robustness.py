@@ -1,4 +1,4 @@
-"""Evaluates a classifier on ImageNet-A, -R, -Sketch and -C, one test set after another."""
+"""Evaluation of a classifier on ImageNet-A, -R, -Sketch and -C."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def evaluate_robustness(
 ) -> dict:
     """Measure the top-1 accuracy on each test set and the mean corruption error on ImageNet-C.
 
-    Model, test pipeline and data preprocessor are the config's. Test sets whose results are in
-    ``work_dir`` are not evaluated again, unless their images have changed in number.
+    Model, test pipeline and data preprocessor are the config's. Test sets with results in
+    ``work_dir`` are skipped unless their number of images has changed.
 
     Args:
         config: Config of a classifier of ImageNet-1k's 1,000 classes.
         checkpoint: Its weights.
         data_root: Folder of the data sets, see :func:`mmaddp.datasets.find_parts`.
-        work_dir: The results, a table and a summary.
-        datasets: Names of data sets; all that are found when None.
-        batch_size: Images of a batch; the config's when None.
+        work_dir: Gets results, a table and a summary.
+        datasets: Names of data sets; all available when None.
+        batch_size: Batch size; the config's when None.
         num_workers: Processes that load images; the config's when None.
-        device: Where the model runs.
+        device: Device of the model.
 
     Returns:
         The summary of all results in ``work_dir``, see :func:`mmaddp.evaluation.summarize`.
@@ -66,7 +66,7 @@ def evaluate_robustness(
     parts = find_parts(data_root, datasets)
     folder = ResultsFolder(work_dir, identity_of(config, checkpoint, loader.dataset.pipeline))
     todo = [part for part in parts if not _is_measured(part, folder)]
-    print(f'{len(parts)} test sets, {len(parts) - len(todo)} of them measured before', flush=True)
+    print(f'{len(parts)} test sets, {len(parts) - len(todo)} of them already measured', flush=True)
     if todo:
         with clear_errors():
             model = build_classifier(config, checkpoint).to(device)
@@ -88,7 +88,7 @@ def identity_of(config: Config, checkpoint: str | Path, pipeline: list) -> dict[
 def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:
     """The config's model in evaluation mode; the checkpoint must hold all its parameters."""
     init_default_scope(config.get('default_scope', 'mmpretrain'))
-    # Building writes defaults into the config, which must stay as it was hashed.
+    # Building writes defaults into the config, which must stay as hashed.
     config = copy.deepcopy(config)
     if config.get('data_preprocessor') is not None:
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
@@ -100,7 +100,7 @@ def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:
 
 
 def format_table(summary: Mapping[str, Mapping]) -> str:
-    """A Markdown table of :func:`mmaddp.evaluation.summarize`'s summary, with its notes."""
+    """A Markdown table of a summary of :func:`mmaddp.evaluation.summarize`, with its notes."""
     rows = []
     for name, result in summary.items():
         rows += [_row(c, errors, 'ce') for c, errors in result.get('corruptions', {}).items()]
@@ -117,7 +117,7 @@ def _row(title: str, result: Mapping, ce: str) -> list:
 
 
 def _loader_config(config: Config, batch_size: int | None, num_workers: int | None) -> ConfigDict:
-    """Everything of the config's test data loader except the images themselves."""
+    """The config's test data loader without its images."""
     loader = config.get('test_dataloader') or config.val_dataloader
     kept = {key: loader[key] for key in ('collate_fn', 'pin_memory') if key in loader}
     return ConfigDict(

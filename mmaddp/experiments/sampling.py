@@ -1,4 +1,4 @@
-"""Batches of images through a sampler, from nothing or from known positions."""
+"""Sampling of any number of images in batches, from nothing or from known positions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from .images import as_list, read_image, to_tensor, to_uint8
 class Batch(NamedTuple):
     """Generated images.
 
-    ``numbers`` are their indices in the request, ``images`` (B, H, W, 3) uint8 RGB. ``views``
-    (B, steps, V, H, W, 3), if recorded, are the V views of each step.
+    Attributes:
+        numbers: Their indices in the request.
+        images: (B, H, W, 3) uint8 RGB.
+        views: The V views of each step, (B, steps, V, H, W, 3), if recorded.
     """
 
     numbers: list[int]
@@ -39,19 +41,19 @@ def sample_batches(
     batch_size: int,
     record: bool = False,
 ) -> Iterator[Batch]:
-    """Run the sampler over any number of images, in batches that mask equally many positions.
+    """Sample any number of images in batches with equally many masked positions.
 
     Args:
         model: The model.
         start: The start of each of M images.
-        indices: The index of each of the M images within its seed.
+        indices: Index of each image, which decides its noise together with the seed.
         sampler: A sampler of the model.
         seed: Seed of all images.
-        batch_size: Images at once.
-        record: Whether to give the views of all steps.
+        batch_size: Batch size.
+        record: Keep the views of all steps.
 
     Yields:
-        Each batch when it is done.
+        Batches in order of their number of masked positions.
     """
     check_request(seed, batch_size)
     model.check_start(sampler, start.masked)
@@ -69,18 +71,18 @@ def sample_batches(
                 yield Batch(numbers.tolist(), images, np.stack(views, 1) if record else None)
 
 
-def parse_settings(model: ImageGenerator, words: Sequence[str]) -> dict[str, Any]:
+def parse_settings(model: ImageGenerator, arguments: Sequence[str]) -> dict[str, Any]:
     """Settings of a model's sampler from a command line such as ``--steps 20 --no-clip``.
 
     Raises:
-        UserError: An option is no setting of the model's samplers.
+        UserError: The model's samplers have no such setting.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name, kind in model.setting_types.items():
         how = {'action': argparse.BooleanOptionalAction} if kind is bool else {'type': kind}
         option = f'--{name.replace("_", "-")}'
         parser.add_argument(option, dest=name, default=argparse.SUPPRESS, **how)
-    settings, unknown = parser.parse_known_args(words)
+    settings, unknown = parser.parse_known_args(arguments)
     if unknown:
         known = ', '.join(f'--{name.replace("_", "-")}' for name in model.setting_types)
         raise UserError(
@@ -90,7 +92,7 @@ def parse_settings(model: ImageGenerator, words: Sequence[str]) -> dict[str, Any
 
 
 def in_order(batches: Iterator[Batch]) -> Any:
-    """All images of :func:`sample_batches` in the order of the request, with their views if any."""
+    """All images of :func:`sample_batches` in order of the request, with their views if any."""
     batches = list(batches)
     order = np.argsort(np.concatenate([batch.numbers for batch in batches]))
     images = np.concatenate([batch.images for batch in batches])[order]
@@ -103,13 +105,13 @@ def in_order(batches: Iterator[Batch]) -> Any:
 def completion_start(
     model: ImageGenerator, images: np.ndarray, pixels: np.ndarray, batch_size: int
 ) -> Start:
-    """The start of images that are to be completed.
+    """The start of a completion.
 
     Args:
         model: The model.
         images: (M, H, W, 3) uint8.
-        pixels: (M, H, W) bool, True where to generate: all positions with such a pixel.
-        batch_size: Images at once.
+        pixels: (M, H, W) bool. Positions with any True pixel are generated.
+        batch_size: Batch size.
     """
     batches = batches_of(images, batch_size, model)
     known = torch.cat([model.known_values(batch).cpu() for batch in batches])
@@ -117,17 +119,13 @@ def completion_start(
 
 
 def read_masks(masks: Any, model: ImageGenerator, count: int) -> np.ndarray:
-    """Masks as :func:`mmaddp.apis.inpaint` takes them, in pixels: (count, H, W) bool.
+    """Masks of :func:`mmaddp.apis.inpaint` in pixels, (count, H, W) bool.
 
     Raises:
-        UserError: A mask cannot be read, or size or number of the masks do not fit.
+        UserError: A mask has another size than the images or their grid.
     """
-    given = as_list(masks, 2)
-    if len(given) not in (1, count):
-        raise UserError(f'{len(given)} masks for {count} images: give one, or one for each')
-    side, stride = model.side, model.stride
-    pixels = [mask_pixels(mask, side, stride) for mask in given]
-    return np.broadcast_to(np.stack(pixels), (count, side, side)).copy()
+    pixels = np.stack([mask_pixels(mask, model.side, model.stride) for mask in as_list(masks, 2)])
+    return np.broadcast_to(pixels, (count, *pixels.shape[1:])).copy()
 
 
 def mask_pixels(mask: Any, side: int, stride: int) -> np.ndarray:
@@ -148,7 +146,7 @@ def mask_pixels(mask: Any, side: int, stride: int) -> np.ndarray:
 
 
 def batches_of(images: np.ndarray, batch_size: int, model: nn.Module) -> Iterator[Tensor]:
-    """(M, H, W, 3) uint8 as tensors (B, 3, H, W) in [0, 1] where the model is."""
+    """Images (M, H, W, 3) uint8 as batches (B, 3, H, W) in [0, 1] on the model's device."""
     check_range('batch_size', batch_size, 1)
     device = next(model.parameters()).device
     for start in range(0, len(images), batch_size):

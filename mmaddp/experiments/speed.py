@@ -39,27 +39,31 @@ def benchmark(
     """Measure the training step and inference of a config's model.
 
     Args:
-        config: The whole config: of a detector, a segmentor, a classifier, or of a pre-training,
-            each of whose ``timed_steps`` is a phase.
+        config: A config of a detector, segmentor, classifier or pre-training. Each of the model's
+            ``timed_steps`` is a phase.
         batch_size: Images of a batch.
         image_size: Height and width; the backbone's ``img_size`` when None.
-        iterations: Steps that count.
-        warmup: Steps before them that do not.
-        device: 'cuda' or 'cpu'; the GPU where there is one when None.
-        pretrained: Load the weights that ``init_cfg`` names; speed does not depend on them.
+        iterations: Measured steps.
+        warmup: Steps before them.
+        device: 'cuda' or 'cpu'; the GPU if available when None.
+        pretrained: Load the weights of ``init_cfg``.
 
     Returns:
-        Settings, and for 'training' and, where the model predicts, 'inference' the images per
-        second (of the median step), median milliseconds of each phase, ``peak_memory_mib``
-        (explained by ``memory_kind``) and ``memory_before_mib``, in use between two steps after
-        the warm-up.
+        The settings and, under 'training' and 'inference' (where the model predicts): images per
+        second of the median step, median milliseconds of each phase, ``peak_memory_mib`` (see
+        ``memory_kind``) and ``memory_before_mib``, in use between steps after the warm-up.
 
     Raises:
         UserError: The config needs a GPU and there is none.
     """
     init_default_scope(config.get('default_scope') or 'mmengine')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = _build_model(config, device, pretrained)
+    if device == 'cpu':
+        check_runs_on_cpu(config, trains=True)
+    model = revert_sync_batchnorm(MODELS.build(config.model))
+    if pretrained:
+        model.init_weights()
+    model.to(device)
     size = image_size or _backbone_size(config)
     result = {
         'device': torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
@@ -73,22 +77,13 @@ def benchmark(
         'memory_kind': _memory_kind(device),
     }
     batch = synthetic_batch(config, model, batch_size, size)
-    # Inference goes first: on the CPU, memory that training freed would count as resident.
+    # Inference runs first: on the CPU, memory freed by training would still count as resident.
     inference, training = _inference_step(model), _training_step(config, model)
     counts = batch_size, iterations, warmup
     if config.get('test_dataloader') is not None:
         result['inference'] = _measure(inference, batch, device, *counts)
     result['training'] = _measure(training, batch, device, *counts)
     return result
-
-
-def _build_model(config: Config, device: str, pretrained: bool) -> nn.Module:
-    if device == 'cpu':
-        check_runs_on_cpu(config, trains=True)
-    model = revert_sync_batchnorm(MODELS.build(config.model))
-    if pretrained:
-        model.init_weights()
-    return model.to(device)
 
 
 def _backbone_size(config: Config) -> tuple[int, int]:
@@ -105,7 +100,7 @@ Step = Callable[[dict, Mark], None]
 
 def _training_step(config: Config, model: nn.Module) -> Step:
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
-    # Each step that is timed updates the weights, however many the config accumulates.
+    # Every timed step updates the weights, whatever the config accumulates.
     wrapper._accumulative_counts = 1
 
     def step(batch: dict, mark: Mark) -> None:
@@ -126,14 +121,11 @@ def _training_step(config: Config, model: nn.Module) -> Step:
 
 
 def timed_methods(model: nn.Module, mark: Mark) -> dict[str, Callable]:
-    """The methods of ``timed_steps``, each of which ends a phase of its name.
+    """Replacements for the methods of ``timed_steps``, by name.
 
     Args:
-        model: The model; one without ``timed_steps`` has none.
-        mark: Called with the name when the method is done.
-
-    Returns:
-        What is to stand in for the model's own methods, by name.
+        model: The model.
+        mark: Called with the name of a method after it has run.
     """
 
     def timed(name: str) -> Callable:
@@ -181,13 +173,13 @@ def _measure(
 
 
 def _copy(batch: dict) -> dict:
-    """A batch as a dataloader gives it: preprocessors and losses change samples in place."""
+    """A copy of the samples, since preprocessors and losses change them in place."""
     samples = [sample.clone() for sample in batch['data_samples']]
     return {'inputs': list(batch['inputs']), 'data_samples': samples}
 
 
 class _Stopwatch:
-    """Durations between calls, by the phase that each call ends."""
+    """Appends the time since the previous call to the durations of a phase."""
 
     def __init__(self, device: str, phases: dict[str, list[float]]) -> None:
         self.device, self.phases = device, phases
@@ -200,7 +192,7 @@ class _Stopwatch:
 
 
 def now(device: str) -> float:
-    """The time in seconds, when all work that a device was given is done."""
+    """The time in seconds, after all queued work of the device."""
     if device.startswith('cuda'):
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -208,18 +200,18 @@ def now(device: str) -> float:
 
 def _memory_kind(device: str) -> str:
     if device == 'cuda':
-        return 'peak bytes of tensors in the CUDA allocator, weights and optimizer included'
+        return 'peak bytes of the CUDA allocator, weights and optimizer included'
     if _can_reset_peak():
-        return 'peak resident set of the whole process during the steps that count'
-    return 'peak resident set of the whole process since its start'
+        return 'peak resident set of the process during the measured steps'
+    return 'peak resident set of the process since its start'
 
 
 @contextmanager
 def peak_memory(device: str) -> Iterator[dict[str, float]]:
-    """Give a dict that holds the 'peak' in bytes once the block has ended."""
+    """Yield a dict that holds the 'peak' in bytes after the block."""
     memory: dict[str, float] = {}
     if device == 'cuda':
-        torch.cuda.resetpeak_memory_stats()
+        torch.cuda.reset_peak_memory_stats()
         yield memory
         memory['peak'] = torch.cuda.max_memory_allocated()
         return
@@ -229,7 +221,7 @@ def peak_memory(device: str) -> Iterator[dict[str, float]]:
 
 
 def _can_reset_peak() -> bool:
-    """Set the kernel's high-water mark back to the present size, where Linux allows it."""
+    """Reset the kernel's high-water mark of resident memory, where Linux allows it."""
     try:
         Path('/proc/self/clear_refs').write_text('5')
     except OSError:
@@ -238,7 +230,7 @@ def _can_reset_peak() -> bool:
 
 
 def memory_in_use(device: str) -> float:
-    """Bytes of tensors on a GPU, or of the process's resident set."""
+    """Bytes of tensors on the GPU, or of the process's resident set on the CPU."""
     return torch.cuda.memory_allocated() if device == 'cuda' else _resident_bytes('VmRSS')
 
 

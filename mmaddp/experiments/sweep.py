@@ -1,4 +1,4 @@
-"""Sweeps: one training for each cell of a grid, continued where they were killed."""
+"""Sweeps: a training per cell of a grid, resumed after interruptions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
 from mmaddp.engine.runs import load_config, prepare_run, set_amp, set_seed, train
-from mmaddp.utils import UserError, atomic_write, write_text
+from mmaddp.utils import UserError, atomic_write, check_choice, write_text
 
 from .grid import Cell, Grid
 from .results import ResultsFolder, digest, markdown_table
@@ -27,13 +27,13 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Recipe:
-    """A config file and what all cells change in it.
+    """A config file with settings that all cells share.
 
     Attributes:
         path: The config file.
-        options: Options of all cells, by dotted key.
-        amp: As for ``tools/train.py``; None leaves the config's.
-        seed: The seed of all cells; None takes the config's, or 0.
+        options: Config options by dotted key.
+        amp: As ``--amp`` of ``tools/train.py``; the config's when None.
+        seed: The config's, or 0, when None.
     """
 
     path: str
@@ -53,11 +53,11 @@ class Recipe:
         return config
 
     def identity(self) -> str:
-        """A hash of what the cells share."""
+        """Hash of the config that the cells share."""
         return digest(self.config('work_dir').to_dict())
 
     def check(self, grid: Grid) -> None:
-        """Find out before the first cell whether every option of the grid fits the config."""
+        """Validate every option of the grid before the first cell."""
         values = (options for axis in grid.axes.values() for options in axis.values())
         for options in (*values, grid.final):
             self.config('work_dir', options)
@@ -68,14 +68,14 @@ class SweepFolder(ResultsFolder):
 
     Args:
         path: The folder; ``cells/NNN`` are the work folders of the trainings.
-        grid: What is swept.
-        identity: What else decides the results.
+        grid: The grid.
+        identity: Everything else that decides the results.
     """
 
     def __init__(
         self, path: str | Path, grid: Grid, identity: Mapping[str, Any] | None = None
     ) -> None:
-        # Metric, rule and final run only follow from the results: they may change.
+        # Metric, rule and final run do not affect the results and may change.
         super().__init__(path, {**(identity or {}), 'axes': grid.axes})
         self.grid, self.cells = grid, grid.cells
 
@@ -84,23 +84,21 @@ class SweepFolder(ResultsFolder):
         return self.get(cell.key, {}).get('state', OPEN)
 
     def score(self, cell: Cell) -> float | None:
-        """The metric that ranks cells; None where the cell has none."""
+        """The metric that ranks cells; None if open or diverged."""
         if self.state(cell) != DONE:
             return None
         metrics = self[cell.key]['metrics']
-        if self.grid.metric not in metrics:
-            known = ', '.join(sorted(metrics)) or 'none: val_interval may be too long'
-            raise UserError(f'--metric {self.grid.metric} was not validated; there are: {known}')
+        check_choice('--metric', self.grid.metric, metrics)
         return metrics[self.grid.metric]
 
     def best(self) -> tuple[Cell, float] | None:
-        """The best cell so far, the first of equals, and its score."""
+        """The best cell so far and its score; the first on ties."""
         scored = [(cell, self.score(cell)) for cell in self.cells]
         ranked = sorted((pair for pair in scored if _is_number(pair[1])), key=self._rank)
         return ranked[0] if ranked else None
 
     def write_tables(self) -> None:
-        """Write ``results.csv`` in the grid's order and ``results.md``, the best first."""
+        """Write ``results.csv`` in grid order and ``results.md``, best first."""
         header = [*self.grid.axes, self.grid.metric, 'state']
         scores = [(cell, self.score(cell)) for cell in self.cells]
         with atomic_write(self.path / 'results.csv') as temporary, open(temporary, 'w') as file:
@@ -121,14 +119,14 @@ class SweepFolder(ResultsFolder):
 def sweep(recipe: Recipe, grid: Grid, work_dir: str | Path, keep_checkpoints: bool = False) -> None:
     """Train and validate a config in every cell of a grid.
 
-    Cells that have ended are not repeated; one that was killed resumes its training. A training
-    that diverges is a result. ``best.py`` is the best cell's config for the final run.
+    Finished cells are skipped and interrupted ones resume. Divergence counts as a result.
+    ``best.py`` gets the best cell's config for the final run.
 
     Args:
         recipe: The config.
-        grid: The options that differ.
+        grid: The swept options.
         work_dir: See :class:`SweepFolder`.
-        keep_checkpoints: Keep the checkpoints of cells that have ended.
+        keep_checkpoints: Keep the checkpoints of finished cells.
 
     Raises:
         UserError: Config and grid do not fit, or the folder belongs to another sweep.
@@ -156,14 +154,14 @@ def run_open(
     report: Callable[[], None],
     ready: Callable[[str], bool] = lambda key: True,
 ) -> None:
-    """Run the trainings that have no result and that no other process runs.
+    """Run the trainings without a result that no other process runs.
 
     Args:
-        folder: Where their results are.
-        keys: Their keys, which are their work folders too.
-        run: Gives the metrics of a key, trained in the folder that it is given.
+        folder: Their results.
+        keys: Their keys, also their work folders.
+        run: Trains a key in a work folder and returns the metrics.
         report: Called before the first and after each.
-        ready: Whether a key has what it needs; otherwise it stays open.
+        ready: Whether a key can run; otherwise it stays open.
     """
     keys = list(keys)
     report()
@@ -178,7 +176,7 @@ def run_open(
 
 
 def outcome(run: Callable[[str, Path], Metrics], key: str, path: Path) -> dict[str, Any]:
-    """Run a training to its end; divergence is one too."""
+    """The result of a training that finishes or diverges."""
     try:
         return {'state': DONE, 'metrics': run(key, path)}
     except UserError as error:
@@ -186,18 +184,18 @@ def outcome(run: Callable[[str, Path], Metrics], key: str, path: Path) -> dict[s
             return {'state': DIVERGED, 'reason': str(error)}
         raise
     finally:
-        # The next training needs the memory of this one.
+        # Free the memory for the next training.
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def run_stage(config: Config, keep_checkpoints: bool = True) -> Metrics:
-    """Train in the config's ``work_dir``, from its newest checkpoint on.
+    """Train in the config's ``work_dir``, resuming from its newest checkpoint.
 
     Returns:
         The metrics of the last validation.
     """
-    # Runs of one second share MMEngine's logger and message hub unless their names differ.
+    # MMEngine names runs by the second; equal names would share logger and message hub.
     config.experiment_name = '_'.join(Path(config.work_dir).parts[-5:])
     runner = train(config, 'auto')
     if not keep_checkpoints:
@@ -212,7 +210,7 @@ def run_stage(config: Config, keep_checkpoints: bool = True) -> Metrics:
 
 
 def remove_checkpoints(work_dir: str | Path) -> None:
-    """Remove the checkpoints of a training; its logs stay."""
+    """Remove the checkpoints of a training, not its logs."""
     for path in Path(work_dir).glob('*.pth'):
         path.unlink()
 
@@ -240,6 +238,6 @@ def _is_number(score: float | None) -> bool:
 
 
 def _short(header: Sequence[str]) -> list[str]:
-    """Option names after their last dot, where that is unambiguous."""
+    """Option names after their last dot where unambiguous."""
     last = [name.rsplit('.', 1)[-1] for name in header]
     return [short if last.count(short) == 1 else name for short, name in zip(last, header)]

@@ -1,4 +1,4 @@
-"""Random batches of the kind that a config's model trains on."""
+"""Random batches of the kind a config's model trains on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
 from mmaddp.engine.hooks.data_check_hook import find_head
-from mmaddp.utils import UserError
+from mmaddp.utils import check_choice
 
 _BOXES_PER_IMAGE = 8
 
@@ -19,15 +19,14 @@ _BOXES_PER_IMAGE = 8
 def synthetic_batch(
     config: Config, model: nn.Module, batch_size: int, size: tuple[int, int]
 ) -> dict[str, list]:
-    """Random images (3, H, W), uint8, with random labels of the kind that the scope trains on.
+    """Random uint8 images (3, H, W) with random labels.
 
-    Detection has 8 boxes with masks an image, segmentation a label a pixel, classification a label
-    an image.
+    Detection gets 8 boxes with masks per image, segmentation a label per pixel, classification a
+    label per image.
     """
     makers = {'mmdet': _detection, 'mmseg': _segmentation, 'mmpretrain': _classification}
     scope = config.get('default_scope')
-    if scope not in makers:
-        raise UserError(f'default_scope must be one of {", ".join(makers)}, not {scope}')
+    check_choice('default_scope', scope, makers)
     generator = torch.Generator().manual_seed(0)
     head = find_head(model)
     classes = head.num_classes if head is not None else 1

@@ -1,4 +1,4 @@
-"""VQ tokens of random crops of images, computed ahead of the pre-training that reads them."""
+"""VQ tokens of random crops of images, computed before the pre-training that reads them."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def tokenize_dataset(
 ) -> None:
     """Write the tokens of random crops of all training images.
 
-    Crop k of image i is what the training pipeline gives with the seed (``seed``, k, i). A shard
-    holds ``shard_size`` images: ``ids`` (images, K, N) in the smallest integers, ``paths`` (images,
-    K, bytes), and if the pipeline says so ``crop_boxes`` (images, K, 4) as (x, y, width, height)
-    in pixels and ``flips`` (images, K). Whole shards of an earlier call are kept.
+    Crop k of image i is the output of the training pipeline with seed (``seed``, k, i). A shard
+    holds ``shard_size`` images: ``ids`` (images, K, N) in the smallest integer type, ``paths``
+    (images, K, bytes), and where the pipeline records them ``crop_boxes`` (images, K, 4) as (x, y,
+    width, height) in pixels and ``flips`` (images, K). Complete shards of earlier calls are kept.
 
     Args:
-        config: A pre-training config: its ``model.tokenizer`` and ``train_dataloader.dataset``.
-        folder: Gets the shards and their settings.
+        config: A pre-training config with ``model.tokenizer`` and ``train_dataloader.dataset``.
+        folder: Folder of the shards and their settings.
         crops_per_image: K.
         seed: Seed of the crops.
-        shard_size: Images of a shard.
-        batch_size: Crops that the tokenizer sees at once.
+        shard_size: Images per shard.
+        batch_size: Crops per batch.
         num_workers: Processes that load images.
-        rank: Index of this process among those that write to ``folder``; each takes its shards.
-        world_size: Their number.
+        rank: Index of this process; every ``world_size``-th shard is its own.
+        world_size: Number of processes.
 
     Raises:
         UserError: The tokenizer has no weights, images are broken or of a size that is not a
@@ -65,7 +65,9 @@ def tokenize_dataset(
         **describe_tokenizer(encode.tokenizer),
         'tokens_per_image': encode([dataset[0]]).shape[1],
         'num_images': len(dataset),
-        'images_sha256': _digest_of_paths(dataset),
+        'images_sha256': digest(
+            [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+        ),
         'pipeline': config.train_dataloader.dataset.pipeline,
         'crops_per_image': crops_per_image,
         'seed': seed,
@@ -87,7 +89,7 @@ def tokenize_dataset(
 def _encoded(
     loader: DataLoader, encode: TokenEncoder, progress: ProgressBar | None
 ) -> dict[str, np.ndarray]:
-    """The tokens of all crops of a dataloader, and what the crops say of themselves."""
+    """Tokens and records of all crops of a dataloader."""
     parts = []
     for samples in loader:
         parts.append({'ids': encode(samples), **_described(samples)})
@@ -97,7 +99,7 @@ def _encoded(
 
 
 def build_images(config: Config, seed: int) -> SeededDataset:
-    """The images that ``config`` trains on; each says where it was cropped.
+    """The training images of a config; each records its crop.
 
     Raises:
         UserError: The config trains on tokens, or its images are missing.
@@ -119,13 +121,13 @@ def build_images(config: Config, seed: int) -> SeededDataset:
 
 
 class TokenEncoder:
-    """Encodes samples of a training dataset as the pre-training of a config would.
+    """Encodes samples of a training dataset as the pre-training would.
 
     Args:
         config: A pre-training config.
 
     Raises:
-        UserError: It does not say where the tokenizer's weights are.
+        UserError: The tokenizer has no weights.
     """
 
     def __init__(self, config: Config) -> None:
@@ -140,14 +142,10 @@ class TokenEncoder:
 
     @torch.no_grad()
     def __call__(self, samples: list[dict]) -> np.ndarray:
-        """Token ids (B, N), in the smallest integers that hold them."""
+        """Token ids (B, N) in the smallest integer type."""
         inputs = self.data_preprocessor(pseudo_collate(samples))['inputs']
         ids = self.tokenizer.encode(inputs).cpu().numpy()
         return ids.astype(np.min_scalar_type(self.tokenizer.num_embeddings - 1))
-
-
-def _digest_of_paths(dataset: SeededDataset) -> str:
-    return digest([dataset.get_data_info(index)['img_path'] for index in range(len(dataset))])
 
 
 def _crops_of_shard(settings: dict[str, Any], number: int) -> list[PositionedIndex]:
@@ -158,12 +156,12 @@ def _crops_of_shard(settings: dict[str, Any], number: int) -> list[PositionedInd
 
 
 def _described(samples: list[dict]) -> dict[str, np.ndarray]:
-    """What the samples say of themselves, as arrays."""
-    told = [sample['data_samples'] for sample in samples]
-    described = {'paths': np.array([one.img_path.encode() for one in told])}
+    """Paths, crop boxes and flips of samples as arrays."""
+    records = [sample['data_samples'] for sample in samples]
+    described = {'paths': np.array([record.img_path.encode() for record in records])}
     for name, key, dtype in (('crop_boxes', 'crop_box', np.int32), ('flips', 'flip', bool)):
-        if key in told[0]:
-            described[name] = np.array([one.get(key) for one in told], dtype)
+        if key in records[0]:
+            described[name] = np.array([record.get(key) for record in records], dtype)
     return described
 
 
@@ -172,7 +170,7 @@ def _write_shard(path: Path, of_crops: dict[str, np.ndarray], crops_per_image: i
         name: values.reshape(-1, crops_per_image, *values.shape[1:])
         for name, values in of_crops.items()
     }
-    # Safetensors has no strings: their bytes, filled up with zeros.
+    # Safetensors has no strings: store bytes padded with zeros.
     tensors['paths'] = tensors['paths'][..., None].view(np.uint8)
     for leftover in path.parent.glob(f'.{path.name}.*.tmp'):
         leftover.unlink()

@@ -97,7 +97,7 @@ def test_the_page(spec):
     }
     # 20 iterations of 4 images; the network is cut behind the block that probed best.
     size, *told = rows(page, 'Fine-tuning')['DDAE']
-    assert told == ['80', 'epochs: 1, images a step: 4', '63.00 ± 2.83', '61.00, 65.00']
+    assert told == ['80', 'epochs: 1, batch size: 4', '63.00 ± 2.83', '61.00, 65.00']
     whole = sum(p.numel() for p in tiny_ddae(ddae()).network.parameters())
     assert rows(page, 'Linear probe')['DDAE'][0] == f'{whole / 1e6:.2f}'
     assert float(size) < whole / 1e6

@@ -125,7 +125,7 @@ def test_results_of_another_run_are_kept(model, metrics, tmp_path, monkeypatch):
         evaluate(tiny_addp(seed=1), samplers, metrics, tmp_path)
     assert (tmp_path / 'results.json').read_bytes() == before
     (tmp_path / 'results.json').write_text(json.dumps([]))
-    with pytest.raises(UserError, match='not a results file of this package'):
+    with pytest.raises(UserError, match='not a results file of mmaddp'):
         evaluate(model, samplers, metrics, tmp_path)
 
 

@@ -128,7 +128,7 @@ def test_a_part_of_the_images_is_the_seeds(files):
     [
         (['--layers', 'out_99'], 'out_99: the network has out_1'),
         (['--level', '1001'], 'levels 1 to 1000'),
-        (['--num-images', '1'], 'give 2 to 15'),
+        (['--num-images', '1'], r'--num-images=1: must be in \[2, 15\]'),
     ],
 )
 def test_bad_input_is_one_line(tool, files, words, message):
@@ -146,7 +146,7 @@ def test_encoders_of_clean_images_are_refused(tool, files):
     config = Config.fromfile(files / 'config.py')
     config.model = darl()
     config.dump(files / 'darl.py')
-    with pytest.raises(UserError, match='DARL encodes clean images, and alignment'):
+    with pytest.raises(UserError, match='noise level 11: DARL has no noise levels'):
         run(tool, files, 'iter_20.pth', config='darl.py')
 
 

@@ -16,7 +16,6 @@ from mmaddp.datasets import VQTokenDataset
 from mmaddp.engine.data import SeededDataset
 from mmaddp.engine.resumption import PositionedIndex
 from mmaddp.experiments import tokenizing
-from mmaddp.experiments.browsing import visualize_dataset
 from mmaddp.experiments.tokenizing import build_images, tokenize_dataset
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
@@ -176,11 +175,6 @@ def test_another_tokenizer_is_refused(config, tokens, tmp_path):
     model.tokenizer.num_embeddings = 64
     with pytest.raises(UserError, match='num_embeddings 32, while the model has 64'):
         VQTokenDataset(str(tokens)).check_model(model)
-
-
-def test_no_images_to_browse(config, tokens, tmp_path):
-    with pytest.raises(UserError, match='gives tokens, not images'):
-        visualize_dataset(reading(config, tokens, tmp_path / 'run'), tmp_path / 'images')
 
 
 def test_no_tokens(tmp_path):

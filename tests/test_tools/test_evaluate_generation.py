@@ -101,9 +101,9 @@ def test_one_image_only_is_not_measured(tool, options, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ([], 'give either a folder of images, or --config'),
-        (['images', '--config', 'a.py'], 'give either a folder of images, or --config'),
-        (['--config', 'a.py'], '--config also needs --checkpoint FILE and --out-dir DIR'),
+        ([], 'give a folder of images, or --config'),
+        (['images', '--config', 'a.py'], 'give a folder of images, or --config'),
+        (['--config', 'a.py'], 'or --config, --checkpoint and --out-dir'),
         (['absent'], 'absent: not a folder with images'),
     ],
 )

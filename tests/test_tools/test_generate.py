@@ -79,7 +79,7 @@ def test_the_folder(three):
 def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, capsys):
     generate(tmp_path / 'a', 1)
     generate(tmp_path / 'a', 3, '--batch-size', 1)
-    assert '1 of 3 images are there' in capsys.readouterr().out
+    assert '1 of 3 images exist' in capsys.readouterr().out
     assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
 
 
@@ -150,9 +150,8 @@ def test_a_folder_of_other_images_is_left_alone(generate, folder):
         (('--no-clip',), '--no-clip: the settings of ADDP'),
         (('--batch-size', 0), 'batch_size=0'),
         (('--seed', -1), 'seed=-1'),
-        (('--image', 'picture.png'), 'a completion needs both --image and --mask'),
-        (('--keep-pixels',), '--keep-pixels applies to completion'),
-        (('--image', 'absent.png', '--mask', 'mask.png'), 'absent.png: cannot be read'),
+        (('--image', 'picture.png'), 'a completion needs --image and --mask'),
+        (('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
 def test_bad_input_leaves_nothing_behind(generate, folder, tmp_path, monkeypatch, options, message):

@@ -88,7 +88,7 @@ def test_the_folder(three):
 def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, capsys):
     generate(tmp_path / 'a', 1, *STEPS)
     generate(tmp_path / 'a', 3, '--batch-size', 1, *STEPS)
-    assert '1 of 3 images are there' in capsys.readouterr().out
+    assert '1 of 3 images exist' in capsys.readouterr().out
     assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
 
 
@@ -166,7 +166,7 @@ def test_other_settings_want_another_folder(generate, three, folder, options, to
         (('--top-p', 0.5), '--top-p: the settings of DARL are --steps, --eta, --clip'),
         (('--schedule', 'cosine', '--temperature', 2), '--schedule: the settings of DARL'),
         (('--image', 'picture.png', '--mask', 'top.png'), 'the mask keeps patches that come after'),
-        (('--keep-pixels',), '--keep-pixels: only a completion'),
+        (('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
 def test_bad_input_leaves_nothing_behind(generate, folder, tmp_path, monkeypatch, options, message):

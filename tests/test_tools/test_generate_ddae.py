@@ -174,7 +174,7 @@ def test_other_checkpoints_are_named(run, folder, models, tmp_path):
             '--temperature: the settings of DDAE are --sampler, --steps, --eta',
         ),
         ('ddpm', ('--image', 'picture.png', '--mask', 'mask.png'), 'DDAE generates whole images'),
-        ('ddpm', ('--keep-pixels',), '--keep-pixels: only a completion'),
+        ('ddpm', ('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
 def test_bad_input_leaves_nothing_behind(run, tmp_path, name, options, message):

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from mmaddp.utils import UserError, run_tool
+from mmaddp.utils import UserError, check_range, run_tool
 
 SPLITS = ('train', 'val')
 # A shape is not drawn if it would leave less than this of any instance visible.
@@ -148,9 +148,9 @@ def texture(size: int, rng: np.random.Generator, hue: float, saturation: float) 
 
 
 def shape_texture(size: int, label: int, rng: np.random.Generator) -> np.ndarray:
-    """A strong texture near the hue of the class; a distractor (-1) uses the hue of any class."""
-    worn = label if label >= 0 else rng.integers(len(CLASSES))
-    hue = 360 * worn / len(CLASSES) + rng.normal(0, 15)
+    """A saturated texture around the hue of the class; a distractor (-1) gets any class's hue."""
+    index = label if label >= 0 else rng.integers(len(CLASSES))
+    hue = 360 * index / len(CLASSES) + rng.normal(0, 15)
     return texture(size, rng, hue, rng.uniform(0.6, 1.0))
 
 
@@ -203,7 +203,7 @@ def draw_split(folder: Path, split: str, count: int, size: int, seed: int) -> No
 
     Args:
         folder: Gets ``SPLIT/000001.jpg`` and so on, and ``annotations/instances_SPLIT.json``.
-        split: 'train' or 'val'. Each draws its own images.
+        split: 'train' or 'val'.
         count: Number of images.
         size: Their width and height in pixels.
         seed: Seed of the whole set.
@@ -260,11 +260,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw the set."""
     args = parse_args()
-    for name in ('num_train', 'num_val'):
-        if getattr(args, name) < 1:
-            raise UserError(f'--{name.replace("_", "-")} {getattr(args, name)}: must be 1 or more')
-    if args.size < 64:
-        raise UserError(f'--size {args.size}: must be 64 or more to make the shapes recognizable')
+    check_range('--num-train', args.num_train, 1)
+    check_range('--num-val', args.num_val, 1)
+    check_range('--size', args.size, 64)  # smaller shapes cannot be told apart
     draw_set(args.output_dir, args.num_train, args.num_val, args.size, args.seed)
     print(f'{args.output_dir}: {args.num_train} + {args.num_val} images of {", ".join(CLASSES)}')
 
