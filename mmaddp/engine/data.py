@@ -252,7 +252,10 @@ def image_fault(path: str, thorough: bool = False) -> str | None:
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+            # OpenCV reads neither, and says no more than that it failed.
+            if thorough and image.mode in ('F', 'I'):
+                return f"holds pixels of 32 bits (mode '{image.mode}'), not of 8 or 16"
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f'cannot be decoded ({error})'
     return None
 

@@ -3,9 +3,11 @@
 import os
 
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmaddp.datasets import ImageFolder
+from mmaddp.engine.data import CorruptImageError, GuardedDataset
 from mmaddp.utils import UserError
 
 
@@ -106,3 +108,37 @@ def test_a_loop_of_links_ends(root):
     os.symlink(root / 'elsewhere/dog', root / 'train/dog')
     assert labels(root, 'train')[0] == {'ant': 0, 'bee': 1, 'cat': 2, 'dog': 3}
     assert len(ImageFolder(str(root), 'train')) == 8
+
+
+def guarded(root, split='train'):
+    pipeline = [dict(type='LoadImageFromFile')]
+    config = dict(type='mmaddp.ImageFolder', data_root=str(root), data_prefix=split)
+    return GuardedDataset(dict(config, pipeline=pipeline), 'train_dataloader.dataset')
+
+
+def test_numbers_of_32_bits_are_a_corrupt_image(tmp_path):
+    (tmp_path / 'train/cat').mkdir(parents=True)
+    Image.new('F', (8, 8)).save(tmp_path / 'train/cat/0.tif')
+    with pytest.raises(CorruptImageError, match=r"0.tif holds pixels of 32 bits \(mode 'F'\)"):
+        guarded(tmp_path)[0]
+
+
+def test_a_decompression_bomb_is_a_corrupt_image(tmp_path, monkeypatch):
+    draw(tmp_path / 'train', 'cat', count=1)
+    # Without its end marker the file is read by Pillow, too.
+    with open(tmp_path / 'train/cat/0.png', 'ab') as file:
+        file.write(bytes(3000))
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 30)
+    with pytest.raises(CorruptImageError, match=r'0.png cannot be decoded \(Image size'):
+        guarded(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    'name', ['cifar10-folder_32', 'cifar10-folder_32_crop', 'image-folder_64', 'class-folder_256']
+)
+def test_configs_number_all_splits_alike(name, repository):
+    config = Config.fromfile(repository / f'configs/_base_/datasets/{name}.py')
+    assert config.train_dataloader.dataset.type == 'mmaddp.ImageFolder'
+    for split in ('val', 'test'):
+        dataset = config[f'{split}_dataloader'].dataset
+        assert (dataset.type, dataset.classes_from) == ('mmaddp.ImageFolder', 'train')

@@ -1,12 +1,58 @@
-# One's own images with segmentation maps as in seg-folder_512x512.py, small enough for CPUs.
-_base_ = './seg-folder_512x512.py'
+# One's own images with segmentation maps, small enough for CPUs: images/{training,validation}/
+# and annotations/{training,validation}/, for each image a PNG of class indices, where 255 is
+# ignored. The environment gives folder, class names and the ending of images: SEG_DIR=…
+# CLASSES=road,car IMG_SUFFIX=.jpg.
+data_root = '{{$SEG_DIR:data/segmentation}}'
+classes = '{{$CLASSES:background,object}}'
+classes = tuple(classes.split(','))
+img_suffix = '{{$IMG_SUFFIX:.jpg}}'
+crop_size = (224, 224)
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].scale = (480, 360)
-train_pipeline[3].crop_size = (224, 224)
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = (480, 360)
-
-train_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(480, 360), keep_ratio=True),
+    # After the resizing, because predictions are compared at the original size.
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type='BaseSegDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
+        img_suffix=img_suffix,
+        metainfo=dict(classes=classes),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='BaseSegDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+        img_suffix=img_suffix,
+        metainfo=dict(classes=classes),
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
+
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
