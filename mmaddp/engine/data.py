@@ -110,7 +110,8 @@ class GuardedDataset:
                 )
                 error.path = path
                 raise error
-        if self._is_local and info.get('seg_map_path'):
+        # MMDetection's panoptic maps, which have three channels, have no such key.
+        if self._is_local and 'reduce_zero_label' in info and info.get('seg_map_path'):
             stored = any(map(reads_stored, leaves(self.dataset)))
             check_pair(info['img_path'], info['seg_map_path'], stored)
 
