@@ -40,7 +40,7 @@ def cube(center, deviations, copies=2):
     return list(corners) * copies
 
 
-def corner_deviation(deviation, copies=2):
+def corner_std(deviation, copies=2):
     """Unbiased standard deviation of a channel of :func:`cube`."""
     n = 8 * copies
     return deviation * (n / (n - 1)) ** 0.5

@@ -23,12 +23,12 @@ def run_main(path: Path, words: list[str]) -> None:
     load_script(path).main(words)
 
 
-def read_pictures(folder: Path) -> dict[str, np.ndarray]:
+def read_image_folder(folder: Path) -> dict[str, np.ndarray]:
     """The PNGs of a folder by name."""
     return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob('*.png'))}
 
 
-def assert_same_pictures(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+def assert_same_images(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
     """Names are the same, and values but for rounding."""
     assert one.keys() == other.keys()
     for name in one:

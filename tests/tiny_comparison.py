@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from tiny_ddae import UNET, ddae, tiny_ddae
-from tiny_runs import classifier, write_pictures
+from tiny_runs import classifier, write_images
 
 SIDE = 8
 LAST = 'out_4'
@@ -17,7 +17,7 @@ LAST = 'out_4'
 
 def write_comparison(folder: Path) -> Path:
     """Write pictures, configs, an encoder and the file that names them all; gives the last."""
-    pictures = write_pictures(folder / 'pictures')
+    pictures = write_images(folder / 'pictures')
     model = tiny_ddae(ddae(), seed=20)
     checkpoint = {'meta': {'iter': 20}, 'state_dict': model.state_dict()}
     torch.save(checkpoint, folder / 'encoder.pth')

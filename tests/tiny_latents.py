@@ -61,7 +61,7 @@ def build_latent(config: dict, seed: int = 0) -> DDAE:
     return model.eval()
 
 
-def random_pictures(count: int = 2, seed: int = 1) -> Tensor:
+def random_rgb_images(count: int = 2, seed: int = 1) -> Tensor:
     """Images (count, 3, 16, 16) in [-1, 1]."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 3, SIDE, SIDE, generator=generator) * 2 - 1

@@ -88,7 +88,7 @@ class ParityBatchSampler:
                 group.clear()
 
 
-def write_pictures(folder: Path, per_class: int = 5, size: int = 24) -> Path:
+def write_images(folder: Path, per_class: int = 5, size: int = 24) -> Path:
     """Noise with a strong channel for each class, as a folder for each class."""
     noise = np.random.default_rng(0)
     for channel, name in enumerate(reversed(CLASSES)):

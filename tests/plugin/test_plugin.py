@@ -12,11 +12,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from scripts import load_script, read_pictures
+from scripts import load_script, read_image_folder
 from tiny_addp import tiny_addp
 from tiny_comparison import write_spec
 from tiny_ddae import ddae, random_images, tiny_ddae
-from tiny_runs import classifier, write_pictures
+from tiny_runs import classifier, write_images
 
 from mmaddp.apis import extract_features, generate, inpaint, load_pretrainer, reconstruct
 from mmaddp.registry import MODELS
@@ -36,7 +36,7 @@ ENCODER = dict(
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures', size=SIDE)
+    return write_images(tmp_path_factory.mktemp('data') / 'pictures', size=SIDE)
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +125,7 @@ def test_it_generates_completes_and_reconstructs(run, checkpoint, model, picture
     assert changed.sum() == changed[:, 16:32, 32:48].sum()
     assert reconstruct(model, images).shape == images.shape
     run('tools/generate.py', CONFIG, checkpoint, '--num-images', 1, '--out-dir', tmp_path)
-    assert read_pictures(tmp_path)['000000.png'].shape == (SIDE, SIDE, 3)
+    assert read_image_folder(tmp_path)['000000.png'].shape == (SIDE, SIDE, 3)
 
 
 def test_it_gives_features(model):

@@ -13,9 +13,9 @@ from mmaddp.models.layers.unet import SpatialAttention
 from mmaddp.utils import UserError
 
 
-def figures_of(benchmark, tmp_path, *words):
+def figures_of(benchmark, tmp_path, *arguments):
     out = tmp_path / 'figures.json'
-    benchmark.main([*map(str, words), '--device', 'cpu', '--out', str(out)])
+    benchmark.main([*map(str, arguments), '--device', 'cpu', '--out', str(out)])
     return json.loads(out.read_text())['forms']
 
 
@@ -90,8 +90,8 @@ def test_darl_sampling(load_benchmark, tmp_path, monkeypatch, steps):
     monkeypatch.setitem(benchmark.SIZES, 'base', (32, 2, 2))
     seen, vit = [], benchmark.darl_vit.DARLViT
     monkeypatch.setattr(vit, 'run_causally', counting(vit.run_causally, seen))
-    words = ['--img-size', 32, '--patch-size', 8, '--batch-size', 2, '--steps', steps]
-    figures = figures_of(benchmark, tmp_path, *words, '--warmup', 0)
+    arguments = ['--img-size', 32, '--patch-size', 8, '--batch-size', 2, '--steps', steps]
+    figures = figures_of(benchmark, tmp_path, *arguments, '--warmup', 0)
     # The start token and the patches so far, or the newest alone.
     assert seen == [*range(1, 17), *[1] * 16]
     assert figures['largest_difference'] <= 1
@@ -146,8 +146,8 @@ def test_plain_attention_keeps_its_weights(load_benchmark):
 def test_probe_grid(load_benchmark, tmp_path):
     config = probe_config('images', tmp_path / 'work', ddae(), levels=[1, 300], pixels=8)
     config.dump(tmp_path / 'probe.py')
-    words = [tmp_path / 'probe.py', '--img-size', 8, '--batch-size', 2]
-    figures = figures_of(load_benchmark('probe_grid'), tmp_path, *words)
+    arguments = [tmp_path / 'probe.py', '--img-size', 8, '--batch-size', 2]
+    figures = figures_of(load_benchmark('probe_grid'), tmp_path, *arguments)
     # 4 blocks at 2 levels; the control on pixels is no pass of the encoder.
     assert figures.pop('cells') == 8
     # 8 passes of half of the way up on average, and 2 to its end.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from tiny_runs import write_pictures
+from tiny_runs import write_images
 
 from mmaddp.engine.runs import train
 
@@ -22,10 +22,10 @@ SCRATCH = {'model.backbone.init_cfg': None, 'optim_wrapper.paramwise_cfg.layer_d
 
 
 @pytest.fixture
-def pictures(tmp_path, monkeypatch) -> Path:
+def images(tmp_path, monkeypatch) -> Path:
     root = tmp_path / 'cifar10'
     for split in ('train', 'test'):
-        write_pictures(root / split, per_class=2)
+        write_images(root / split, per_class=2)
     monkeypatch.setenv('CIFAR10_DIR', str(root))
     monkeypatch.setenv('IMAGE_DIR', str(root / 'train'))
     return root
@@ -49,7 +49,7 @@ def short(repository: Path, name: str, work_dir: Path) -> Config:
 
 @pytest.mark.parametrize('objective', OBJECTIVES)
 @pytest.mark.parametrize('data', PRETRAININGS)
-def test_small_pretrainings_train_every_weight(data, objective, repository, tmp_path, pictures):
+def test_small_pretrainings_train_every_weight(data, objective, repository, tmp_path, images):
     cfg = short(repository, data.format(objective), tmp_path / 'run')
     runner = train(cfg)
     assert len(runner.train_dataloader.dataset) == 6
@@ -60,7 +60,7 @@ def test_small_pretrainings_train_every_weight(data, objective, repository, tmp_
     assert all(state['exp_avg'].any() for state in moments.values())
 
 
-def test_a_classifier_goes_on_from_the_pretraining(repository, tmp_path, pictures, monkeypatch):
+def test_a_classifier_goes_on_from_the_pretraining(repository, tmp_path, images, monkeypatch):
     pretraining = short(repository, PRETRAININGS[0].format(OBJECTIVES[1]), tmp_path / 'pretraining')
     encoder = train(pretraining).model.backbone.state_dict()
     monkeypatch.setenv('ENCODER', str(tmp_path / 'pretraining/iter_2.pth'))
@@ -79,7 +79,7 @@ def test_a_classifier_goes_on_from_the_pretraining(repository, tmp_path, picture
     assert 0 <= runner.message_hub.get_scalar('val/accuracy/top1').current() <= 100
 
 
-def test_all_depths_are_evaluated_on_the_pretraining(repository, tmp_path, pictures, monkeypatch):
+def test_all_depths_are_evaluated_on_the_pretraining(repository, tmp_path, images, monkeypatch):
     pretraining = short(repository, PRETRAININGS[0].format(OBJECTIVES[0]), tmp_path / 'pretraining')
     encoder = train(pretraining).model.backbone.state_dict()
     monkeypatch.setenv('ENCODER', str(tmp_path / 'pretraining/iter_2.pth'))

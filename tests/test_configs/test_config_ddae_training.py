@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from tiny_runs import RUNS, write_pictures
+from tiny_runs import RUNS, write_images
 from torch import Tensor, nn
 
 from mmaddp.apis.models import load_pretrainer
@@ -26,9 +26,9 @@ STEPS = 3
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory) -> Path:
+def images(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('data') / 'cifar10'
-    write_pictures(root / 'train', per_class=2)
+    write_images(root / 'train', per_class=2)
     return root
 
 
@@ -40,13 +40,13 @@ def assert_every_weight_learns(runner: Runner) -> None:
     assert all(state['exp_avg'].any() for state in moments.values())
 
 
-def short(repository: Path, name: str, pictures: Path, work_dir: Path, steps: int) -> Config:
+def short(repository: Path, name: str, images: Path, work_dir: Path, steps: int) -> Config:
     """The config for some batches of the pictures, in this process."""
     cfg = Config.fromfile(repository / 'configs/pretrain/ddae' / f'{name}.py')
     cfg.work_dir, cfg.experiment_name = str(work_dir), f'run{next(RUNS)}'
     loader = dict(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.update(loader)
-    cfg.train_dataloader.dataset.data_root = str(pictures)
+    cfg.train_dataloader.dataset.data_root = str(images)
     cfg.train_cfg.max_iters = steps
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint.interval = 1
@@ -60,16 +60,16 @@ def last_decays() -> list[float]:
 
 
 @pytest.fixture(scope='module')
-def trained(repository, pictures, tmp_path_factory) -> Path:
+def trained(repository, images, tmp_path_factory) -> Path:
     """The work folder of the first config's run."""
     work_dir = tmp_path_factory.mktemp('runs') / 'whole'
-    assert_every_weight_learns(train(short(repository, CONFIGS[0], pictures, work_dir, STEPS)))
+    assert_every_weight_learns(train(short(repository, CONFIGS[0], images, work_dir, STEPS)))
     return work_dir
 
 
 @pytest.mark.parametrize('name', CONFIGS[1:])
-def test_small_pretrainings_train_every_weight(name, repository, pictures, tmp_path):
-    cfg = short(repository, name, pictures, tmp_path / 'run', steps=1)
+def test_small_pretrainings_train_every_weight(name, repository, images, tmp_path):
+    cfg = short(repository, name, images, tmp_path / 'run', steps=1)
     assert_every_weight_learns(train(cfg))
 
 
@@ -89,9 +89,9 @@ def test_a_checkpoint_has_the_average_where_others_look(trained):
     assert not torch.allclose(weights(trained, STEPS)['network.conv_in.weight'], moved, atol=1e-6)
 
 
-def test_the_average_survives_a_resume(trained, repository, pictures, tmp_path):
+def test_the_average_survives_a_resume(trained, repository, images, tmp_path):
     shutil.copy(trained / f'iter_{STEPS - 1}.pth', tmp_path)
-    train(short(repository, CONFIGS[0], pictures, tmp_path, STEPS), 'auto')
+    train(short(repository, CONFIGS[0], images, tmp_path, STEPS), 'auto')
     for key in ('state_dict', 'ema_state_dict'):
         one, other = (weights(folder, STEPS, key) for folder in (trained, tmp_path))
         assert one.keys() == other.keys()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from tiny_runs import write_pictures
+from tiny_runs import write_images
 
 from mmaddp.engine.runs import train
 
@@ -80,7 +80,7 @@ def test_the_loss_is_logged_by_mask_ratio(name, load_config):
 
 def test_each_toy_training_goes_on_from_the_one_before(repository, tmp_path, monkeypatch):
     """Tokenizer, token predictor and ADDP, from a folder of pictures alone."""
-    monkeypatch.setenv('IMAGE_DIR', str(write_pictures(tmp_path / 'pictures', per_class=1)))
+    monkeypatch.setenv('IMAGE_DIR', str(write_images(tmp_path / 'pictures', per_class=1)))
 
     def trained(name, variable):
         cfg = Config.fromfile(repository / 'configs' / f'{name}.py')

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from tiny_runs import write_pictures
+from tiny_runs import write_images
 
 import mmaddp  # noqa: F401
 from mmaddp.engine.runs import load_config
@@ -135,7 +135,7 @@ def test_both_augmentations_and_the_final_run_are_what_they_are_called(load_task
 def test_a_task_builds_at_toy_size_in_the_sweeps_corners(cell, load_task, tmp_path):
     config = load_task('kitti-dist', read_grid([SWEEP]).cells[cell].options)
     for part in ('train', 'val', 'test'):
-        write_pictures(tmp_path / part)
+        write_images(tmp_path / part)
     for part in config.train_dataloader.dataset.parts.values():
         part.data_root = str(tmp_path)
     init_default_scope('mmpretrain')

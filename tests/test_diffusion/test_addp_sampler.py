@@ -172,7 +172,7 @@ def test_nucleus(top_p, kept):
     assert torch.equal(nucleus(probs, top_p), probs * torch.tensor(kept))
 
 
-def test_draws_invert_the_distribution():
+def test_samples_invert_the_distribution():
     """Evenly spaced heights hit every code as often as its probability says, and no other."""
     probs = torch.tensor([0.0, 0.25, 0.0, 0.125, 0.625, 0.0])
     heights = (torch.arange(800, dtype=torch.float64) + 0.5) / 800

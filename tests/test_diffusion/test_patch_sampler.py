@@ -136,7 +136,7 @@ def test_known_first_is_the_order_of_the_backbone_otherwise():
     assert known_first(model, masked).tolist() == [expected]
 
 
-def test_every_predicted_patch_is_a_picture():
+def test_every_predicted_patch_is_a_image():
     """White is 1 and black 0 after the mean and the std of ImageNet are undone."""
     model = build(diffusion())
     with torch.no_grad():

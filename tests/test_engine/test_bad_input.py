@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
-from tiny_runs import classifier, write_pictures
+from tiny_runs import classifier, write_images
 
 from mmaddp.engine.data import GuardedDataset, image_fault
 from mmaddp.engine.hooks.data_check_hook import out_of_range
@@ -26,7 +26,7 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
 @pytest.fixture
 def pictures(tmp_path):
-    return write_pictures(tmp_path / 'pictures', per_class=2)
+    return write_images(tmp_path / 'pictures', per_class=2)
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ class TestPictures:
 
     @staticmethod
     def _whole(config, pictures):
-        good = write_pictures(pictures.with_name('whole'), per_class=1)
+        good = write_images(pictures.with_name('whole'), per_class=1)
         loader = config.train_dataloader.copy()
         loader.dataset = {**loader.dataset, 'data_root': str(good)}
         return loader

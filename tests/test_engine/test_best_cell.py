@@ -74,7 +74,7 @@ def test_options_have_the_last_word(load):
 
 
 @pytest.mark.parametrize(
-    ('backbone', 'cell', 'words'),
+    ('backbone', 'cell', 'message'),
     [
         (
             VIT,
@@ -95,8 +95,8 @@ def test_options_have_the_last_word(load):
         (UNET, 'broken', 'not a best_cell.json that tools/probe.py has written'),
     ],
 )
-def test_a_cell_that_does_not_fit_is_refused(load, backbone, cell, words):
-    with pytest.raises(UserError, match=words):
+def test_a_cell_that_does_not_fit_is_refused(load, backbone, cell, message):
+    with pytest.raises(UserError, match=message):
         load(backbone, cell)
 
 

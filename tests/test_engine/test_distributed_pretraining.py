@@ -13,7 +13,7 @@ from mmengine.optim import OptimWrapper
 from tiny_addp import addp, pretraining, tiny_addp
 from tiny_faults import train_to_the_error
 from tiny_processes import in_processes, wrap_parts_that_differ
-from tiny_runs import last_checkpoint, run_training, write_pictures
+from tiny_runs import last_checkpoint, run_training, write_images
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmaddp.checkpoints import convert_checkpoint
@@ -33,7 +33,7 @@ SHARDED = {
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures')
+    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
 
 
 def config_of(pictures: Path, work_dir: Path, processes: int, **settings: Any) -> Config:

@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 from tiny_addp import pretraining
-from tiny_runs import run_training, write_pictures
+from tiny_runs import run_training, write_images
 
 from mmaddp.utils import UserError
 
@@ -42,18 +42,18 @@ def test_without_images(tmp_path):
 
 def test_without_class_folders(tmp_path):
     """Images are there, but no folder of a class: what unlabeled data look like."""
-    folder = write_pictures(tmp_path / 'pictures') / 'red'
+    folder = write_images(tmp_path / 'pictures') / 'red'
     assert 'with_label' in train(folder, tmp_path / 'run')
 
 
-def test_a_file_in_its_place(tmp_path):
+def test_a_file_in_its_position(tmp_path):
     (tmp_path / 'images').write_text('')
     assert f'{tmp_path}/images' in train(tmp_path / 'images', tmp_path / 'run')
 
 
 def test_unreadable(tmp_path):
     """The tests may run as root, whom no right is denied."""
-    folder = write_pictures(tmp_path / 'pictures')
+    folder = write_images(tmp_path / 'pictures')
     denied = PermissionError(13, 'Permission denied', str(folder))
     with mock.patch('os.scandir', side_effect=denied):
         message = train(folder, tmp_path / 'run')

@@ -7,7 +7,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from tiny_addp import addp, pretraining
-from tiny_runs import in_child, last_checkpoint, run_training, seen, write_pictures
+from tiny_runs import in_child, last_checkpoint, run_training, seen, write_images
 
 import mmaddp  # noqa: F401
 from mmaddp.diffusion import masks_from_noise
@@ -15,7 +15,7 @@ from mmaddp.diffusion import masks_from_noise
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures')
+    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
 
 
 def build(seed: int = 0, **settings) -> torch.nn.Module:

@@ -19,7 +19,7 @@ from tiny_runs import (
     last_checkpoint,
     run_training,
     seen,
-    write_pictures,
+    write_images,
 )
 
 from mmaddp.engine.resumption.checkpoints import (
@@ -34,37 +34,37 @@ KILLED = -signal.SIGKILL
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures')
+def images(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(tmp_path_factory, pictures):
+def uninterrupted(tmp_path_factory, images):
     """Work folders of two runs that nothing killed, by ``by_epoch``."""
     folders = {}
     for by_epoch in (True, False):
         folders[by_epoch] = tmp_path_factory.mktemp('uninterrupted') / f'by_epoch_{by_epoch}'
-        assert in_child(run_training, classifier(pictures, folders[by_epoch], by_epoch)) == 0
+        assert in_child(run_training, classifier(images, folders[by_epoch], by_epoch)) == 0
     return folders
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
 @pytest.mark.parametrize('workers', [0, 2])
-def test_killed_before_an_iteration(tmp_path, pictures, uninterrupted, by_epoch, workers):
+def test_killed_before_an_iteration(tmp_path, images, uninterrupted, by_epoch, workers):
     work_dir = tmp_path / 'run'
     settings = {'train_dataloader.num_workers': workers}
     killed = {**settings, 'custom_hooks.1.kill_at': 7}
-    assert in_child(run_training, classifier(pictures, work_dir, by_epoch, **killed)) == KILLED
-    config = classifier(pictures, work_dir, by_epoch, **settings)
+    assert in_child(run_training, classifier(images, work_dir, by_epoch, **killed)) == KILLED
+    config = classifier(images, work_dir, by_epoch, **settings)
     assert in_child(run_training, config, True) == 0
     assert_same_training(uninterrupted[by_epoch], work_dir)
     assert len(seen(work_dir)) == 12
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
-def test_killed_while_writing_a_checkpoint(tmp_path, pictures, uninterrupted, by_epoch):
+def test_killed_while_writing_a_checkpoint(tmp_path, images, uninterrupted, by_epoch):
     work_dir = tmp_path / 'run'
-    config = classifier(pictures, work_dir, by_epoch)
+    config = classifier(images, work_dir, by_epoch)
     assert in_child(die_inside_the_second_save, config) == KILLED
     # Only one checkpoint is kept: the first, whole, since the second never took its place.
     first = 'epoch_1.pth' if by_epoch else 'iter_3.pth'
@@ -78,10 +78,10 @@ def test_killed_while_writing_a_checkpoint(tmp_path, pictures, uninterrupted, by
     assert_same_training(uninterrupted[by_epoch], work_dir)
 
 
-def test_killed_at_random_moments(tmp_path, pictures, uninterrupted):
+def test_killed_at_random_moments(tmp_path, images, uninterrupted):
     work_dir = tmp_path / 'run'
     settings = {'train_dataloader.num_workers': 2, 'custom_hooks.1.pause': 0.05}
-    config = classifier(pictures, work_dir, False, **settings)
+    config = classifier(images, work_dir, False, **settings)
     seed = time.time_ns()
     moments = random.Random(seed)
     for iteration in sorted(moments.sample(range(9), 3)):
@@ -99,61 +99,61 @@ def test_killed_at_random_moments(tmp_path, pictures, uninterrupted):
     assert_same_training(uninterrupted[False], work_dir)
 
 
-def test_a_kill_inside_the_last_validation_loses_no_metrics(tmp_path, pictures):
+def test_a_kill_inside_the_last_validation_loses_no_metrics(tmp_path, images):
     """The last checkpoint is whole before the last validation begins."""
     work_dir = tmp_path / 'run'
     for by_epoch in (True, False):
-        config = classifier(pictures, work_dir / str(by_epoch), by_epoch)
+        config = classifier(images, work_dir / str(by_epoch), by_epoch)
         run_training(config)
         with mock.patch.object(ValLoop, 'run') as validate:
             run_training(config, resume=True)
         assert validate.call_count == 1
 
 
-def test_resuming_batches_that_a_sampler_groups(tmp_path, pictures):
+def test_resuming_batches_that_a_sampler_groups(tmp_path, images):
     grouped = {
         'train_dataloader.batch_sampler': {'type': 'ParityBatchSampler'},
         'train_dataloader.num_workers': 2,
     }
     folders = [tmp_path / 'whole', tmp_path / 'resumed']
-    assert in_child(run_training, classifier(pictures, folders[0], False, **grouped)) == 0
+    assert in_child(run_training, classifier(images, folders[0], False, **grouped)) == 0
     killed = {**grouped, 'custom_hooks.1.kill_at': 7}
-    config = classifier(pictures, folders[1], False, **killed)
+    config = classifier(images, folders[1], False, **killed)
     assert in_child(run_training, config) == KILLED
     config.custom_hooks[1].kill_at = None
     assert in_child(run_training, config, True) == 0
     assert_same_training(*folders)
 
 
-def test_a_seed_that_was_drawn_is_taken_up_again(tmp_path, pictures):
+def test_a_seed_that_was_sampled_is_taken_up_again(tmp_path, images):
     folders = [tmp_path / 'first', tmp_path / 'again']
     unseeded = {'randomness.seed': None, 'custom_hooks.1.kill_at': 7}
-    config = classifier(pictures, folders[0], False, **unseeded)
+    config = classifier(images, folders[0], False, **unseeded)
     assert in_child(run_training, config) == KILLED
     config.custom_hooks[1].kill_at = None
     assert in_child(run_training, config, True) == 0
     seed = last_checkpoint(folders[0])['meta']['seed']
-    config = classifier(pictures, folders[1], False, **{'randomness.seed': seed})
+    config = classifier(images, folders[1], False, **{'randomness.seed': seed})
     assert in_child(run_training, config) == 0
     assert_same_training(*folders)
 
 
-def test_gradients_of_an_unfinished_cycle_are_kept(tmp_path, pictures):
+def test_gradients_of_an_unfinished_cycle_are_kept(tmp_path, images):
     """Checkpoints after 3 and 6 iterations, an optimizer step every 4 or 5."""
     settings = {'optim_wrapper.accumulative_counts': 5}
     folders = [tmp_path / 'whole', tmp_path / 'resumed']
-    assert in_child(run_training, classifier(pictures, folders[0], False, **settings)) == 0
+    assert in_child(run_training, classifier(images, folders[0], False, **settings)) == 0
     killed = {**settings, 'custom_hooks.1.kill_at': 7}
-    assert in_child(run_training, classifier(pictures, folders[1], False, **killed)) == KILLED
+    assert in_child(run_training, classifier(images, folders[1], False, **killed)) == KILLED
     checkpoint = last_checkpoint(folders[1])
     assert checkpoint['meta']['iter'] == 6
     assert any(gradient.abs().sum() > 0 for gradient in checkpoint['gradients'].values())
-    config = classifier(pictures, folders[1], False, **settings)
+    config = classifier(images, folders[1], False, **settings)
     assert in_child(run_training, config, True) == 0
     assert_same_training(*folders)
 
 
-def test_resuming_inside_an_epoch(tmp_path, pictures, uninterrupted):
+def test_resuming_inside_an_epoch(tmp_path, images, uninterrupted):
     """Epochs of 4 iterations with a checkpoint every 3: iteration 7 lies in the second epoch."""
     work_dir = tmp_path / 'run'
     checkpoints = {
@@ -161,8 +161,8 @@ def test_resuming_inside_an_epoch(tmp_path, pictures, uninterrupted):
         'default_hooks.checkpoint.interval': 3,
     }
     killed = {**checkpoints, 'custom_hooks.1.kill_at': 7}
-    assert in_child(run_training, classifier(pictures, work_dir, True, **killed)) == KILLED
-    config = classifier(pictures, work_dir, True, **checkpoints)
+    assert in_child(run_training, classifier(images, work_dir, True, **killed)) == KILLED
+    config = classifier(images, work_dir, True, **checkpoints)
     assert in_child(run_training, config, True) == 0
     assert_same_training(uninterrupted[True], work_dir)
 

@@ -1,23 +1,23 @@
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from tiny_runs import classifier, last_checkpoint, run_training, write_pictures
+from tiny_runs import classifier, last_checkpoint, run_training, write_images
 
 from mmaddp.engine import Runner
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    return write_pictures(tmp_path / 'pictures', per_class=2)
+def images(tmp_path):
+    return write_images(tmp_path / 'pictures', per_class=2)
 
 
 @pytest.mark.parametrize(
     ('batch_size', 'accumulated', 'factor'), [(4, 1, 1 / 16), (4, 16, 1), (32, 4, 2)]
 )
 def test_the_learning_rate_scales_with_an_optimizer_step(
-    tmp_path, pictures, batch_size, accumulated, factor
+    tmp_path, images, batch_size, accumulated, factor
 ):
-    config = classifier(pictures, tmp_path / 'w', **{'train_dataloader.batch_size': batch_size})
+    config = classifier(images, tmp_path / 'w', **{'train_dataloader.batch_size': batch_size})
     runner = Runner.from_cfg(config)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     wrapper = OptimWrapper(optimizer, accumulative_counts=accumulated)
@@ -25,9 +25,9 @@ def test_the_learning_rate_scales_with_an_optimizer_step(
     assert optimizer.param_groups[0]['lr'] == pytest.approx(0.5 * factor)
 
 
-def test_only_the_newest_checkpoints_and_the_best_stay(tmp_path, pictures):
+def test_only_the_newest_checkpoints_and_the_best_stay(tmp_path, images):
     config = classifier(
-        pictures,
+        images,
         tmp_path / 'w',
         **{
             'default_hooks.checkpoint.max_keep_ckpts': 2,
@@ -43,7 +43,7 @@ def test_only_the_newest_checkpoints_and_the_best_stay(tmp_path, pictures):
     assert last_checkpoint(tmp_path / 'w')['meta']['epoch'] == 3
 
 
-def test_mmengines_own_runner_trains_the_same_config(tmp_path, pictures):
-    config = classifier(pictures, tmp_path / 'w', runner_type='Runner')
+def test_mmengines_own_runner_trains_the_same_config(tmp_path, images):
+    config = classifier(images, tmp_path / 'w', runner_type='Runner')
     run_training(config)
     assert last_checkpoint(tmp_path / 'w')['meta']['epoch'] == 3

@@ -75,7 +75,7 @@ def test_each_pass_depends_on_the_epoch_alone(kind, length, epoch):
 
 @given(kind=st.sampled_from(KINDS), length=st.integers(1, 20), world_size=st.integers(1, 5))
 @settings(max_examples=60)
-def test_processes_partition_the_draws_of_one(kind, length, world_size):
+def test_processes_partition_the_samples_of_one(kind, length, world_size):
     alone = {draw: index for index, _, draw in sampler(kind, length).take()}
     count = MANY // world_size
     drawn = Counter()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tiny_addp import pretraining, tiny_addp
-from tiny_runs import last_checkpoint, run_training, write_pictures
+from tiny_runs import last_checkpoint, run_training, write_images
 
 from mmaddp.checkpoints import convert_checkpoint, convert_file, read_model_checkpoint
 from mmaddp.engine.runner.weights import check_weights
@@ -84,9 +84,9 @@ def test_a_run_starts_from_the_authors_file(tmp_path):
     """With a learning rate of zero it ends as it began, all parts having come from the file."""
     model = tiny_addp(seed=2, img_size=32)
     official = write_official(model, tmp_path / 'addp.pth')
-    pictures = write_pictures(tmp_path / 'pictures')
+    images = write_images(tmp_path / 'pictures')
     settings = {'optim_wrapper.optimizer.lr': 0.0, 'load_from': str(official)}
-    config = pretraining(pictures, tmp_path / 'run', by_epoch=False, **settings)
+    config = pretraining(images, tmp_path / 'run', by_epoch=False, **settings)
     config.param_scheduler = None
     for part in ('tokenizer', 'token_predictor'):
         del config.model[part]['init_cfg']

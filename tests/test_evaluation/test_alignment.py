@@ -58,7 +58,7 @@ def test_order_rotation_and_length_change_nothing(count, dims, seed):
     assert uniformity(moved[0], 3) == pytest.approx(uniformity(one), abs=1e-12)
 
 
-def test_known_places():
+def test_known_positions():
     corners = torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
     assert alignment(corners, corners) == 0
     assert alignment(corners, -corners) == pytest.approx(4)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from generation_images import (
     ColorNetworks,
-    corner_deviation,
+    corner_std,
     cube,
     draw_colors,
     use_color_networks,
@@ -59,10 +59,10 @@ def test_frechet_distance_is_scipys(seed, dims):
 
 def test_inception_score_counts_classes_that_are_told_apart():
     certain = torch.eye(4).repeat(250, 1) * 1000
-    score, deviation = inception_score(certain)
+    score, std = inception_score(certain)
     # Splits of 100 have the four classes nearly equally often.
     assert score == pytest.approx(4, rel=0.03)
-    assert deviation > 0
+    assert std > 0
     assert inception_score(torch.ones(50, 7)) == (pytest.approx(1), pytest.approx(0))
 
 
@@ -81,7 +81,7 @@ def test_figures_of_folders_follow_from_their_colors(colors, tmp_path):
     draw_colors(images / 'steps', [(0, 0, 0)] * 3)
     metrics = GenerationMetrics(real.parent, cache_dir=tmp_path / 'cache')
     result = metrics(images)
-    shifts = [corner_deviation(d) for d in (10, 0, 10)]
+    shifts = [corner_std(d) for d in (10, 0, 10)]
     assert result['fid'] == pytest.approx(100 + 25 + sum(s**2 for s in shifts))
     assert (result['num_images'], result['num_reference']) == (16, 16)
     assert metrics(draw_colors(tmp_path / 'black', [(0, 0, 0)] * 12))['inception_score'] == (
@@ -118,7 +118,7 @@ def test_reference_is_computed_once_until_it_changes(colors, tmp_path, monkeypat
 
 
 def test_published_statistics_give_fid_alone(colors, tmp_path):
-    deviations = np.array([corner_deviation(d) for d in (20, 30, 40)])
+    deviations = np.array([corner_std(d) for d in (20, 30, 40)])
     np.savez(tmp_path / 's.npz', mu=np.full(3, 100.0), sigma=np.diag(deviations**2))
     images = draw_colors(tmp_path / 'images', cube((110, 100, 100), (20, 30, 40)))
     result = GenerationMetrics(tmp_path / 's.npz', cache_dir=tmp_path)(images)

@@ -34,9 +34,9 @@ def inception_weights(tmp_path_factory):
 
 
 def test_reference_is_cut_to_a_square_of_the_size_asked_for(tmp_path):
-    picture = np.zeros((20, 40, 3), np.uint8)
-    picture[:, 10:30] = 255
-    Image.fromarray(picture).save(tmp_path / 'wide.png')
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:, 10:30] = 255
+    Image.fromarray(image).save(tmp_path / 'wide.png')
     images = ImageFiles([tmp_path / 'wide.png'], crop=10)
     assert images.size == (10, 10)
     assert images[0][:, :, 1:-1].min() > 240

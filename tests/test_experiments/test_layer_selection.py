@@ -9,7 +9,7 @@ from mmengine.config import Config
 from scripts import load_script
 from tiny_darl import darl
 from tiny_ddae import ddae, tiny_ddae
-from tiny_runs import write_pictures
+from tiny_runs import write_images
 
 from mmaddp.diffusion import ImageNoise
 from mmaddp.evaluation.alignment import alignment
@@ -42,7 +42,7 @@ def files(tmp_path):
     """A config on drawn pictures, and two checkpoints of its model."""
     data = dict(
         type='CustomDataset',
-        data_root=str(write_pictures(tmp_path / 'pictures')),
+        data_root=str(write_images(tmp_path / 'pictures')),
         pipeline=PIPELINE,
         with_label=False,
     )

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 from sweep_runs import run_study
-from tiny_runs import in_child, write_pictures
+from tiny_runs import in_child, write_images
 
 from mmaddp.experiments.noise_study import (
     noise_grid,
@@ -38,9 +38,9 @@ def test_the_figure_is_written_from_what_has_ended(tmp_path):
     assert not (tmp_path / 'heat_map.png').exists()
     folder.add(folder.cells[0].key, {'state': DONE, 'metrics': {'accuracy/top1': 12.0}})
     write_heat_map(folder)
-    with Image.open(tmp_path / 'heat_map.png') as picture:
-        assert picture.format == 'PNG'
-        assert len(picture.convert('RGB').getcolors(1 << 20)) > 2
+    with Image.open(tmp_path / 'heat_map.png') as image:
+        assert image.format == 'PNG'
+        assert len(image.convert('RGB').getcolors(1 << 20)) > 2
 
 
 def test_a_schedule_that_is_none_is_one_line():
@@ -82,7 +82,7 @@ def shrink(path: Path, out: Path) -> Path:
 @pytest.fixture
 def configs(repository, tmp_path, monkeypatch):
     for split in ('train', 'test'):
-        write_pictures(tmp_path / 'pictures' / split)
+        write_images(tmp_path / 'pictures' / split)
     monkeypatch.setenv('CIFAR10_DIR', str(tmp_path / 'pictures'))
     names = {PRETRAINING: 'pretraining.py', EVALUATION: 'evaluation.py'}
     return [shrink(repository / 'configs' / name, tmp_path / out) for name, out in names.items()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from sweep_runs import run_sweep
-from tiny_runs import classifier, in_child, write_pictures
+from tiny_runs import classifier, in_child, write_images
 
 from mmaddp.experiments.grid import Cell, Grid, parse_axis, read_grid, read_sweep
 from mmaddp.experiments.results import ResultsFolder
@@ -23,8 +23,8 @@ GRID = [f'{LR}=1e-3,1e-2', 'model.backbone.drop_path_rate=0.3']
 @pytest.fixture(scope='module')
 def config_file(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('sweep')
-    pictures = write_pictures(folder / 'pictures')
-    config = classifier(pictures, folder / 'run', by_epoch=False)
+    images = write_images(folder / 'pictures')
+    config = classifier(images, folder / 'run', by_epoch=False)
     config.train_cfg.val_interval = 12
     config.default_hooks.finite_loss = dict(type='mmaddp.FiniteLossHook')
     config.custom_hooks = config.custom_hooks[:1]

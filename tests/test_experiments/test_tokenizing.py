@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from safetensors.numpy import load_file
 from scripts import load_script
 from tiny_addp import addp, pretraining
-from tiny_runs import run_training, write_pictures
+from tiny_runs import run_training, write_images
 
 from mmaddp.datasets import VQTokenDataset
 from mmaddp.engine.data import SeededDataset
@@ -28,7 +28,7 @@ SIDE, TOKENS = 64, 16
 def config(tmp_path_factory):
     """15 pictures of 24 x 24 pixels, read at 64 x 64, and a tokenizer's file."""
     folder = tmp_path_factory.mktemp('tokenizing')
-    config = pretraining(write_pictures(folder / 'pictures'), folder / 'run', by_epoch=False)
+    config = pretraining(write_images(folder / 'pictures'), folder / 'run', by_epoch=False)
     config.model = addp(img_size=SIDE)
     config.train_dataloader.dataset.pipeline[1].scale = SIDE
     torch.manual_seed(0)

@@ -58,7 +58,7 @@ def test_an_own_training_checkpoint_fills_encoder_and_decoder(model, tmp_path):
     assert not same(filled.token_predictor, model.token_predictor)
 
 
-def test_a_part_without_init_cfg_is_drawn():
+def test_a_part_without_init_cfg_is_sampled():
     """Biases zero, embeddings and positions of deviation 0.02, linear layers Xavier-uniform."""
     torch.manual_seed(0)
     decoder = ADDPDecoder(64, 1, 2, num_patches=64)
@@ -99,7 +99,7 @@ def test_a_part_of_another_size_says_what_to_set_and_loads_nothing(official, par
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
 
 
-def test_places_and_codes_are_told(tmp_path):
+def test_positions_and_codes_are_told(tmp_path):
     torch.save({'model': random_weights(mage_shapes(codes=40))}, tmp_path / 'mage.pth')
     module = MAGE(MAGE_SIZES, dict(MAGE_SIZES, num_layers=1), num_patches=64, num_embeddings=32)
     with pytest.raises(UserError, match=r'set num_patches=16, num_embeddings=40'):

@@ -14,8 +14,14 @@ def tool(repository):
 
 def test_probe_and_fine_tuning(tool, tmp_path, capsys):
     """The probe's best cell reaches the classifier; a second call has nothing to do."""
-    words = [str(write_comparison(tmp_path)), '--work-dir', str(tmp_path / 'out'), '--seeds', '0']
-    tool.main(words)
+    arguments = [
+        str(write_comparison(tmp_path)),
+        '--work-dir',
+        str(tmp_path / 'out'),
+        '--seeds',
+        '0',
+    ]
+    tool.main(arguments)
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / 'out/comparison.md')
     tasks = json.loads((tmp_path / 'out/comparison.json').read_text())['tasks']
     (probe,), tuned = tasks['probe'], tasks['cls']
@@ -29,5 +35,5 @@ def test_probe_and_fine_tuning(tool, tmp_path, capsys):
     assert not list((tmp_path / 'out').glob('**/*.pth'))
     assert (tmp_path / 'out/comparison.png').read_bytes().startswith(b'\x89PNG')
     before = (tmp_path / 'out/comparison.json').read_text()
-    tool.main(words)
+    tool.main(arguments)
     assert (tmp_path / 'out/comparison.json').read_text() == before

@@ -67,7 +67,7 @@ def test_settings_side_by_side(tool, options, trained, tmp_path, capsys):
     assert '| 2 | linear | 6 | 1 |' in squeezed(capsys.readouterr().out)
 
 
-def darl_words(tmp_path, settings):
+def darl_messages(tmp_path, settings):
     """A DARL's config and checkpoint on the command line."""
     Config(dict(default_scope='mmaddp', model=settings)).dump(tmp_path / 'darl.py')
     torch.save(build(settings).state_dict(), tmp_path / 'darl.pth')
@@ -76,7 +76,7 @@ def darl_words(tmp_path, settings):
 
 
 def test_darl_over_steps_and_eta(tool, options, tmp_path, capsys):
-    words = darl_words(tmp_path, diffusion())
+    words = darl_messages(tmp_path, diffusion())
     sizes = ['--reference-size', '16']
     tool.main([*words, *options, *sizes, '--settings', 'eta=0,1', 'steps=1,2'])
     results = json.loads((tmp_path / 'out/results.json').read_text())
@@ -92,7 +92,7 @@ def test_darl_over_steps_and_eta(tool, options, tmp_path, capsys):
 
 
 def test_one_image_only_is_not_measured(tool, options, tmp_path):
-    words = darl_words(tmp_path, mse())
+    words = darl_messages(tmp_path, mse())
     with pytest.raises(UserError, match='MeanSampler: nothing is random'):
         tool.main([*words, *options, '--reference-size', '16'])
     assert not (tmp_path / 'out').exists()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from scripts import assert_same_pictures, load_script, read_pictures
+from scripts import assert_same_images, load_script, read_image_folder
 from tiny_generation import model_settings, tiny_generator
 
 from mmaddp.apis import inpaint
@@ -61,12 +61,12 @@ def three(generate, tmp_path_factory):
 
 
 def test_the_folder(three):
-    images = read_pictures(three)
+    images = read_image_folder(three)
     assert list(images) == ['000000.png', '000001.png', '000002.png']
-    grid = read_pictures(three / 'grid')['first-3.png']
+    grid = read_image_folder(three / 'grid')['first-3.png']
     assert grid.shape == (128, 128, 3)
     assert np.array_equal(grid[64:, :64], images['000002.png'])
-    strips = read_pictures(three / 'steps')
+    strips = read_image_folder(three / 'steps')
     assert strips.keys() == images.keys()
     for name, strip in strips.items():
         assert strip.shape == (2 * 64, 4 * 64, 3)
@@ -80,7 +80,7 @@ def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, caps
     generate(tmp_path / 'a', 1)
     generate(tmp_path / 'a', 3, '--batch-size', 1)
     assert '1 of 3 images exist' in capsys.readouterr().out
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(three))
 
 
 def test_broken_images_are_generated_again(generate, three, tmp_path):
@@ -90,27 +90,27 @@ def test_broken_images_are_generated_again(generate, three, tmp_path):
     broken.write_bytes(broken.read_bytes()[:100])
     generate(tmp_path / 'a', 3)
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / 'a').glob('*.png')}
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(three))
     assert [name for name in before if before[name] != after[name]] == ['000001.png']
 
 
 def test_processes_share_the_images(generate, three, tmp_path, monkeypatch):
     """Rank 1 of 2 comes first here; the folder ends as one process would leave it."""
-    for rank, there in ((1, {'000001.png'}), (0, set(read_pictures(three)))):
+    for rank, there in ((1, {'000001.png'}), (0, set(read_image_folder(three)))):
         monkeypatch.setattr(generation_folder, 'get_dist_info', lambda rank=rank: (rank, 2))
         generate(tmp_path / 'a', 3)
-        assert set(read_pictures(tmp_path / 'a')) == there
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
+        assert set(read_image_folder(tmp_path / 'a')) == there
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(three))
 
 
 def test_completion(generate, folder, model, tmp_path):
     options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
     generate(tmp_path / 'a', 2, *options, '--keep-pixels')
-    images = read_pictures(tmp_path / 'a')
+    images = read_image_folder(tmp_path / 'a')
     picture = np.asarray(Image.open(folder / 'picture.png'))
     assert all(np.array_equal(image[32:], picture[32:]) for image in images.values())
     done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=4, keep_pixels=True)
-    assert_same_pictures({'first': images['000000.png']}, {'first': done[0]})
+    assert_same_images({'first': images['000000.png']}, {'first': done[0]})
     assert not np.array_equal(images['000000.png'], images['000001.png'])
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from scripts import assert_same_pictures, load_script, read_pictures, run_main
+from scripts import assert_same_images, load_script, read_image_folder, run_main
 from tiny_darl_generation import SIDE, build, diffusion, mse
 from tiny_runs import in_child
 
@@ -69,12 +69,12 @@ def three(generate, tmp_path_factory):
 
 
 def test_the_folder(three):
-    images = read_pictures(three)
+    images = read_image_folder(three)
     assert list(images) == ['000000.png', '000001.png', '000002.png']
     assert not np.array_equal(images['000000.png'], images['000001.png'])
-    grid = read_pictures(three / 'grid')['first-3.png']
+    grid = read_image_folder(three / 'grid')['first-3.png']
     assert np.array_equal(grid[SIDE:, :SIDE], images['000002.png'])
-    for name, strip in read_pictures(three / 'steps').items():
+    for name, strip in read_image_folder(three / 'steps').items():
         assert strip.shape == (SIDE, 4 * SIDE, 3)
         assert np.array_equal(strip[:, -SIDE:], images[name])
         assert (strip[4:, :SIDE] == 128).all()
@@ -89,23 +89,23 @@ def test_more_images_go_on_where_the_folder_ends(generate, three, tmp_path, caps
     generate(tmp_path / 'a', 1, *STEPS)
     generate(tmp_path / 'a', 3, '--batch-size', 1, *STEPS)
     assert '1 of 3 images exist' in capsys.readouterr().out
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(three))
 
 
 def test_processes_share_the_images(generate, three, tmp_path, monkeypatch):
     """Rank 1 of 2 comes first here; the folder ends as one process would leave it."""
-    for rank, there in ((1, {'000001.png'}), (0, set(read_pictures(three)))):
+    for rank, there in ((1, {'000001.png'}), (0, set(read_image_folder(three)))):
         monkeypatch.setattr(generation_folder, 'get_dist_info', lambda rank=rank: (rank, 2))
         generate(tmp_path / 'a', 3, *STEPS)
-        assert set(read_pictures(tmp_path / 'a')) == there
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(three))
+        assert set(read_image_folder(tmp_path / 'a')) == there
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(three))
 
 
 def test_a_killed_run_goes_on(tool, folder, generate, tmp_path):
     options = ('--batch-size', 1, '--steps', 30)
     words = command(folder, tmp_path / 'a', 1000, *options)
     exit_status = in_child(
-        run_main, tool, words, kill_when=lambda: num_pictures(tmp_path / 'a') > 2
+        run_main, tool, words, kill_when=lambda: num_image_files(tmp_path / 'a') > 2
     )
     assert exit_status == -signal.SIGKILL
     there = {path: path.stat().st_mtime_ns for path in (tmp_path / 'a').glob('*.png')}
@@ -114,10 +114,10 @@ def test_a_killed_run_goes_on(tool, folder, generate, tmp_path):
     generate(tmp_path / 'a', count, *options)
     assert {path: path.stat().st_mtime_ns for path in there} == there
     generate(tmp_path / 'b', count, *options)
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(tmp_path / 'b'))
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(tmp_path / 'b'))
 
 
-def num_pictures(folder):
+def num_image_files(folder):
     return len([*folder.glob('*.png')]) if folder.exists() else 0
 
 
@@ -125,19 +125,19 @@ def num_pictures(folder):
 def test_completion_of_the_top_half(generate, folder, model, tmp_path, keep_pixels):
     options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
     generate(tmp_path / 'a', 2, *options, *keep_pixels, *STEPS, '--intermediate')
-    images, half = read_pictures(tmp_path / 'a'), SIDE // 2
+    images, half = read_image_folder(tmp_path / 'a'), SIDE // 2
     picture = np.asarray(Image.open(folder / 'picture.png'))
     assert all(np.array_equal(image[:half], picture[:half]) for image in images.values())
     done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=3)
-    assert_same_pictures({'first': images['000000.png']}, {'first': done[0]})
+    assert_same_images({'first': images['000000.png']}, {'first': done[0]})
     assert not np.array_equal(images['000000.png'][half:], images['000001.png'][half:])
     # Two rows of patches are generated.
-    assert read_pictures(tmp_path / 'a' / 'steps')['000000.png'].shape == (SIDE, 2 * SIDE, 3)
+    assert read_image_folder(tmp_path / 'a' / 'steps')['000000.png'].shape == (SIDE, 2 * SIDE, 3)
 
 
 def test_mse_takes_no_settings(generate, folder, tmp_path):
     generate(tmp_path / 'a', 1, name='mse')
-    assert list(read_pictures(tmp_path / 'a')) == ['000000.png']
+    assert list(read_image_folder(tmp_path / 'a')) == ['000000.png']
     with pytest.raises(UserError, match='--steps: the settings of DARL are none'):
         generate(tmp_path / 'b', 1, *STEPS, name='mse')
 

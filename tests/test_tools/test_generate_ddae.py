@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
-from scripts import assert_same_pictures, load_script, read_pictures
+from scripts import assert_same_images, load_script, read_image_folder
 from tiny_ddae import EDM, SIDE, ddae, tiny_ddae
 from tiny_generation import tiny_generator
 from tiny_latents import build_latent, latent_ddae
@@ -95,8 +95,8 @@ def expected(model, sampler, indices, seed=0):
 )
 def test_images_of_each_sampler(run, models, tmp_path, name, options, sampler):
     run(name, tmp_path / 'a', 3, '--batch-size', 2, '--seed', 5, *options)
-    images = read_pictures(tmp_path / 'a')
-    assert_same_pictures(images, expected(models[name], sampler, [0, 1, 2], seed=5))
+    images = read_image_folder(tmp_path / 'a')
+    assert_same_images(images, expected(models[name], sampler, [0, 1, 2], seed=5))
     assert images['000000.png'].std() > 10
     settings = json.loads((tmp_path / 'a/settings.json').read_text())
     assert settings['clip'] is sampler.clip
@@ -106,19 +106,19 @@ def test_processes_and_batches_do_not_matter(run, models, tmp_path, monkeypatch)
     for rank in (1, 0):
         monkeypatch.setattr(generation_folder, 'get_dist_info', lambda rank=rank: (rank, 2))
         run('ddpm', tmp_path / 'a', 3, '--sampler', 'ancestral', '--batch-size', 1)
-    images = read_pictures(tmp_path / 'a')
-    assert_same_pictures(images, expected(models['ddpm'], AncestralSampler(), [0, 1, 2]))
+    images = read_image_folder(tmp_path / 'a')
+    assert_same_images(images, expected(models['ddpm'], AncestralSampler(), [0, 1, 2]))
 
 
 def test_grid_and_steps(run, tmp_path):
     run('ddpm', tmp_path / 'a', 2, '--grid', 2, '--intermediate')
-    images = read_pictures(tmp_path / 'a')
-    assert read_pictures(tmp_path / 'a/grid')['first-2.png'].shape[1] == 2 * SIDE
-    for name, strip in read_pictures(tmp_path / 'a/steps').items():
+    images = read_image_folder(tmp_path / 'a')
+    assert read_image_folder(tmp_path / 'a/grid')['first-2.png'].shape[1] == 2 * SIDE
+    for name, strip in read_image_folder(tmp_path / 'a/steps').items():
         assert strip.shape == (2 * SIDE, 8 * SIDE, 3)
         # At the end the image is its own prediction.
-        assert_same_pictures({name: strip[:SIDE, -SIDE:]}, {name: images[name]})
-        assert_same_pictures({name: strip[SIDE:, -SIDE:]}, {name: images[name]})
+        assert_same_images({name: strip[:SIDE, -SIDE:]}, {name: images[name]})
+        assert_same_images({name: strip[SIDE:, -SIDE:]}, {name: images[name]})
 
 
 def test_many_steps_are_thinned_out(models):
@@ -132,7 +132,7 @@ def test_the_authors_file_is_used_by_its_average(run, models, folder, tmp_path):
     torch.save(training_file(average), folder / 'authors.pth')
     run('ddpm', tmp_path / 'a', 1, checkpoint='authors.pth')
     run('ddpm', tmp_path / 'b', 1)
-    assert_same_pictures(read_pictures(tmp_path / 'a'), read_pictures(tmp_path / 'b'))
+    assert_same_images(read_image_folder(tmp_path / 'a'), read_image_folder(tmp_path / 'b'))
     torch.save({'MODEL': training_file(average)['MODEL']}, folder / 'last.pth')
     with pytest.raises(UserError, match=r'last\.pth: .* it holds no EMA weights') as error:
         run('ddpm', tmp_path / 'c', 1, checkpoint='last.pth')
@@ -208,7 +208,7 @@ def test_reconstruction_is_one_pass_from_a_level(models):
     done = model.to_unit_range(model.denoise(x_0 + sigma * noise, sigma)).clamp(0, 1) * 255
     middle = reconstruct(model, images, seed=7, batch_size=2)
     expected = done.round().byte().permute(0, 2, 3, 1).numpy()
-    assert_same_pictures(dict(enumerate(middle)), dict(enumerate(expected)))
+    assert_same_images(dict(enumerate(middle)), dict(enumerate(expected)))
     with pytest.raises(UserError, match='noise level 5: EDM has the levels 1 to 4'):
         reconstruct(model, images, level=5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from scripts import assert_same_pictures, load_script, read_pictures
+from scripts import assert_same_images, load_script, read_image_folder
 from tiny_ddae import ddae
 
 from mmaddp.apis import generate, load_pretrainer
@@ -51,12 +51,14 @@ def test_images_of_a_class(run, model, tmp_path):
     images = model.sample(ImageNoise(0, range(3)), model.sampler(2, 50.0, steps=4))
     images = (images.clamp(0, 1) * 255).round().byte()
     wanted = dict(zip(('000000.png', '000001.png', '000002.png'), images.movedim(1, -1).numpy()))
-    drawn = read_pictures(tmp_path / 'out')
-    assert_same_pictures(drawn, wanted)
+    drawn = read_image_folder(tmp_path / 'out')
+    assert_same_images(drawn, wanted)
     settings = json.loads((tmp_path / 'out/settings.json').read_text())
     assert (settings['label'], settings['guidance'], settings['sampler']['steps']) == (2, 50, 4)
     run('ddae', 'plain', '--steps', '4')
-    assert np.abs(drawn['000000.png'] - 1.0 * read_pictures(tmp_path / 'plain')['000000.png']).any()
+    assert np.abs(
+        drawn['000000.png'] - 1.0 * read_image_folder(tmp_path / 'plain')['000000.png']
+    ).any()
     with pytest.raises(UserError, match='label 2, not 1'):
         run('guided', 'out', '--label', '1', '--guidance', '50', '--steps', '4')
 
@@ -65,8 +67,8 @@ def test_guidance_of_0_is_the_ddae(run, tmp_path):
     run('guided', 'guided', '--label', '0', '--guidance', '0', '--intermediate')
     run('ddae', 'plain', '--intermediate')
     for folder in ('', 'steps'):
-        pictures = [read_pictures(tmp_path / name / folder) for name in ('guided', 'plain')]
-        assert_same_pictures(*pictures)
+        pictures = [read_image_folder(tmp_path / name / folder) for name in ('guided', 'plain')]
+        assert_same_images(*pictures)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tiny_darl import darl, tiny_darl
 from tiny_ddae import ddae, tiny_ddae
 from tiny_probe import probe_config
 from tiny_processes import in_processes
-from tiny_runs import last_checkpoint, write_pictures
+from tiny_runs import last_checkpoint, write_images
 
 from mmaddp.utils import UserError
 
@@ -30,7 +30,7 @@ LATENT = dict(
 def folder(tmp_path_factory):
     """Pictures, encoders, and a config for each of them."""
     folder = tmp_path_factory.mktemp('probe')
-    pictures = write_pictures(folder / 'pictures', per_class=4)
+    pictures = write_images(folder / 'pictures', per_class=4)
     for name, encoder, model, settings in (
         ('ddae', ddae(), tiny_ddae(ddae()), dict(levels=[1, 300], pixels=8)),
         ('darl', darl(), tiny_darl(), {}),

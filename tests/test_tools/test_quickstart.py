@@ -38,11 +38,11 @@ def test_one_step_of_each_training_goes_the_whole_road(repository, shapes, tmp_p
     assert len(samples) == 16
     assert Image.open(samples[0]).size == (128, 128)
     assert (tmp_path / 'backbone.pth').is_file()
-    check_last_words(done.stdout.rsplit('Done in', 1)[1], tmp_path)
+    check_last_messages(done.stdout.rsplit('Done in', 1)[1], tmp_path)
     check_page((tmp_path / 'report.html').read_text())
 
 
-def check_last_words(said, folder):
+def check_last_messages(said, folder):
     for name in DETECTORS:
         (line,) = (line for line in said.splitlines() if line.strip().startswith(name))
         assert re.findall(r'(\w+) 0\.\d{3}', line) == list(METRICS)

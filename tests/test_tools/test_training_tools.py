@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from scripts import run_main
-from tiny_runs import classifier, last_checkpoint, write_pictures
+from tiny_runs import classifier, last_checkpoint, write_images
 
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
@@ -20,7 +20,7 @@ ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 def folder(tmp_path_factory):
     """Pictures, and configs of two sizes of batch without randomness of each process."""
     folder = tmp_path_factory.mktemp('tools')
-    pictures = write_pictures(folder / 'pictures', per_class=4)
+    pictures = write_images(folder / 'pictures', per_class=4)
     config = classifier(pictures, folder / 'one')
     config.merge_from_dict(
         {'custom_hooks': [], 'model.backbone.drop_path_rate': 0.0, 'model.train_cfg': None}
@@ -70,7 +70,7 @@ def test_two_processes_end_as_one_with_the_same_global_batch(folder, trained, re
 
 
 def test_all_processes_end_when_one_fails(folder, repository, tmp_path):
-    pictures = write_pictures(tmp_path / 'pictures', per_class=4)
+    pictures = write_images(tmp_path / 'pictures', per_class=4)
     (pictures / 'red' / 'red2.png').write_bytes(b'')
     options = (f'train_dataloader.dataset.data_root={pictures}', f'work_dir={tmp_path}/work')
     script = repository / 'tools' / 'dist_train.sh'
@@ -92,7 +92,7 @@ def test_an_error_is_one_line_with_status_1(folder, repository):
     assert 'Traceback' not in done.stderr
 
 
-def test_testing_writes_metrics_predictions_and_pictures(folder, trained, tool, tmp_path):
+def test_testing_writes_metrics_predictions_and_images(folder, trained, tool, tmp_path):
     out, shown, work = tmp_path / 'out.pkl', tmp_path / 'shown', tmp_path / 'work'
     options = ('--out', out, '--show-dir', shown, '--work-dir', work)
     tool('test.py', folder / 'one.py', trained, *options)
@@ -150,7 +150,7 @@ def test_printed_config_is_a_config(folder, tool, tmp_path):
     assert Config.fromfile(out).train_dataloader.batch_size == 7
 
 
-def test_browsing_draws_the_same_pictures_again(folder, tool, tmp_path):
+def test_browsing_samples_the_same_images_again(folder, tool, tmp_path):
     for name in ('first', 'again'):
         options = ('--output-dir', tmp_path / name, '--number', 3)
         tool('analysis_tools/browse_dataset.py', folder / 'one.py', *options)
@@ -188,9 +188,9 @@ def test_slurm_scripts_start_the_tool(repository, tmp_path, name, fourth):
         text=True,
         check=True,
     )
-    words = done.stdout.splitlines()
+    arguments = done.stdout.splitlines()
     for word in ('--ntasks=4', '--gres=gpu:4', '--kill-on-bad-exit=1', '--quiet', '--exclusive'):
-        assert word in words
-    tool = next(i for i, word in enumerate(words) if word.endswith(f'/{name}.py'))
+        assert word in arguments
+    tool = next(i for i, word in enumerate(arguments) if word.endswith(f'/{name}.py'))
     expected = ['a.py', *fourth, '--cfg-options', 'a=b c', '--launcher', 'slurm']
-    assert words[tool + 1 :] == expected
+    assert arguments[tool + 1 :] == expected

@@ -5,7 +5,7 @@ import tiny_faults  # noqa: F401
 import torch
 from mmengine.registry import init_default_scope
 from tiny_addp import pretraining
-from tiny_runs import last_checkpoint, run_training, seen, write_pictures
+from tiny_runs import last_checkpoint, run_training, seen, write_images
 
 from mmaddp.engine.data import SeededDataset
 from mmaddp.engine.resumption import PositionedIndex
@@ -17,7 +17,7 @@ BAD = ('red1.png', 'green3.png')
 @pytest.fixture
 def pictures(tmp_path):
     """15 pictures, of which one is empty and one cut off."""
-    folder = write_pictures(tmp_path / 'pictures')
+    folder = write_images(tmp_path / 'pictures')
     (folder / 'red' / BAD[0]).write_bytes(b'')
     cut = folder / 'green' / BAD[1]
     cut.write_bytes(cut.read_bytes()[:300])

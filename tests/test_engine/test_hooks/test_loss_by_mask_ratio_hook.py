@@ -8,7 +8,7 @@ import tiny_faults  # noqa: F401
 import torch
 from mmengine.logging import MessageHub
 from tiny_addp import pretraining
-from tiny_runs import last_checkpoint, run_training, write_pictures
+from tiny_runs import last_checkpoint, run_training, write_images
 
 from mmaddp.engine import LossByMaskRatioHook
 from mmaddp.engine.hooks.loss_by_mask_ratio_hook import bin_of
@@ -47,8 +47,8 @@ def test_all_processes_count():
 
 
 def test_logged_through_a_resumption(tmp_path):
-    pictures = write_pictures(tmp_path / 'pictures')
-    config = pretraining(pictures, tmp_path / 'run', by_epoch=False)
+    images = write_images(tmp_path / 'pictures')
+    config = pretraining(images, tmp_path / 'run', by_epoch=False)
     config.default_hooks.logger = dict(type='LoggerHook', interval=1)
     config.custom_hooks = [
         dict(type='mmaddp.LossByMaskRatioHook'),

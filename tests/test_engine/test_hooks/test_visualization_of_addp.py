@@ -8,7 +8,7 @@ import tiny_faults  # noqa: F401
 import torch
 from PIL import Image
 from tiny_addp import pretraining, tiny_addp
-from tiny_runs import last_checkpoint, run_training, seen, write_pictures
+from tiny_runs import last_checkpoint, run_training, seen, write_images
 
 from mmaddp.diffusion import MaskSchedule, masks_from_noise
 from mmaddp.engine.resumption import keep_random_state
@@ -20,7 +20,7 @@ HOOK = dict(
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures')
+    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
 
 
 @pytest.fixture(scope='module')
@@ -52,7 +52,7 @@ def test_training_is_as_without_it(runs, other):
     assert seen(runs / 'plain') == seen(runs / other)
 
 
-def test_resumed_run_draws_the_same(runs):
+def test_resumed_run_samples_the_same(runs):
     folders = [runs / name / 'visualizations' for name in ('drawn', 'resumed')]
     names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
     steps = ('00000005', '00000010', '00000012')

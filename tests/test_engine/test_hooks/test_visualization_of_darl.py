@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_darl import NOISE, TOKENIZER, darl_pretraining, random_images, tiny_darl
-from tiny_runs import last_checkpoint, run_training, write_pictures
+from tiny_runs import last_checkpoint, run_training, write_images
 
 from mmaddp.utils import UserError
 
@@ -71,8 +71,8 @@ def test_level_out_of_range():
         views_of(model, random_images(model), gamma=0)
 
 
-def test_drawn_in_a_training_that_goes_on_as_without(tmp_path):
-    pictures = write_pictures(tmp_path / 'pictures')
+def test_sampled_in_a_training_that_goes_on_as_without(tmp_path):
+    pictures = write_images(tmp_path / 'pictures')
     run_training(darl_pretraining(pictures, tmp_path / 'plain', noise=NOISE))
     config = darl_pretraining(pictures, tmp_path / 'drawn', noise=NOISE)
     hook = dict(type='mmaddp.VisualizationHook', interval=5, num_images=2)

@@ -12,8 +12,8 @@ from mmengine.hooks import EMAHook
 from PIL import Image
 from tiny_addp import pretraining
 from tiny_ddae import EDM, SIDE, ddae, random_images, tiny_ddae
-from tiny_latents import build_latent, latent_ddae, random_pictures
-from tiny_runs import assert_same_training, last_checkpoint, run_training, write_pictures
+from tiny_latents import build_latent, latent_ddae, random_rgb_images
+from tiny_runs import assert_same_training, last_checkpoint, run_training, write_images
 
 from mmaddp.diffusion import DDIMSampler, HeunSampler, ImageNoise
 from mmaddp.engine import VisualizationHook
@@ -90,7 +90,7 @@ def test_noised_and_denoised(process, scales, monkeypatch):
         (dict(EDM, num_steps=4), 20, HeunSampler(4)),
     ],
 )
-def test_samples_are_the_usual_samplers(process, steps, sampler):
+def test_samples_are_the_default_samplers(process, steps, sampler):
     model = tiny_ddae(ddae(process=process))
     _, (samples,) = grids_of(
         model, random_images(1), levels=(), num_samples=3, sample_steps=steps, seed=2
@@ -100,7 +100,7 @@ def test_samples_are_the_usual_samplers(process, steps, sampler):
 
 
 def test_latents_are_decoded():
-    model, images = build_latent(latent_ddae()), random_pictures()
+    model, images = build_latent(latent_ddae()), random_rgb_images()
     (image, kept, x_t, predicted), (samples,) = grids_of(
         model, images, levels=(0.5,), num_samples=2
     )
@@ -166,7 +166,7 @@ def test_generators_weights_and_mode_stay(tmp_path):
     assert model.training
 
 
-def test_one_process_draws(tmp_path, monkeypatch):
+def test_one_process_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, 'get_rank', lambda group=None: 1)
     VisualizationHook().draw(runner_of(tiny_ddae(DROPOUT), tmp_path))
     assert not list(tmp_path.iterdir())
@@ -187,7 +187,7 @@ def trained(pictures, work_dir, *hooks):
 def runs(tmp_path_factory) -> Path:
     """Without the hook and with it."""
     folder = tmp_path_factory.mktemp('runs')
-    pictures = write_pictures(folder / 'pictures')
+    pictures = write_images(folder / 'pictures')
     trained(pictures, folder / 'plain', AVERAGE)
     trained(pictures, folder / 'drawn', AVERAGE, HOOK)
     return folder
@@ -212,7 +212,7 @@ def test_files(runs):
     assert not np.array_equal(first, last)
 
 
-def test_pictures_are_of_the_averaged_weights(runs):
+def test_images_are_of_the_averaged_weights(runs):
     checkpoint = last_checkpoint(runs / 'drawn')
     drawn = picture(runs / 'drawn', 'samples_00000012')
     assert np.array_equal(drawn, samples_of(checkpoint['state_dict']))

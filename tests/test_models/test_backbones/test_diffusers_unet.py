@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
-from scripts import load_script, read_pictures
+from scripts import load_script, read_image_folder
 from tiny_diffusers import save_unet
 
 from mmaddp.apis import extract_features, load_pretrainer
@@ -109,7 +109,7 @@ def test_generation_and_features(published, repository, tmp_path):
     for number, checkpoint in enumerate((folder, tmp_path / 'iter_1.pth')):
         words = [tmp_path / 'tiny.py', checkpoint, '--num-images', 1, '--device', 'cpu']
         generate([str(word) for word in (*words, '--out-dir', tmp_path / str(number))])
-        pictures.append(read_pictures(tmp_path / str(number))['000000.png'])
+        pictures.append(read_image_folder(tmp_path / str(number))['000000.png'])
     assert pictures[0].std() > 10
     assert model.layers == ['out_1', 'out_2', 'out_3', 'out_4']
     model.encoder_module.load(folder)

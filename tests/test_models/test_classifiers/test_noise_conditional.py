@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmpretrain.structures import DataSample
 from tiny_ddae import EDM, SIDE, ddae, random_images
-from tiny_latents import latent_ddae, random_pictures
+from tiny_latents import latent_ddae, random_rgb_images
 from torch import nn
 
 from mmaddp.diffusion import DDIMSampler, HeunSampler, ImageNoise
@@ -100,7 +100,7 @@ def test_the_noise_of_an_image_is_its_own():
         }
 
 
-def test_levels_are_drawn_from_all(monkeypatch):
+def test_levels_are_sampled_from_all(monkeypatch):
     """Uniformly, for EDM too: 18 numbers, 80 the largest sigma."""
     model = classifier(ddae(process=EDM))
     seen = []
@@ -228,7 +228,7 @@ def test_a_dit_over_latents():
     with torch.no_grad():
         for parameter in model.pretrainer.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    images = random_pictures(2)
+    images = random_rgb_images(2)
     loss = model(images, labeled([0, 1]), mode='loss')['loss']
     loss.backward()
     assert all(one.grad is None for one in model.network.parameters())

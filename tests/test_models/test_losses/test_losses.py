@@ -64,15 +64,15 @@ def test_masked_token_loss_of_an_ignorant_model_is_the_logarithm_of_the_codes():
     assert masked_token_loss(torch.zeros(2, 9, 7), ids, mask).item() == pytest.approx(math.log(7))
 
 
-def test_masked_token_loss_is_the_smoothed_cross_entropy_of_masked_places():
+def test_masked_token_loss_is_the_smoothed_cross_entropy_of_masked_positions():
     torch.manual_seed(0)
     logits = torch.randn(2, 9, 7, requires_grad=True)
     ids, mask = torch.randint(7, (2, 9)), torch.rand(2, 9) < 0.5
     loss = masked_token_loss(logits, ids, mask, label_smoothing=0.1)
     log_probs = logits.log_softmax(-1)
     chosen = log_probs.gather(-1, ids[..., None])[..., 0]
-    places = -(0.9 * chosen + 0.1 * log_probs.mean(-1))
-    torch.testing.assert_close(loss, places[mask].mean())
+    positions = -(0.9 * chosen + 0.1 * log_probs.mean(-1))
+    torch.testing.assert_close(loss, positions[mask].mean())
     loss.backward()
     assert not logits.grad[~mask].any()
     assert logits.grad[mask].abs().sum(-1).min() > 0

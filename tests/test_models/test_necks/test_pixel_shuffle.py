@@ -1,7 +1,7 @@
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from tiny_addp import addp, pretraining
-from tiny_runs import last_checkpoint, run_training, write_pictures
+from tiny_runs import last_checkpoint, run_training, write_images
 
 from mmaddp.models import PixelShuffleNeck
 
@@ -20,9 +20,7 @@ def test_each_position_gives_its_channels_to_the_four_that_cover_it():
 
 def test_a_pretrained_resnet_goes_into_a_classifier_as_it_is(tmp_path):
     """MMPretrain's ResNet takes the encoder out of a training checkpoint by its prefix."""
-    config = pretraining(
-        write_pictures(tmp_path / 'pictures', per_class=2), tmp_path / 'run', False
-    )
+    config = pretraining(write_images(tmp_path / 'pictures', per_class=2), tmp_path / 'run', False)
     config.model = addp(
         img_size=32, encoder=RESNET, neck=dict(type='mmaddp.PixelShuffleNeck', in_channels=512)
     )

@@ -55,14 +55,14 @@ def test_gradients_reach_encoder_and_decoder_only():
     assert all(p.grad.abs().sum() > 0 for n, p in model.named_parameters() if n in trained)
 
 
-def test_unmasked_places_give_no_loss():
+def test_unmasked_positions_give_no_loss():
     model = tiny_addp()
     mask = random_mask(6)
     logits = torch.randn(2, 16, 1033, requires_grad=True)
     target = torch.rand(2, 16, 32).softmax(-1)
     model.denoising_loss(logits, target, mask).backward()
-    per_place = logits.grad.abs().sum(-1)
-    assert torch.equal(per_place > 0, mask)
+    per_position = logits.grad.abs().sum(-1)
+    assert torch.equal(per_position > 0, mask)
 
 
 def test_the_loss_is_the_smoothed_cross_entropy():
@@ -76,7 +76,7 @@ def test_the_loss_is_the_smoothed_cross_entropy():
 
 
 @torch.no_grad()
-def test_masked_places_hide_the_features_and_tokens_there():
+def test_masked_positions_hide_the_features_and_tokens_there():
     model = tiny_addp()
     mask, ids, features = random_mask(6), random_ids(), torch.randn(2, 17, 16)
     expected = model.decode(features, ids, mask)
@@ -109,7 +109,7 @@ def test_all_tokens_reliable_decode_to_the_tokenizer_s_reconstruction():
 
 
 @torch.no_grad()
-def test_mapping_functions_differ_in_what_unreliable_places_show():
+def test_mapping_functions_differ_in_what_unreliable_positions_show():
     """Table 4: a mean of codes, the most probable code, a code drawn by its probability."""
     ids, mask = random_ids(), random_mask(8)
     probs = torch.zeros(2, 16, 32)

@@ -118,7 +118,7 @@ class TestLoss:
         assert model(images, mode='loss')['loss'].item() == pytest.approx(np.log(32))
 
     @pytest.mark.parametrize('name', ['two-stream', 'random'])
-    def test_random_orders_are_drawn_anew(self, name):
+    def test_random_orders_are_sampled_anew(self, name):
         """Without noise nothing else is random."""
         model = tiny_darl(**OPTIONS[name])
         images = random_images(model)
@@ -226,7 +226,7 @@ class TestCausality:
                 expected = [False] * (place + 1) + [True] * (15 - place)
                 assert one[order].tolist() == expected
 
-    def test_the_corrupted_patch_is_of_the_same_place(self):
+    def test_the_corrupted_patch_is_of_the_same_position(self):
         """Noise of patch k changes what is made of patch k, and nothing else."""
         model = tiny_darl(noise=NOISE)
         images = random_images(model)
@@ -288,7 +288,7 @@ class TestPatches:
             torch.testing.assert_close(picture, expected(1, 3, 16, 16))
 
     @pytest.mark.parametrize('name', ['mse', 'normalized'])
-    def test_pictures_of_the_truth_are_the_images(self, name):
+    def test_images_of_the_truth_are_the_images(self, name):
         model = tiny_darl(**OPTIONS[name])
         images = random_images(model)
         pictures = model.to_images(model.clean_patches(images), images)

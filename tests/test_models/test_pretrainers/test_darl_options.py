@@ -12,7 +12,7 @@ LINEAR = dict(type='mmaddp.MLPPatchDecoder')
 TRANSFORMER = dict(type='mmaddp.TransformerPatchDecoder')
 
 
-def test_usual_decoders_are_the_papers():
+def test_default_decoders_are_the_papers():
     """Section 3.1: a linear layer; with noise one transformer block without gamma."""
     linear = tiny_darl().patch_decoder
     assert isinstance(linear, MLPPatchDecoder)

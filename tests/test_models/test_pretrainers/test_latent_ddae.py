@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from tiny_ddae import UNET
-from tiny_latents import DIT, FROM_ZERO, SIDE, build_latent, latent_ddae, random_pictures
+from tiny_latents import DIT, FROM_ZERO, SIDE, build_latent, latent_ddae, random_rgb_images
 from torch.nn import functional as F
 
 from mmaddp.diffusion import DDPM, EDM, DDIMSampler, HeunSampler, ImageNoise
@@ -40,7 +40,7 @@ def test_the_time_counts_from_zero():
 def test_the_loss_is_of_noised_latents(monkeypatch):
     """The half of the prediction for the variance does not enter it."""
     model = build_latent(latent_ddae())
-    seen, images = watch(monkeypatch, model), random_pictures(3)
+    seen, images = watch(monkeypatch, model), random_rgb_images(3)
     torch.manual_seed(0)
     loss = model(images, mode='loss')['loss']
     torch.manual_seed(0)
@@ -59,13 +59,13 @@ def test_the_loss_is_of_noised_latents(monkeypatch):
 
 def test_all_that_learns_gets_a_gradient():
     model = build_latent(latent_ddae(dict(learn_sigma=False))).train()
-    model(random_pictures(8), mode='loss')['loss'].backward()
+    model(random_rgb_images(8), mode='loss')['loss'].backward()
     assert all(one.grad is not None for one in model.parameters())
 
 
 def test_features_are_of_noised_latents():
     model = build_latent(latent_ddae())
-    images, noise = random_pictures(), torch.randn(2, 4, 8, 8)
+    images, noise = random_rgb_images(), torch.randn(2, 4, 8, 8)
     x_0 = model.encoder_inputs(images)
     features = model.forward_intermediates(x_0, level=3, noise=noise)
     alpha_bar = math.prod(1 - (1e-4 + (0.02 - 1e-4) * i / 7) for i in range(3))
@@ -79,7 +79,7 @@ def test_features_are_of_noised_latents():
 
 def test_features_of_some_blocks_end_behind_the_last():
     model = build_latent(latent_ddae())
-    images, noise = random_pictures(), torch.randn(2, 4, 8, 8)
+    images, noise = random_rgb_images(), torch.randn(2, 4, 8, 8)
     x_0 = model.encoder_inputs(images)
     expected = model.forward_intermediates(x_0, None, 3, noise)['layer-1']
     model.network.blocks[2] = None
@@ -109,7 +109,7 @@ def test_generation_gives_decoded_latents(process, network):
 
 def test_forward_denoises_images():
     model = build_latent(latent_ddae(process=EDM_CONFIG))
-    images = random_pictures()
+    images = random_rgb_images()
     assert model(images).shape == images.shape
     # Least noise leaves the latents nearly as they are, whose decoding is known.
     expected = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2)
@@ -163,7 +163,7 @@ def test_with_stable_diffusions_autoencoder(tmp_path):
     network.save_pretrained(tmp_path)
     folder = dict(type='mmaddp.KLAutoencoder', folder=str(tmp_path))
     model = build_latent(latent_ddae(autoencoder=folder))
-    images = random_pictures()
+    images = random_rgb_images()
     with torch.no_grad():
         latents = 0.18215 * network.encode(images).latent_dist.mean
     torch.testing.assert_close(model.encode(images), latents)

@@ -43,7 +43,7 @@ def test_half_of_the_tokens_are_dropped_and_all_of_those_masked(ratio):
     assert not (dropped & ~mask).any()
 
 
-def test_the_encoder_does_not_see_dropped_places():
+def test_the_encoder_does_not_see_dropped_positions():
     predictor = build().token_predictor.eval()
     mask, dropped = random_mask(11), random_mask(8)
     lengths = []

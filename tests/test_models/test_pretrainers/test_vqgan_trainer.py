@@ -8,15 +8,15 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 from tiny_processes import in_processes
-from tiny_runs import in_child, last_checkpoint, run_training, write_pictures
+from tiny_runs import in_child, last_checkpoint, run_training, write_images
 from tiny_scratch import adversarial_training, vqgan_trainer
 
 from mmaddp.engine.optimizers import PartsOptimWrapperConstructor
 from mmaddp.engine.validation import check_machine
 from mmaddp.utils import UserError
 
-PICTURES = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
-DATA = dict(inputs=PICTURES, data_samples=[None, None])
+UINT8_IMAGES = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
+DATA = dict(inputs=UINT8_IMAGES, data_samples=[None, None])
 
 
 def build(**settings):
@@ -169,7 +169,7 @@ def test_two_parts_are_not_trained_under_the_wrapper_for_one(tmp_path):
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('data') / 'pictures')
+    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
 
 
 def assert_same_end(one, other):

@@ -43,7 +43,7 @@ def test_latents_are_the_scaled_means_of_the_posterior(folder):
 
 
 @torch.no_grad()
-def test_sampled_latents_have_the_deviation_of_the_posterior(folder):
+def test_sampled_latents_have_the_std_of_the_posterior(folder):
     path, network = folder
     image = torch.rand(1, 3, 16, 16) * 2 - 1
     torch.manual_seed(0)
