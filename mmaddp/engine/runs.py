@@ -109,7 +109,11 @@ def load_config(
     try:
         config = Config.fromfile(str(path))
     except Exception as error:
-        raise UserError(f'{path}: {type(error).__name__}: {error}'.splitlines()[0]) from error
+        # MMEngine's own ImportError lists sys.path, not what failed in custom_imports.
+        cause = error
+        while type(cause) is ImportError and cause.__context__:
+            cause = cause.__context__
+        raise UserError(f'{path}: {type(cause).__name__}: {cause}'.splitlines()[0]) from error
     if variant is not None or isinstance(config.get('config'), str):
         variants = config.get('variants', {})
         if variant not in variants:

@@ -59,6 +59,11 @@ class TestConfig:
             load_config(tmp_path / 'broken.py')
         one_line(error)
 
+    def test_missing_module(self, tmp_path):
+        (tmp_path / 'plugin.py').write_text("custom_imports = dict(imports=['mmaddp', 'absent'])")
+        with pytest.raises(UserError, match=r"plugin\.py: \w+Error: No module named 'absent'$"):
+            load_config(tmp_path / 'plugin.py')
+
     @pytest.mark.parametrize(
         ('key', 'meant'),
         [
