@@ -1,4 +1,4 @@
-"""What every module of the package may use: errors meant for people, and safe writing."""
+"""What every module may use: errors for users, checks of arguments, and atomic writing."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def run_tool(main: Callable[[], None]) -> None:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; what is there at the end takes its place at once.
+    """Write a file to a temporary path beside ``path``, which it then replaces at once.
 
-    A reader sees the old file or the whole new one, never a part. When the body raises, the old
-    file stays and the temporary one is removed.
+    A reader sees the old file or the whole new one, never a part. If the body raises, the old file
+    stays and the temporary one is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

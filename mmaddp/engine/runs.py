@@ -97,15 +97,12 @@ def load_config(
         variant: Which variant of a grid file.
 
     Returns:
-        The config; where its ``best_cell`` names a file, the backbone as that says, unless
-        ``options`` say otherwise.
+        The config. If its ``best_cell`` names a file, the backbone has the settings of that file.
 
     Raises:
         UserError: The file is missing or does not run, a type or key is not known, or
             ``best_cell`` does not fit.
     """
-    if not Path(path).is_file():
-        raise UserError(f'{path}: no such config file')
     try:
         config = Config.fromfile(str(path))
     except Exception as error:

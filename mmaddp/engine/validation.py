@@ -1,4 +1,4 @@
-"""Configs compared with the signatures of what they build, before anything is built."""
+"""Configs checked before anything is built: against signatures, and against this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Callable
 
-import torch
 from mmengine import registry as roots
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -24,7 +23,7 @@ from mmaddp.utils import UserError
 
 from .data import is_local
 
-# Where each part of a config is registered.
+# The registry of each part of a config.
 _SECTIONS = {
     'model': roots.MODELS,
     'tta_model': roots.MODELS,
@@ -77,21 +76,19 @@ _FURTHER_SETTINGS = {
     'strategy',
     'sync_bn',
 }
-# What these build gets no arguments but the config's, so that missing ones can be seen.
+# These get no arguments but those of the config, so missing ones can be found.
 _COMPLETE = {'dataset', 'hook', 'metric', 'transform'}
 _COMPLETE_PARTS = ('model', 'model.backbone', 'model.neck', 'model.head', 'model.decode_head')
-# Its transforms are those of another library.
+# The transforms inside are those of another library.
 _FOREIGN = {'Albu', 'mmdet.Albu', 'mmpretrain.Albumentations', 'Albumentations'}
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}
-_ONE_OPTIMIZER = 'MMDistributedDataParallel'
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
 
 
 def validate(config: Config) -> None:
     """Check each type and key of a config.
 
-    Parts of a config that nothing of MMEngine's runner reads are left alone, and so are dicts
-    without a type.
+    Dicts without a type pass, and so does what MMEngine's runner does not read.
 
     Raises:
         UserError: A type is not registered, or its constructor does not take a key or lacks one.
@@ -136,9 +133,9 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def check_option(config: Any, key: str) -> None:
-    """Refuse a dotted key that is new to a dict without a type, and like one that is there.
+    """Refuse an option that is nearly a key of a dict without a type.
 
-    :func:`validate` sees the other misspelt options once they are merged.
+    :func:`validate` finds other misspelt options once they are merged.
     """
     for step in key.split('.'):
         if isinstance(config, (list, tuple)) and step.isdigit() and int(step) < len(config):
@@ -157,7 +154,7 @@ def check_option(config: Any, key: str) -> None:
 
 
 def _check(value: Any, key: str, registry: Registry, direct: bool = True) -> None:
-    """Check what stands at ``key``; ``direct`` when nothing but a runner or a list holds it."""
+    """Check the value of ``key``; ``direct`` if only the runner or a list holds it."""
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _check(item, f'{key}.{index}', registry, direct)
@@ -305,31 +302,9 @@ def check_machine(config: Config, stage: str) -> None:
         if isinstance(evaluator, dict) and is_local(evaluator):
             _check_exists(evaluator.get('ann_file') or '', f'{name}_evaluator.ann_file')
     if config.get('load_from'):
-        if '://' in config.load_from:
-            raise UserError(f'{config.load_from}: download the file first and give its path')
         _check_exists(config.load_from, 'checkpoint')
-    if config.get('launcher', 'none') != 'none' and stage == 'train':
-        _check_wrapper(config)
     if get_device() == 'cpu':
         check_runs_on_cpu(config, trains=stage == 'train')
-    elif config.get('launcher', 'none') != 'none' and torch.cuda.is_available():
-        _check_gpu_count()
-
-
-def _check_wrapper(config: Config) -> None:
-    """Refuse several optimizers under a wrapper that knows of one."""
-    wrapper = (config.get('model_wrapper_cfg') or {}).get('type', _ONE_OPTIMIZER)
-    parts = [key for key, value in (config.get('optim_wrapper') or {}).items() if _is_part(value)]
-    if parts and wrapper == _ONE_OPTIMIZER and not config.get('strategy'):
-        raise UserError(
-            f'optim_wrapper has the parts {", ".join(parts)}, which several processes train with '
-            "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel'): give "
-            '--cfg-options model_wrapper_cfg.type=MMSeparateDistributedDataParallel'
-        )
-
-
-def _is_part(value: Any) -> bool:
-    return isinstance(value, dict) and 'optimizer' in value
 
 
 def _datasets(config: Any, source: str) -> Iterator[tuple[str, dict]]:
@@ -401,12 +376,3 @@ def _leaves(config: Any, key: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f'{key}.{index}')
     else:
         yield key, config
-
-
-def _check_gpu_count() -> None:
-    local_rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
-    if local_rank >= gpus:
-        raise UserError(
-            f'more processes than GPUs on this machine ({gpus}): start at most {gpus} here, or '
-            'look at CUDA_VISIBLE_DEVICES'
-        )

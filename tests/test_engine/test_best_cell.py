@@ -81,16 +81,6 @@ def test_options_have_the_last_word(load):
             CELL,
             'best_cell.json: holds a layer of mmaddp.DDAEUNet, and model.backbone.type is',
         ),
-        (
-            UNET,
-            dict(CELL, settings=dict(out_blocks=['out_9'], time=0.0)),
-            'best_cell.json: .*out_9: the network has out_1, out_2',
-        ),
-        (
-            VIT,
-            dict(VIT_CELL, settings=dict(out_indices=[5])),
-            'block 5 does not exist: the encoder has 2',
-        ),
         (UNET, dict(layer='out_1'), 'not a best_cell.json that tools/probe.py has written'),
         (UNET, 'broken', 'not a best_cell.json that tools/probe.py has written'),
     ],

@@ -1,4 +1,4 @@
-"""Pictures of a pre-training at an interval."""
+"""Images of what a pre-training does, at an interval."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ FOLDER = 'visualizations'
 
 @HOOKS.register_module()
 class VisualizationHook(Hook):
-    """Write the pictures of ``model.visualize`` to ``work_dir/visualizations`` and the visualizer.
+    """Write the images of ``model.visualize`` to ``work_dir/visualizations`` and the visualizer.
 
-    Drawing does not change the training: random states and weights stay as they are. If the run
-    averages its weights by MMEngine's ``EMAHook``, the average is drawn. Nothing is drawn of a
-    sharded model, whose parts cannot be run one by one.
+    Does not change the training: random states and weights stay as they are. Uses the averaged
+    weights if the run has MMEngine's ``EMAHook``. Skips sharded models, whose parts cannot run one
+    by one.
 
     Args:
-        interval: Iterations between two drawings; the last iteration is drawn too.
+        interval: Iterations between two visualizations. The last iteration always has one.
         num_images: Training images, spread over the whole set, always the same with the same crop.
-        seed: Seed of the noise in the pictures.
+        seed: Seed of the noise in the images.
         **settings: Further arguments of the model's ``visualize``.
     """
 
@@ -48,13 +48,13 @@ class VisualizationHook(Hook):
         self.settings = dict(settings, seed=seed)
 
     def before_train(self, runner: Any) -> None:
-        """Check the settings, and warn if nothing can be drawn.
+        """Check the settings, and warn if nothing will be visualized.
 
         Raises:
             UserError: The model does not have one of the settings.
         """
         if isinstance(runner.model, FullyShardedDataParallel):
-            runner.logger.warning('VisualizationHook draws nothing of a sharded model')
+            runner.logger.warning('VisualizationHook skips sharded models')
             return
         model = model_for_use(runner)
         try:
@@ -65,14 +65,14 @@ class VisualizationHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        """Draw at the interval."""
+        """Visualize at the interval."""
         due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
         if due and not isinstance(runner.model, FullyShardedDataParallel):
-            self.draw(runner)
+            self.visualize(runner)
 
     @master_only
-    def draw(self, runner: Any) -> None:
-        """Draw all pictures."""
+    def visualize(self, runner: Any) -> None:
+        """Write all images."""
         model = model_for_use(runner)
         with keep_random_state(), evaluating(model), torch.no_grad():
             inputs = self._inputs(model, runner.train_dataloader.dataset)
@@ -90,10 +90,10 @@ class VisualizationHook(Hook):
     def _write(self, runner: Any, name: str, images: Tensor, columns: int) -> None:
         step = runner.iter + 1
         grid = make_grid(images.float().clamp(0, 1), nrow=columns, pad_value=1.0)
-        picture = grid.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        image = grid.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
         with atomic_write(Path(runner.work_dir) / FOLDER / f'{name}_{step:08d}.png') as temporary:
-            Image.fromarray(picture).save(temporary, format='PNG')
-        runner.visualizer.add_image(name, picture, step)
+            Image.fromarray(image).save(temporary, format='PNG')
+        runner.visualizer.add_image(name, image, step)
 
 
 def model_for_use(runner: Any) -> nn.Module:

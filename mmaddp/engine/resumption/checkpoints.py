@@ -66,9 +66,9 @@ def check_agreement(chosen: str | None) -> None:
 def find_newest(work_dir: str | Path) -> str | None:
     """The newest whole checkpoint in ``work_dir``, or None.
 
-    This is the one named by ``last_checkpoint``, or a later step written after it: a run killed
-    between the two writes leaves the name one step behind.
+    This is the one that ``last_checkpoint`` names, or a later step written after it.
     """
+    # A run killed between the two writes leaves the name one step behind.
     named = _named_by_pointer(Path(work_dir))
     folder = named.parent if named else Path(work_dir)
     for path in _candidates(folder, named):
@@ -146,9 +146,9 @@ def _written_at(path: Path) -> tuple[int, int]:
 class CheckpointHook(OpenCheckpointHook):
     """MMEngine's hook, but old checkpoints are removed only after the new one is whole.
 
-    In the middle of a gradient accumulation cycle the gradients are saved too. Those of several
-    processes are averaged first, as the step at the cycle's end would do. Sharded gradients cannot
-    be saved, so checkpoints of a sharded model must come at the end of a cycle.
+    In the middle of a gradient accumulation cycle it saves the gradients too, averaged over the
+    processes. Sharded gradients cannot be saved: checkpoints of a sharded model must come at the
+    end of a cycle.
     """
 
     _averaged_at = -1
@@ -207,11 +207,9 @@ class CheckpointHook(OpenCheckpointHook):
             self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
 
     def _remember(self, runner: Any, step: int) -> list[int]:
-        """Note the step and return those to be removed.
-
-        The new checkpoint still lists them. If the run is killed before they are removed, MMEngine
-        removes them on resumption.
-        """
+        """Note the step and return those to be removed."""
+        # The new checkpoint still lists them. If the run is killed before they are removed,
+        # MMEngine removes them on resumption.
         if self.max_keep_ckpts <= 0:
             return []
         steps = [*(old for old in self.keep_ckpt_ids if old != step), step]

@@ -68,18 +68,14 @@ class PositionedIndex(int):
     draw: int
 
     def __new__(cls, index: int, epoch: int = 0, draw: int = 0) -> PositionedIndex:
-        """Make an index; it behaves as the plain integer wherever it goes."""
+        """Make an index, which behaves as the plain integer."""
         self = super().__new__(cls, index)
         self.epoch, self.draw = epoch, draw
         return self
 
 
 class _Skippable:
-    """Iterates over a fresh inner sampler in each epoch; an epoch may start in its middle.
-
-    Samplers keep state between epochs (a generator, buckets of aspect ratios). A new one for each
-    epoch makes its order depend on the epoch alone.
-    """
+    """Iterates over an inner sampler, from any item of an epoch on."""
 
     epoch = 0
     _started: Iterator | None = None
@@ -97,8 +93,8 @@ class _Skippable:
         return sum(1 for _ in islice(self._started, count))
 
     def __iter__(self) -> Iterator:
-        # A dataloader with workers makes two iterators and uses the second only, so the skipped
-        # pass must not be taken before the first item is asked for.
+        # A generator, so that nothing runs before the first item is asked for: a dataloader with
+        # workers makes two iterators and uses only the second, which must get the skipped pass.
         started, self._started = self._started, None
         yield from self._new_pass() if started is None else started
 
@@ -110,9 +106,6 @@ class _Skippable:
 @DATA_SAMPLERS.register_module()
 class PositionedSampler(_Skippable, Sampler):
     """Turns another sampler's indices into :class:`PositionedIndex`.
-
-    Item ``k`` of a process is draw ``rank + k * world_size`` of the epoch, so that any number of
-    processes draws the same samples at the same positions.
 
     Args:
         dataset: What the inner sampler draws from.
@@ -131,12 +124,15 @@ class PositionedSampler(_Skippable, Sampler):
         return MMENGINE_DATA_SAMPLERS.build(self._config, default_args=defaults)
 
     def _new_pass(self) -> Iterator[PositionedIndex]:
+        # Samplers keep state between epochs (a generator, buckets of aspect ratios). The order of
+        # a new one depends on the epoch alone.
         inner = self._build()
         if hasattr(inner, 'set_epoch'):
             inner.set_epoch(self.epoch)
         rank, world_size = get_dist_info()
         epoch = self.epoch
         for k, index in enumerate(inner):
+            # Numbered over all processes: their number does not change a position's sample.
             yield PositionedIndex(index, epoch, rank + k * world_size)
 
     def __len__(self) -> int:
@@ -194,9 +190,6 @@ def skip_batches(dataloader: DataLoader, count: int) -> int:
 class EndlessBatches:
     """Batches of epoch after epoch, from iteration ``start`` on.
 
-    MMEngine's loop advances its iterator past finished iterations: version 0.10.7 takes that many
-    batches, later ones call ``skip_iter``. Both cost nothing here, for the samplers seek.
-
     Args:
         dataloader: A dataloader whose samplers can skip.
         start: The number of finished iterations.
@@ -217,6 +210,8 @@ class EndlessBatches:
         return self
 
     def __next__(self) -> Any:
+        # MMEngine's loop advances past finished iterations: 0.10.7 takes that many batches, later
+        # versions call skip_iter. Both cost nothing, since the samplers seek.
         if self._advances_to_come > 0:
             self._advances_to_come -= 1
             return None
@@ -260,10 +255,8 @@ class EndlessBatches:
 
 
 def _validate_end(runner: Any) -> None:
-    """Validate a training resumed at its end.
-
-    The last checkpoint is written before the last validation, which a kill may have cut off.
-    """
+    """Validate a training resumed at its end."""
+    # A kill may have cut off the last validation, which follows the last checkpoint.
     if runner.val_loop is not None:
         runner.val_loop.run()
 
@@ -315,7 +308,7 @@ class EpochBasedTrainLoop(MMEngineEpochLoop):
 class IterationSeedHook(Hook):
     """Seeds all generators from (seed, iteration, rank) before each training step.
 
-    Drop path, mixup and proposal sampling then draw the same numbers in a resumed run.
+    A resumed run then has the same drop paths, mixup and sampled proposals.
     """
 
     priority = 'VERY_HIGH'

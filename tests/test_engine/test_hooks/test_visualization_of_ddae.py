@@ -157,7 +157,7 @@ def test_generators_weights_and_mode_stay(tmp_path):
         for weights in average.ema_model.module.parameters():
             weights.add_(0.1)
     before = [states_of(one) for one in (model, average.ema_model)]
-    VisualizationHook(sample_steps=2).draw(runner_of(model, tmp_path, average))
+    VisualizationHook(sample_steps=2).visualize(runner_of(model, tmp_path, average))
     assert len(list((tmp_path / 'visualizations').iterdir())) == 2
     after = [states_of(one) for one in (model, average.ema_model)]
     for (generators, weights), (generators_after, weights_after) in zip(before, after):
@@ -168,7 +168,7 @@ def test_generators_weights_and_mode_stay(tmp_path):
 
 def test_one_process_samples(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, 'get_rank', lambda group=None: 1)
-    VisualizationHook().draw(runner_of(tiny_ddae(DROPOUT), tmp_path))
+    VisualizationHook().visualize(runner_of(tiny_ddae(DROPOUT), tmp_path))
     assert not list(tmp_path.iterdir())
 
 

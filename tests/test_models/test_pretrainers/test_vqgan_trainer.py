@@ -12,7 +12,6 @@ from tiny_runs import in_child, last_checkpoint, run_training, write_images
 from tiny_scratch import adversarial_training, vqgan_trainer
 
 from mmaddp.engine.optimizers import PartsOptimWrapperConstructor
-from mmaddp.engine.validation import check_machine
 from mmaddp.utils import UserError
 
 UINT8_IMAGES = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(2)]
@@ -154,17 +153,6 @@ def test_a_model_with_two_parts_wants_two_optimizers():
         model.train_step(DATA, optimizer)
     with pytest.raises(UserError, match='MMSeparateDistributedDataParallel'):
         model(torch.rand(1, 3, 32, 32), mode='loss')
-
-
-def test_two_parts_are_not_trained_under_the_wrapper_for_one(tmp_path):
-    config = adversarial_training(tmp_path, tmp_path / 'run', launcher='pytorch')
-    check_machine(config, 'train')
-    config.model_wrapper_cfg = None
-    with pytest.raises(UserError, match=r'^optim_wrapper has the parts tokenizer, discriminator'):
-        check_machine(config, 'train')
-    check_machine(config, 'test')
-    config.launcher = 'none'
-    check_machine(config, 'train')
 
 
 @pytest.fixture(scope='module')
