@@ -196,7 +196,9 @@ def box_config(state: Tensors, width: int, classes: int) -> dict:
         type='mmdet.Shared4Conv1FCBBoxHead',
         in_channels=width,
         conv_out_channels=width,
-        fc_out_channels=size_of(state, (r'(fc_cls|fc_reg)\.weight', 1)),
+        fc_out_channels=size_of(
+            state, (r'(fc_cls|fc_reg)\.weight', 1), (r'shared_fcs\.0\.(weight|bias)', 0)
+        ),
         roi_feat_size=round((inputs / max(width, 1)) ** 0.5) or 7,
         num_classes=classes,
         reg_class_agnostic=size_of(state, (r'fc_reg\.(weight|bias)', 0)) == 4,
