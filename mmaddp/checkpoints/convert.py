@@ -240,7 +240,7 @@ def judged(renamed: Renamed, source: Source, target: str, wanted: Collection[str
 
 
 def described(state: Tensors, source: Source, target: str) -> dict[str, nn.Module]:
-    """The modules whose weights these are, on the meta device, by their place."""
+    """The modules whose weights these are, on the meta device, by their paths."""
     if target in PARTS:
         return {'': module_of(state, target) or default_module(target)}
     if target == 'backbone':
@@ -248,15 +248,15 @@ def described(state: Tensors, source: Source, target: str) -> dict[str, nn.Modul
         if module is None and not source.any_network:
             raise UserError('it holds no encoder of this package')
         return {} if module is None else {'': module}
-    places = {**dict.fromkeys((p[:-1] for p in ENCODERS if p), 'backbone'), **{p: p for p in PARTS}}
+    paths = {**dict.fromkeys((p[:-1] for p in ENCODERS if p), 'backbone'), **{p: p for p in PARTS}}
     modules = {
-        place: module_of(under(state, f'{place}.'), part)
-        for place, part in places.items()
-        if any(name.startswith(f'{place}.') for name in state)
+        path: module_of(under(state, f'{path}.'), part)
+        for path, part in paths.items()
+        if any(name.startswith(f'{path}.') for name in state)
     }
     if source.heads:
         modules.update(build_heads(source.heads(state)))
-    modules = {place: module for place, module in modules.items() if module is not None}
+    modules = {path: module for path, module in modules.items() if module is not None}
     check_agreement(modules)
     return modules
 
@@ -265,13 +265,13 @@ def check_agreement(modules: Mapping[str, nn.Module]) -> None:
     """Refuse parts of one model that were made for different images or codebooks."""
     for name in ('num_embeddings', 'num_patches'):
         settings = {
-            place: module.settings_from(module.state_dict()).get(name)
-            for place, module in modules.items()
-            if place in PARTS
+            path: module.settings_from(module.state_dict()).get(name)
+            for path, module in modules.items()
+            if path in PARTS
         }
-        told = {place: value for place, value in settings.items() if value is not None}
+        told = {path: value for path, value in settings.items() if value is not None}
         if len(set(told.values())) > 1:
-            values = ', '.join(f'{place} has {name}={value}' for place, value in told.items())
+            values = ', '.join(f'{path} has {name}={value}' for path, value in told.items())
             raise UserError(f'its parts do not fit each other: {values}')
 
 

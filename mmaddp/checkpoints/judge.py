@@ -298,12 +298,12 @@ def nested(modules: Mapping[str, nn.Module]) -> nn.Module:
     root = nn.Module()
     for path, module in modules.items():
         *parents, name = path.split('.')
-        place = root
-        for parent in parents:
-            if not hasattr(place, parent):
-                place.add_module(parent, nn.Module())
-            place = getattr(place, parent)
-        place.add_module(name, module)
+        parent = root
+        for child in parents:
+            if not hasattr(parent, child):
+                parent.add_module(child, nn.Module())
+            parent = getattr(parent, child)
+        parent.add_module(name, module)
     return root
 
 

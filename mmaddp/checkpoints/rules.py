@@ -106,7 +106,7 @@ class Source:
         needs: Beginnings of names that a file must have, each with the error where it has none.
         whole: The target as which a file fills a whole model, and a name that tells such a model.
         holds: The part, 'backbone' or another, that a file fills where it is no whole model.
-        heads: Configs of modules by their place in a detector, given its tensors in our names.
+        heads: Configs of modules by their paths in a detector, given its tensors in our names.
         any_network: A network that no class of ours describes is kept as it is.
         added: What the target 'official' has beyond the rules: name, tensor, part and fate.
     """

@@ -158,7 +158,7 @@ class SeededDataset(GuardedDataset):
                     sample['data_samples'].set_metainfo({'corrupt_images': corrupt})
                 return sample
         raise UserError(
-            f'{corrupt[-1]} and {len(corrupt) - 1} images drawn before it are all corrupt: '
+            f'{corrupt[-1]} and {len(corrupt) - 1} images sampled before it are all corrupt: '
             'check the data folder'
         )
 

@@ -231,20 +231,20 @@ def official_extras(ours: Tensors) -> Iterator[tuple[str, Tensor, str, str]]:
     yield 'pos_mask_embed', encoder_positions, decoder, 'added: zeros'
     if 'encoder_token_pos_embed' not in ours:
         yield 'pos_token_embed', encoder_positions.clone(), decoder, 'added: zeros'
-    words = ours['token_predictor.token_embed.position.weight'][None]
-    width = words.shape[2]
+    positions = ours['token_predictor.token_embed.position.weight'][None]
+    width = positions.shape[2]
     tokens = {
-        'cls_token': words.new_zeros(1, 1, width),
-        'patch_embed.proj.weight': words.new_zeros(width, *patches.shape[1:]),
-        'patch_embed.proj.bias': words.new_zeros(width),
+        'cls_token': positions.new_zeros(1, 1, width),
+        'patch_embed.proj.weight': positions.new_zeros(width, *patches.shape[1:]),
+        'patch_embed.proj.bias': positions.new_zeros(width),
         'mask_token': like['token_predictor.', predicted].new_zeros(
             1, 1, like['token_predictor.', predicted].shape[2]
         ),
     }
     for name, tensor in tokens.items():
         yield f'token_predictor.{name}', tensor, predicted, 'added: zeros'
-    yield 'token_predictor.pos_embed', sines(words), predicted, 'added: sines'
-    ids = torch.arange(words.shape[1], device=words.device)[None]
+    yield 'token_predictor.pos_embed', sines(positions), predicted, 'added: sines'
+    ids = torch.arange(positions.shape[1], device=positions.device)[None]
     yield 'token_predictor.token_emb.position_ids', ids, predicted, 'added: numbers'
 
 

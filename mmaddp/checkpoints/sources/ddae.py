@@ -1,7 +1,7 @@
 """DDAE's training files, and NVIDIA's networks of EDM, which are recognized and refused.
 
 DDAE's authors save 'MODEL', the weights of the last step, and 'EMA', their moving average, which
-they generate and probe with; what stands in each is told apart by that word in front of its name.
+they generate and probe with; that word in front of a name tells which it is.
 """
 
 from __future__ import annotations

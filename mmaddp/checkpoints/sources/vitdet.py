@@ -142,7 +142,7 @@ def detector(tensors: Tensors) -> list[Rule]:
 
 
 def heads(state: Tensors) -> dict[str, dict]:
-    """Configs of pyramid and heads by their place, as large as the tensors of a detector."""
+    """Configs of pyramid and heads by their paths, as large as the tensors of a detector."""
     width = size_of(state, (r'neck\.levels\.\d\.output\.(weight|norm\.weight|norm\.bias)', 0))
     channels = size_of(state, (r'backbone\.blocks\.\d+\.norm\d\.(weight|bias)', 0))
     found = {
@@ -155,10 +155,10 @@ def heads(state: Tensors) -> dict[str, dict]:
         'roi_head.mask_head': partial(mask_config, classes=classes),
     }
     for name in state:
-        place = re.match(r'(rpn_head|roi_head\.(bbox|mask)_head(\.\d)?)(?=\.)', name)
-        if place and place[0] not in found:
-            kind = kinds[re.sub(r'\.\d$', '', place[0])]
-            found[place[0]] = kind(under(state, f'{place[0]}.'), width)
+        path = re.match(r'(rpn_head|roi_head\.(bbox|mask)_head(\.\d)?)(?=\.)', name)
+        if path and path[0] not in found:
+            kind = kinds[re.sub(r'\.\d$', '', path[0])]
+            found[path[0]] = kind(under(state, f'{path[0]}.'), width)
     return found
 
 

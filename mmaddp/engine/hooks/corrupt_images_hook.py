@@ -17,7 +17,7 @@ SCALAR = 'train/corrupt_images'
 
 @HOOKS.register_module()
 class CorruptImagesHook(Hook):
-    """Count the draws whose image was corrupt and replaced, and name each such file once.
+    """Count the samples whose image was corrupt and replaced, and name each such file once.
 
     The count, ``corrupt_images`` in the log, is of all processes and goes on when the run is
     resumed. The runner registers this hook when the config says ``skip_corrupt_images=True``.

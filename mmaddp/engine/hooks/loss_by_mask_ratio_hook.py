@@ -18,7 +18,7 @@ class LossByMaskRatioHook(Hook):
     """Log the loss in bins of the mask ratio, such as ``loss_by_ratio/0.5-0.6``.
 
     The loss of one iteration says little, for more masked tokens are harder to predict and each
-    batch draws its own ratio (figure 12). What is logged is MMEngine's mean of the last iterations
+    batch samples its own ratio (figure 12). Logged is MMEngine's mean of the last iterations
     of each bin; batches of all processes count. The values are part of the checkpoint.
     """
 

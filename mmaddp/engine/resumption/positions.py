@@ -108,7 +108,7 @@ class PositionedSampler(_Skippable, Sampler):
     """Turns another sampler's indices into :class:`PositionedIndex`.
 
     Args:
-        dataset: What the inner sampler draws from.
+        dataset: What the inner sampler samples from.
         sampler: Config of the inner sampler.
         seed: Seed of the order, equal in all processes.
     """
