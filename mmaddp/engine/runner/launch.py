@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 from datetime import timedelta
@@ -64,6 +65,14 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
         os.environ['MASTER_ADDR'] = _first_slurm_host() if launcher == 'slurm' else '127.0.0.1'
     limit = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
     torch_dist.init_process_group(backend='gloo', **limit)
+    # At exit, Python would abort now and then on threads of a group that is still there.
+    atexit.register(leave_process_group)
+
+
+def leave_process_group() -> None:
+    """Destroy the process group, if there is one."""
+    if torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
 
 
 def read_launcher(launcher: str) -> tuple[int, int]:
