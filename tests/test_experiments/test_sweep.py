@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,7 @@ def test_killed_in_the_middle_of_a_cell(config_file, uninterrupted, tmp_path):
     assert list(ResultsFolder(work_dir).results) == ['cells/001']
     assert [path.name for path in (work_dir / 'cells/002').glob('*.pth')] == ['iter_6.pth']
 
+    time.sleep(1)  # MMEngine names a run's folder by the second
     assert in_child(run_sweep, config_file, work_dir, GRID) == 0
     for name in ('results.csv', 'results.md'):
         assert (work_dir / name).read_text() == (uninterrupted / name).read_text()
