@@ -31,7 +31,7 @@ NO_MASK = "no 'segmentation'"
 BROKEN_MASK = 'broken segmentation'
 CROWD = 'iscrowd=1'
 BOX_HEADS = (
-    'train boxes alone with _base_/heads/faster-rcnn_sfp.py or cascade-rcnn_sfp.py, as '
+    'train boxes alone with configs/det/addp/faster-rcnn_*.py or cascade-rcnn_*.py, as '
     'configs/det/addp/faster-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py does'
 )
 REMEDIES = {

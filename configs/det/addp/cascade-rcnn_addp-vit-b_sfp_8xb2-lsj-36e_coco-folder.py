@@ -1,7 +1,7 @@
-# For data with boxes alone.
+# Cascade R-CNN is Cascade Mask R-CNN without its mask heads, for data with boxes alone.
 _base_ = [
     '../../_base_/backbones/addp_vit-b.py',
-    '../../_base_/heads/cascade-rcnn_sfp.py',
+    '../../_base_/heads/cascade-mask-rcnn_sfp.py',
     '../../_base_/datasets/coco-folder_lsj-1024.py',
     '../../_base_/schedules/coco-folder_36e.py',
 ]
@@ -13,7 +13,7 @@ bbox_heads = [
 
 model = dict(
     **_base_.for_detection,
-    roi_head=dict(bbox_head=bbox_heads),
+    roi_head=dict(bbox_head=bbox_heads, mask_roi_extractor=None, mask_head=None),
 )
 
 # Boxes alone: no masks are read, and none are evaluated.

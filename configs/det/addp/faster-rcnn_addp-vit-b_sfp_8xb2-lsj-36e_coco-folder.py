@@ -1,14 +1,17 @@
-# For data with boxes alone.
+# Faster R-CNN is Mask R-CNN without its mask head, for data with boxes alone.
 _base_ = [
     '../../_base_/backbones/addp_vit-b.py',
-    '../../_base_/heads/faster-rcnn_sfp.py',
+    '../../_base_/heads/mask-rcnn_sfp.py',
     '../../_base_/datasets/coco-folder_lsj-1024.py',
     '../../_base_/schedules/coco-folder_36e.py',
 ]
 
 model = dict(
     **_base_.for_detection,
-    roi_head=dict(bbox_head=dict(num_classes=len(_base_.classes))),
+    type='FasterRCNN',
+    roi_head=dict(
+        bbox_head=dict(num_classes=len(_base_.classes)), mask_roi_extractor=None, mask_head=None
+    ),
 )
 
 # Boxes alone: no masks are read, and none are evaluated.

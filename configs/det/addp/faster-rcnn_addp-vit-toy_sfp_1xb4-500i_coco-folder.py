@@ -1,11 +1,12 @@
 # A toy encoder from scratch, at 192 x 192 pixels, for data with boxes alone.
 _base_ = [
-    '../../_base_/heads/faster-rcnn_sfp_toy.py',
+    '../../_base_/heads/mask-rcnn_sfp_toy.py',
     '../../_base_/datasets/coco-folder_192.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
 
 model = dict(
+    type='FasterRCNN',
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
@@ -24,7 +25,9 @@ model = dict(
         drop_path_rate=0.0,
     ),
     neck=dict(in_channels=192),
-    roi_head=dict(bbox_head=dict(num_classes=len(_base_.classes))),
+    roi_head=dict(
+        bbox_head=dict(num_classes=len(_base_.classes)), mask_roi_extractor=None, mask_head=None
+    ),
 )
 
 # Boxes alone: no masks are read, and none are evaluated.
