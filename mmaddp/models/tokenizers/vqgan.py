@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -44,11 +46,13 @@ class VQGAN(Loadable):
         num_embeddings: K, codes of the codebook.
         norm_groups: Groups of the norms, a divisor of ``base_channels``. Use fewer in narrow
             networks: a group of one channel loses its mean.
+        channel_multipliers: Width of each level in units of ``base_channels``, the finest first.
+            Each further level halves the grid: five levels give 16 x 16 pixels a token, four 8 x 8.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the released file, or any
             other of :mod:`mmaddp.checkpoints` that holds a tokenizer.
     """
 
-    part, stride = 'tokenizer', 16
+    part = 'tokenizer'
 
     def __init__(
         self,
@@ -56,12 +60,15 @@ class VQGAN(Loadable):
         embed_dims: int = 256,
         num_embeddings: int = 1024,
         norm_groups: int = 32,
+        channel_multipliers: Sequence[int] = (1, 1, 2, 2, 4),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.num_embeddings = num_embeddings
-        self.encoder = Encoder(base_channels, embed_dims, norm_groups)
-        self.decoder = Decoder(base_channels, embed_dims, norm_groups)
+        self.stride = 2 ** (len(channel_multipliers) - 1)
+        widths = [base_channels * multiplier for multiplier in channel_multipliers]
+        self.encoder = Encoder(widths, embed_dims, norm_groups)
+        self.decoder = Decoder(widths, embed_dims, norm_groups)
         self.quantize = Codebook(num_embeddings, embed_dims)
         init_convolutions(self)
 
@@ -79,6 +86,7 @@ class VQGAN(Loadable):
             ),
             num_embeddings=size_of(state, (code, 0)),
             norm_groups=Untold(1),
+            channel_multipliers=channel_multipliers(state),
         )
 
     @property
@@ -90,11 +98,11 @@ class VQGAN(Loadable):
         """Reconstruct images for training, with straight-through gradients.
 
         Args:
-            images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
+            images: (B, 3, H, W) in [0, 1]; H and W multiples of the stride.
             quantized: Decode the codes instead of the features.
 
         Raises:
-            UserError: H or W is not a multiple of 16.
+            UserError: H or W is not a multiple of the stride.
         """
         features = self.features(images)
         ids = self.quantize(features)
@@ -109,13 +117,13 @@ class VQGAN(Loadable):
         """Token ids of images, ``z_0 = VQ-Encoder(x_0)`` (algorithm 1, line 5).
 
         Args:
-            images: (B, 3, H, W) in [0, 1]; H and W multiples of 16.
+            images: (B, 3, H, W) in [0, 1]; H and W multiples of the stride.
 
         Returns:
-            (B, N), int64, N = H/16 * W/16 in raster order.
+            (B, N), int64, N = H/s * W/s in raster order.
 
         Raises:
-            UserError: H or W is not a multiple of 16.
+            UserError: H or W is not a multiple of the stride.
         """
         return self.quantize(self.features(images))
 
@@ -141,11 +149,20 @@ class VQGAN(Loadable):
             grid: (h, w) with h * w = N; a square when None.
 
         Returns:
-            (B, 3, 16 h, 16 w), about [0, 1], not clamped.
+            (B, 3, s h, s w), about [0, 1], not clamped.
         """
         side = math.isqrt(embeddings.shape[1])
         grid = grid or (side, side)
         return self.decoder(embeddings.transpose(1, 2).unflatten(2, grid))
+
+
+def channel_multipliers(state: Tensors) -> tuple[int, ...]:
+    """Width of each level in units of the finest, from the names and shapes of its norms."""
+    norm = r'encoder\.down\.{}\.block\.\d\.norm2\.weight'
+    indices = [re.match(r'encoder\.down\.(\d+)\.', name) for name in state]
+    levels = 1 + max((int(match[1]) for match in indices if match), default=4)
+    widths = [size_of(state, (norm.format(level), 0)) for level in range(levels)]
+    return tuple(width // (widths[0] or 1) for width in widths)
 
 
 class Codebook(nn.Module):

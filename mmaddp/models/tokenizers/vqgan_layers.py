@@ -1,4 +1,4 @@
-"""MaskGIT's convolutional encoder and decoder, between images and a grid 16 times coarser.
+"""MaskGIT's convolutional encoder and decoder, between images and a coarser grid.
 
 They differ from the paper's VQGAN: no attention, average pooling instead of strided convolutions,
 residual blocks without biases, and a shortcut that acts on the block's own output.
@@ -6,36 +6,36 @@ residual blocks without biases, and a shortcut that acts on the block's own outp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CHANNEL_MULTIPLIERS = (1, 1, 2, 2, 4)
 BLOCKS_PER_LEVEL = 2
 
 
 class Encoder(nn.Module):
-    """Images (B, 3, H, W) to features (B, E, H/16, W/16).
+    """Images (B, 3, H, W) to features (B, E, H/s, W/s), s = 2 ** (levels - 1).
 
     Args:
-        base_channels: Channels at full resolution.
+        widths: Channels of each level, the finest first.
         embed_dims: E.
         groups: Groups of the norms.
     """
 
-    def __init__(self, base_channels: int, embed_dims: int, groups: int) -> None:
+    def __init__(self, widths: Sequence[int], embed_dims: int, groups: int) -> None:
         super().__init__()
-        widths = [base_channels * multiplier for multiplier in CHANNEL_MULTIPLIERS]
-        self.conv_in = nn.Conv2d(3, base_channels, 3, padding=1, bias=False)
+        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList(
-            Level(before, after, groups) for before, after in zip([base_channels, *widths], widths)
+            Level(before, after, groups) for before, after in zip([widths[0], *widths], widths)
         )
         self.mid = Middle(widths[-1], groups)
         self.norm_out = group_norm(widths[-1], groups)
         self.conv_out = nn.Conv2d(widths[-1], embed_dims, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Encode images of values in [0, 1]; H and W are multiples of 16."""
+        """Encode images of values in [0, 1]; H and W are multiples of s."""
         x = self.conv_in(images)
         for index, level in enumerate(self.down):
             x = level(F.avg_pool2d(x, 2) if index else x)
@@ -43,17 +43,16 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Embeddings (B, E, h, w) to images (B, 3, 16 h, 16 w).
+    """Embeddings (B, E, h, w) to images (B, 3, s h, s w), s = 2 ** (levels - 1).
 
     Args:
-        base_channels: Channels at full resolution.
+        widths: Channels of each level, the finest first.
         embed_dims: E.
         groups: Groups of the norms.
     """
 
-    def __init__(self, base_channels: int, embed_dims: int, groups: int) -> None:
+    def __init__(self, widths: Sequence[int], embed_dims: int, groups: int) -> None:
         super().__init__()
-        widths = [base_channels * multiplier for multiplier in CHANNEL_MULTIPLIERS]
         self.conv_in = nn.Conv2d(embed_dims, widths[-1], 3, padding=1)
         self.mid = Middle(widths[-1], groups)
         # Index 0 is the finest level, as in the encoder.
@@ -61,8 +60,8 @@ class Decoder(nn.Module):
             Level(before, after, groups, upsample=index > 0)
             for index, (after, before) in enumerate(zip(widths, [*widths[1:], widths[-1]]))
         )
-        self.norm_out = group_norm(base_channels, groups)
-        self.conv_out = nn.Conv2d(base_channels, 3, 3, padding=1)
+        self.norm_out = group_norm(widths[0], groups)
+        self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
         # A training starts from gray, not from black.
         nn.init.constant_(self.conv_out.bias, 0.5)
 

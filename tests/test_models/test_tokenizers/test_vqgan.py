@@ -52,6 +52,17 @@ def test_sides_need_not_be_equal_but_multiples_of_sixteen():
         model.encode(torch.rand(1, 3, 40, 48))
 
 
+def test_four_levels_make_tokens_of_8_x_8_pixels():
+    settings = dict(
+        base_channels=8, embed_dims=4, num_embeddings=16, channel_multipliers=(1, 2, 2, 4)
+    )
+    model = VQGAN(**settings, norm_groups=4).eval()
+    ids = model.encode(torch.rand(1, 3, 32, 48))
+    assert ids.shape == (1, 24)
+    assert model.decode(model.embed(ids), grid=(4, 6)).shape == (1, 3, 32, 48)
+    assert VQGAN.settings_from(model.state_dict()) == {**settings, 'norm_groups': 4}
+
+
 def test_the_nearest_code_is_chosen():
     model = VQGAN(base_channels=32, embed_dims=8, num_embeddings=64)
     features = torch.randn(2, 5, 8)
