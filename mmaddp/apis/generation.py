@@ -18,7 +18,7 @@ from mmaddp.experiments.sampling import (
     read_masks,
     sample_batches,
 )
-from mmaddp.models.backbones import Encoder
+from mmaddp.models.backbones import BaseEncoder
 from mmaddp.models.inspection import evaluating
 from mmaddp.models.pretrainers import ImageGenerator, Pretrainer
 from mmaddp.utils import check_range
@@ -210,7 +210,7 @@ def encoder_maps(encoder: nn.Module, x: Tensor, layers: Sequence[str] | None) ->
 
 def normalized(images: Tensor, encoder: nn.Module) -> Tensor:
     """Images (B, 3, H, W) in [0, 1] converted to the pixel values of an encoder."""
-    pixel_values = getattr(encoder, 'pixel_values', Encoder.pixel_values)
+    pixel_values = getattr(encoder, 'pixel_values', BaseEncoder.pixel_values)
     mean, std = (images.new_tensor(pixel_values[k]).view(3, 1, 1) / 255 for k in ('mean', 'std'))
     return (images - mean) / std
 

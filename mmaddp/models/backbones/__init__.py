@@ -1,5 +1,5 @@
 from .addp_vit import ADDPViT
-from .base import Encoder
+from .base import BaseEncoder
 from .darl_vit import DARLViT
 from .ddae_dit import DDAEDiT
 from .ddae_unet import DDAEUNet
@@ -7,9 +7,9 @@ from .diffusers_unet import DiffusersUNet
 
 __all__ = [
     'ADDPViT',
+    'BaseEncoder',
     'DARLViT',
     'DDAEDiT',
     'DDAEUNet',
     'DiffusersUNet',
-    'Encoder',
 ]

@@ -130,7 +130,7 @@ class ADDPViT(PlainViT):
         )
 
     def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:
-        """Tokens (B, [1 +] N, C) after each block; see :class:`Encoder`."""
+        """Tokens (B, [1 +] N, C) after each block; see :class:`BaseEncoder`."""
         return self.block_outputs(*self.embed(x))
 
     def forward_tokens(self, images: Tensor, extra_tokens: Tensor | None = None) -> Tensor:

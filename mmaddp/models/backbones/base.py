@@ -15,7 +15,7 @@ from mmaddp.utils import UserError
 from ..pixel_values import NORMALIZED_IMAGES
 
 
-class Encoder(Loadable, ABC):
+class BaseEncoder(Loadable, ABC):
     """A network with named layers that give feature maps.
 
     Probing, transfer and pre-training use encoders through this class alone. A subclass computes

@@ -13,10 +13,10 @@ from mmaddp.checkpoints import WeightRules
 from mmaddp.utils import UserError
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
-from .base import Encoder
+from .base import BaseEncoder
 
 
-class Denoiser(Encoder):
+class Denoiser(BaseEncoder):
     """A denoising network, whole or truncated behind a layer (section 3.2 of DDAE).
 
     Attributes:
@@ -37,7 +37,7 @@ class Denoiser(Encoder):
     def layer_outputs(
         self, x: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Iterator[Tensor]:
-        """Compute the layers, see :class:`Encoder`; ``condition`` as :meth:`predict` takes it."""
+        """The layers, see :class:`BaseEncoder`; ``condition`` as :meth:`predict` takes it."""
 
     @abstractmethod
     def project(self, features: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -67,7 +67,7 @@ class Denoiser(Encoder):
         return self.out_blocks
 
     def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
-        """See :class:`Encoder`."""
+        """See :class:`BaseEncoder`."""
         return dict(out_blocks=[layer], time=time)
 
     def predict(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -146,7 +146,7 @@ class UNet(Denoiser):
         return list(self.up_blocks)
 
     def channels(self, layer: str) -> int:
-        """See :class:`Encoder`."""
+        """See :class:`BaseEncoder`."""
         return self.up_blocks[layer].channels
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:

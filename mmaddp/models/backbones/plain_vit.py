@@ -18,7 +18,7 @@ from mmaddp.utils import UserError, check_choice
 
 from ..layers import Block, PatchEmbed
 from ..layers.positions import resize_pos_embed, resize_rel_pos
-from .base import Encoder
+from .base import BaseEncoder
 
 ARCHITECTURES = {
     'base': dict(embed_dims=768, num_layers=12, num_heads=12),
@@ -27,7 +27,7 @@ ARCHITECTURES = {
 }
 
 
-class PlainViT(Encoder):
+class PlainViT(BaseEncoder):
     """Patch embedding, blocks and a final norm.
 
     A subclass adds its tokens and positions, lists its modules in :meth:`embedding_modules`, and
@@ -135,7 +135,7 @@ class PlainViT(Encoder):
         return self.embed_dims
 
     def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
-        """See :class:`Encoder`."""
+        """See :class:`BaseEncoder`."""
         return dict(out_indices=[self.layers.index(layer)])
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:

@@ -16,7 +16,7 @@ from mmaddp.diffusion import MAPPINGS, ADDPSampler, ImageNoise, Step, masks_from
 from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError, check_choice
 
-from ..backbones import Encoder
+from ..backbones import BaseEncoder
 from ..inspection import gray_out
 from ..layers import Block
 from ..pixel_values import IMAGES_TO_UNIT_RANGE, register_imagenet_statistics
@@ -289,7 +289,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
 
     @property
-    def encoder_module(self) -> Encoder:
+    def encoder_module(self) -> BaseEncoder:
         """The encoder; other libraries' backbones have no named layers."""
         return self.encoder
 

@@ -20,7 +20,7 @@ from mmaddp.checkpoints.reader import naming
 from mmaddp.diffusion import ImageNoise
 from mmaddp.utils import UserError, check_choice
 
-from ..backbones import Encoder
+from ..backbones import BaseEncoder
 from .frozen import FrozenParts
 
 
@@ -217,7 +217,7 @@ class Pretrainer(ImageGenerator):
 
     @property
     @abstractmethod
-    def encoder_module(self) -> Encoder:
+    def encoder_module(self) -> BaseEncoder:
         """The network that transfers."""
 
     @abstractmethod

@@ -15,7 +15,7 @@ from mmaddp.diffusion.patch_sampler import MIN_GAMMA, known_first
 from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError, check_choice, check_range
 
-from ..backbones import Encoder
+from ..backbones import BaseEncoder
 from ..inspection import gray_out
 from ..layers import patch_statistics, patchify, unpatchify
 from ..pixel_values import NORMALIZED_IMAGES, register_imagenet_statistics
@@ -289,7 +289,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         return self.to_unit_range(self.unpatchify(patches, self.grid_of(images)))
 
     @property
-    def encoder_module(self) -> Encoder:
+    def encoder_module(self) -> BaseEncoder:
         """The backbone."""
         return self.backbone
 

@@ -15,7 +15,7 @@ from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation, sampl
 from mmaddp.registry import MODELS, TASK_UTILS
 from mmaddp.utils import UserError
 
-from ..backbones import Encoder
+from ..backbones import BaseEncoder
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
 from .base import Pretrainer, Start, rows_of
 
@@ -32,7 +32,7 @@ class DDAE(Pretrainer):
 
     Args:
         network: :class:`mmaddp.models.DDAEUNet`, :class:`mmaddp.models.DDAEDiT` or
-            :class:`mmaddp.models.DiffusersUNet`, or another :class:`Encoder` with
+            :class:`mmaddp.models.DiffusersUNet`, or another :class:`BaseEncoder` with
             ``predict(x, time)``. Output channels beyond the input's, such as DiT's variance, are
             ignored.
         process: :class:`mmaddp.diffusion.DDPM` or :class:`mmaddp.diffusion.EDM`.
@@ -140,7 +140,7 @@ class DDAE(Pretrainer):
         return self.process.denoise(self.predict, x_t, level)
 
     @property
-    def encoder_module(self) -> Encoder:
+    def encoder_module(self) -> BaseEncoder:
         """The network."""
         return self.network
 

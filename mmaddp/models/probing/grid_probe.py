@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mmaddp.diffusion import ImageNoise
 from mmaddp.registry import MODELS
 
-from ..backbones import Encoder
+from ..backbones import BaseEncoder
 from ..pretrainers.frozen import FrozenParts
 from .plain_encoder import PlainEncoder
 
@@ -85,7 +85,7 @@ class GridProbe(FrozenParts, BaseModel):
     The checkpoint holds only the heads.
 
     Args:
-        encoder: Config of a :class:`Pretrainer`, or of an :class:`Encoder` for clean images.
+        encoder: Config of a :class:`Pretrainer`, or of a :class:`BaseEncoder` for clean images.
         num_classes: Number of classes.
         layers: Names of layers; all when None.
         levels: Numbers of noise levels, from 1; None for an encoder of clean images.
@@ -122,7 +122,7 @@ class GridProbe(FrozenParts, BaseModel):
     ) -> None:
         model = MODELS.build(encoder)
         name = type(model).__name__
-        model = PlainEncoder(model) if isinstance(model, Encoder) else model
+        model = PlainEncoder(model) if isinstance(model, BaseEncoder) else model
         super().__init__(data_preprocessor or model.data_preprocessor, init_cfg)
         self.encoder, self.encoder_name = model, name
         # Without repetitions.

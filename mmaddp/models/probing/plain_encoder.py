@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-from ..backbones import Encoder
+from ..backbones import BaseEncoder
 
 
 class PlainEncoder(nn.Module):
@@ -21,7 +21,7 @@ class PlainEncoder(nn.Module):
 
     num_levels = 0
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: BaseEncoder) -> None:
         super().__init__()
         self.data_preprocessor = MODELS.build(encoder.pixel_values)
         self.encoder_module = encoder

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmaddp.diffusion import ImageNoise, masks_from_noise
-from mmaddp.models.backbones import ADDPViT, Encoder
+from mmaddp.models.backbones import ADDPViT, BaseEncoder
 from mmaddp.models.inspection import gray_out
 from mmaddp.models.layers import Block, patchify, unpatchify
 from mmaddp.models.pixel_values import NORMALIZED_IMAGES
@@ -92,7 +92,7 @@ class TinyMAE(Pretrainer):
         return self.decoder.head(self.decoder.block(x + self.positions, self.grid))
 
     @property
-    def encoder_module(self) -> Encoder:
+    def encoder_module(self) -> BaseEncoder:
         """The network that transfers."""
         return self.encoder
 

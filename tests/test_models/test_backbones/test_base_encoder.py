@@ -5,7 +5,7 @@ import torch
 from tiny_diffusers import save_unet
 
 from mmaddp.models import ADDPViT, DARLViT, DDAEDiT, DDAEUNet, DiffusersUNet
-from mmaddp.models.backbones import Encoder
+from mmaddp.models.backbones import BaseEncoder
 from mmaddp.models.pixel_values import IMAGES_TO_SIGNED_RANGE, NORMALIZED_IMAGES
 from mmaddp.utils import UserError
 
@@ -33,7 +33,7 @@ def test_every_encoder_gives_its_layers_by_one_call(build):
     encoder = build().eval()
     time = 3.0 if encoder.takes_time else None
     images = torch.randn(2, 3, 30, 20)
-    assert isinstance(encoder, Encoder)
+    assert isinstance(encoder, BaseEncoder)
     with torch.no_grad():
         every = encoder.forward_intermediates(images, time=time)
         assert list(every) == encoder.layers
