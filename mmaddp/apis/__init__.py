@@ -5,6 +5,7 @@ from mmaddp.engine.runs import load_config, test, train
 
 from .generation import extract_features, generate, inpaint, reconstruct
 from .models import load_pretrainer
+from .prediction import predict
 
 __all__ = [
     'convert_file',
@@ -13,6 +14,7 @@ __all__ = [
     'inpaint',
     'load_config',
     'load_pretrainer',
+    'predict',
     'reconstruct',
     'test',
     'train',
