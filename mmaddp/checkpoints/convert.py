@@ -23,6 +23,7 @@ from .judge import (
     complain,
     default_module,
     fit,
+    listed,
     module_of,
     nested,
 )
@@ -44,6 +45,8 @@ from .sources.mmaddp import ENCODERS
 NESTS = ('ema', 'model', 'state_dict')
 # What DDAE's authors save side by side; each tensor's name tells which it is of.
 STATES = ('EMA', 'MODEL')
+# Where a checkpoint says of its model what no tensor tells.
+MODEL = 'model'
 
 
 @dataclass(frozen=True)
@@ -325,10 +328,35 @@ def recognize(checkpoint: Mapping[str, Any], tensors: Tensors) -> Source | None:
 
 
 def own_meta(checkpoint: Mapping[str, Any]) -> dict:
-    """What :func:`mmaddp.checkpoints.convert_file` noted in the file; empty for other files."""
+    """What this package noted in the file: that of :func:`convert_file`, and :func:`meta_of`."""
     meta = checkpoint.get('meta')
     own = meta.get('mmaddp') if isinstance(meta, Mapping) else None
     return dict(own) if isinstance(own, Mapping) else {}
+
+
+def meta_of(model: nn.Module) -> dict[str, Any]:
+    """What a checkpoint of a model says of it: the ``checkpoint_meta`` of its parts."""
+    parts = [part.checkpoint_meta for part in model.modules() if isinstance(part, Loadable)]
+    settings = {key: value for part in parts for key, value in part.items() if value is not None}
+    return {MODEL: settings} if settings else {}
+
+
+def check_meta(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that says something else than :func:`meta_of`; files may say nothing.
+
+    Raises:
+        UserError: Names the setting.
+    """
+    meta = own_meta(checkpoint).get(MODEL, {})
+    for part in model.modules():
+        own = part.checkpoint_meta if isinstance(part, Loadable) else {}
+        differing = [key for key in own if meta.get(key) not in (None, own[key])]
+        if differing:
+            held = listed(meta, differing)
+            raise UserError(
+                f'was trained with {held}, the {type(part).__name__} of the config has '
+                f'{listed(own, differing)}: set {held}, or name another file'
+            )
 
 
 def find_source(checkpoint: Mapping[str, Any], tensors: Tensors, name: str) -> Source:
@@ -357,10 +385,13 @@ class Loadable(BaseModule):
         part: What of a file it takes: 'backbone', 'tokenizer', 'token_predictor' or 'decoder'.
         transfer_settings: Constructor arguments that leave out what only pre-training uses.
         weight_rules: What it makes of weights that are not quite its own.
+        checkpoint_meta: Settings that no tensor tells and its weights depend on. A checkpoint has
+            them under ``meta['mmaddp']['model']``, and must agree if it does.
     """
 
     part = ''
     transfer_settings: dict = {}
+    checkpoint_meta: dict[str, Any] = {}
     weight_rules: WeightRules | None = None
 
     @classmethod
@@ -386,6 +417,7 @@ class Loadable(BaseModule):
         """
         checkpoint = read_checkpoint(path)
         with naming(path):
+            check_meta(self, checkpoint)
             conversion = convert(checkpoint, target=self.part, module=self)
         self.load_state_dict(conversion.state_dict, strict=True)
         fates = (f'{part.name} ({part.tensors}) {part.fate}' for part in conversion.parts)

@@ -16,7 +16,7 @@ from torch import Tensor
 from mmaddp.utils import UserError, atomic_write
 from mmaddp.version import __version__
 
-from .convert import convert, read_part, unwrap
+from .convert import MODEL, convert, own_meta, read_part, unwrap
 from .diffusers_folder import weights_file
 from .reader import naming, read_checkpoint
 from .rules import RULES_VERSION, Part
@@ -33,7 +33,8 @@ class ConversionReport:
     Args:
         destination: The file written.
         meta: What stands in it under ``meta['mmaddp']``: source_file, source_sha256, source,
-            target, rules_version, mmaddp_version, and the hashes of frozen parts from elsewhere.
+            target, rules_version, mmaddp_version, the hashes of frozen parts from elsewhere, and
+            what the source says of its model.
         parts: What became of every tensor of the source.
     """
 
@@ -74,10 +75,12 @@ def convert_file(
     if dst.exists() and not force:
         raise UserError(f'{dst}: exists; name another file or add --force to overwrite it')
     checkpoint = read_checkpoint(src)
+    told = own_meta(checkpoint)
     with naming(src):
         checkpoint = with_parts(checkpoint, frozen_parts or {})
         conversion = convert(checkpoint, source, target)
     meta = {
+        **({MODEL: told[MODEL]} if MODEL in told else {}),
         'source_file': src.name,
         'source_sha256': sha256(weights_file(src)),
         'source': conversion.source,

@@ -67,6 +67,7 @@ def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
     row, column = grid['layers'].index(best['layer']), grid['levels'].index(best['level'])
     assert best['accuracy'] == grid['accuracy'][row][column] == max(map(max, grid['accuracy']))
     time = {1: 0.001, 300: 0.3}[best['level']]
+    assert best['settings'].pop('process')['type'] == 'mmaddp.DDPM'
     assert best['settings'] == dict(out_blocks=[best['layer']], time=time)
     assert (best['channels'], best['encoder']) == (32, 'mmaddp.DDAEUNet')
     # 12 pictures of plain colors.

@@ -3,6 +3,7 @@
 encoder = dict(
     type='mmaddp.DDAEDiT',
     arch='xlarge',
+    process=dict(type='mmaddp.DDPM', time_input='index'),
     autoencoder=dict(
         type='mmaddp.KLAutoencoder', folder='{{$AUTOENCODER:checkpoints/sd-vae-ft-mse}}'
     ),

@@ -1,6 +1,6 @@
 # DDAE's UNet of 35.7M parameters by DDPM, at the timestep that probes best on CIFAR-10, 11 of 1,000
 # (the authors' linear probing). ENCODER names its checkpoint.
-encoder = dict(type='mmaddp.DDAEUNet', time=0.011)
+encoder = dict(type='mmaddp.DDAEUNet', time=0.011, process=dict(type='mmaddp.DDPM'))
 # Images are in [-1, 1]; the padding, 0, is mid-gray.
 pixel_values = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 

@@ -1,6 +1,6 @@
 # DDAE's DDPM++ by EDM, at the noise level that probes best on CIFAR-10, 4 of 18 (the authors'
-# linear probing): sigma is 0.0599, and the network's time input ln(sigma) / 4. ENCODER names its
-# checkpoint.
+# linear probing): sigma is 0.0599, and the network's time input ln(sigma) / 4. The process scales
+# images by c_in at this sigma, as in pre-training and probing. ENCODER names its checkpoint.
 encoder = dict(
     type='mmaddp.DDAEUNet',
     channel_multipliers=(2, 2, 2),
@@ -8,6 +8,7 @@ encoder = dict(
     resblock_updown=True,
     dropout=0.13,
     time=-0.7036,
+    process=dict(type='mmaddp.EDM'),
 )
 pixel_values = dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])
 

@@ -19,6 +19,7 @@ model = dict(
         channel_multipliers=(1, 2, 2),
         out_blocks=('out_6', 'out_3'),
         time=0.011,
+        process=dict(type='mmaddp.DDPM'),
         attention_window=16,
         reduction=2,
     ),

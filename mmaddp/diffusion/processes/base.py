@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Callable, Union
+from dataclasses import fields
+from typing import Any, Callable, Union
 
 import torch
 from torch import Tensor
 
+from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
 
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -15,13 +17,25 @@ Level = Union[Tensor, float]
 
 
 class DiffusionProcess(ABC):
-    """A forward process and its training objective, without weights or samplers.
+    """A forward process and its training objective, a dataclass without weights or samplers.
 
     The network is any callable ``(x, time)`` from float32 images (B, 3, H, W) in [-1, 1] and the
     float32 time input (B,) to (B, 3, H, W). Latent models have latents (B, C, h, w) instead.
 
     A ``level`` is the timestep t of DDPM or the std sigma of EDM: (B,), or one for all images.
+
+    Attributes:
+        free_settings: Settings that may change after the training, such as those of sampling.
     """
+
+    free_settings: tuple = ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Config of the process as far as a network depends on it; checkpoints keep it."""
+        names = [field.name for field in fields(self) if field.name not in self.free_settings]
+        kind = f'{TASK_UTILS.scope}.{type(self).__name__}'
+        return {'type': kind, **{name: getattr(self, name) for name in names}}
 
     @property
     @abstractmethod
@@ -58,6 +72,10 @@ class DiffusionProcess(ABC):
     @abstractmethod
     def time(self, level: Level) -> Tensor:
         """The network's time input: float32, shaped as ``level``."""
+
+    @abstractmethod
+    def level_at(self, time: float) -> Level:
+        """Inverse of :meth:`time`."""
 
     @abstractmethod
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:

@@ -96,6 +96,10 @@ class DDPM(DiffusionProcess):
         # Networks that count timesteps from 0 call the first one 0.
         return t - 1 if self.time_input == 'index' else t / self.num_timesteps
 
+    def level_at(self, time: float) -> int:
+        """The timestep."""
+        return round(time + 1 if self.time_input == 'index' else time * self.num_timesteps)
+
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
         """x_t itself, whose variance is about 1 at every level."""
         return x_t

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,6 +52,9 @@ class EDM(DiffusionProcess):
     sigma_max: float = 80.0
     rho: float = 7.0
     num_steps: int = 18
+
+    # A network is told sigma and scaled by sigma_data. The rest says which sigmas it sees.
+    free_settings = ('p_mean', 'p_std', 'sigma_min', 'sigma_max', 'rho', 'num_steps')
 
     def __post_init__(self) -> None:
         if not (min(self.sigma_data, self.rho) > 0 and 0 < self.sigma_min < self.sigma_max):
@@ -117,6 +121,10 @@ class EDM(DiffusionProcess):
     def time(self, level: Level) -> Tensor:
         """c_noise = ln(sigma) / 4."""
         return torch.as_tensor(level).float().log() / 4
+
+    def level_at(self, time: float) -> float:
+        """sigma = exp(4 c_noise)."""
+        return math.exp(4 * time)
 
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
         """c_in x_t."""

@@ -18,7 +18,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from mmaddp.checkpoints import map_checkpoint
+from mmaddp.checkpoints import map_checkpoint, meta_of
 from mmaddp.engine.private import OpenCheckpointHook, accumulative_counts, is_resuming
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError, atomic_write
@@ -171,7 +171,8 @@ class CheckpointHook(OpenCheckpointHook):
                 parameter.grad = gradients[name].to(parameter.device)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Save the gradients of an unfinished cycle beside the optimizer's state."""
+        """Save what the model says of itself, and the gradients of an unfinished cycle."""
+        checkpoint['meta']['mmaddp'] = meta_of(_bare(runner.model))
         if 'optimizer' in checkpoint and _in_cycle(runner):
             checkpoint['gradients'] = {
                 name: parameter.grad.cpu()

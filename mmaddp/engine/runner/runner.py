@@ -21,7 +21,8 @@ from mmengine.runner import load_state_dict as load_into_model
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmaddp.checkpoints import read_model_checkpoint
+from mmaddp.checkpoints import check_meta, read_model_checkpoint
+from mmaddp.checkpoints.reader import naming
 from mmaddp.engine.data import guard_evaluation, leaves, limit_workers, make_resumable
 from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded
 from mmaddp.engine.resumption import CheckpointHook, check_agreement, read_meta, resolve_resume
@@ -82,6 +83,8 @@ class ReproducibleRunner:
         """
         checkpoint = read_model_checkpoint(filename, tensors)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        with naming(filename):
+            check_meta(model, checkpoint)
         check_weights(model, checkpoint['state_dict'], filename, not self._trains, tensors)
         return checkpoint
 
@@ -183,14 +186,15 @@ class Runner(ReproducibleRunner, MMEngineRunner):
         Raises:
             UserError: The file is missing, truncated, unsafe, or of another model or size.
         """
+        model = self.model.module if is_model_wrapper(self.model) else self.model
         if is_resuming(self):
             # MMEngine's reader executes what is in the file, so it comes second.
-            read_meta(filename)
+            with naming(filename):
+                check_meta(model, {'meta': read_meta(filename)})
             checkpoint = super().load_checkpoint(filename, map_location, strict, **kwargs)
             # MMEngine would execute it as a config, to compare a setting of past versions.
             checkpoint['meta'].pop('config', None)
             return checkpoint
-        model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint = self.read_fitting(filename, model, model.state_dict())
         load_into_model(model, checkpoint['state_dict'], strict, logger='current')
         mark_loaded(self)

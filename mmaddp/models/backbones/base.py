@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmaddp.checkpoints import Loadable
+from mmaddp.diffusion import DiffusionProcess
 from mmaddp.utils import UserError
 
 from ..pixel_values import NORMALIZED_IMAGES
@@ -26,6 +27,7 @@ class BaseEncoder(Loadable, ABC):
         pixel_values: Config of the data preprocessor whose pixels the encoder expects.
         takes_time: Whether the network denoises, so that its layers depend on a time input.
         time: Time input of a denoising network that serves as a backbone.
+        process: Diffusion process of a denoising network, if it is known.
     """
 
     part = 'backbone'
@@ -33,6 +35,7 @@ class BaseEncoder(Loadable, ABC):
     pixel_values: dict = NORMALIZED_IMAGES
     takes_time: bool = False
     time: float | None = None
+    process: DiffusionProcess | None = None
 
     @property
     @abstractmethod

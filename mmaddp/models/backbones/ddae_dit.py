@@ -59,6 +59,8 @@ class DDAEDiT(Denoiser, PlainViT):
         out_blocks: Blocks whose maps a backbone gives, in this order.
         time: A backbone's timestep, 0 to 999. The authors' probes use 'layer-13' with 121 on
             CIFAR-10 and with 81 on Tiny-ImageNet.
+        process: Config of the process that trained a backbone: ``dict(type='mmaddp.DDPM',
+            time_input='index')`` for the published DiT.
         autoencoder: Config of the autoencoder of a backbone of images,
             ``dict(type='mmaddp.KLAutoencoder', folder=…)``. None for a backbone of latents.
         frozen: Train nothing.
@@ -89,6 +91,7 @@ class DDAEDiT(Denoiser, PlainViT):
         learn_sigma: bool = True,
         out_blocks: Sequence[str] | None = None,
         time: int | None = None,
+        process: dict | None = None,
         autoencoder: dict | None = None,
         frozen: bool = False,
         with_cp: bool = False,
@@ -121,7 +124,7 @@ class DDAEDiT(Denoiser, PlainViT):
         if out_blocks is None:
             out_channels = in_channels * (1 + learn_sigma)
             self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
-        self.set_backbone(out_blocks, time, frozen)
+        self.set_backbone(out_blocks, time, process, frozen)
 
     @classmethod
     def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
@@ -168,11 +171,12 @@ class DDAEDiT(Denoiser, PlainViT):
 
         Without an autoencoder the inputs are latents already.
         """
-        if self.autoencoder is None:
-            return images
-        side = self.autoencoder.stride * self.patch_size
-        height, width = images.shape[-2:]
-        return self.autoencoder.encode(F.pad(images, (0, -width % side, 0, -height % side)))
+        if self.autoencoder is not None:
+            side = self.autoencoder.stride * self.patch_size
+            height, width = images.shape[-2:]
+            images = F.pad(images, (0, -width % side, 0, -height % side))
+            images = self.autoencoder.encode(images)
+        return super().network_input(images)
 
     def layer_outputs(
         self, x: Tensor, time: Tensor, condition: Tensor | None = None

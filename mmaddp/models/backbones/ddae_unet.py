@@ -46,6 +46,8 @@ class DDAEUNet(UNet):
         dropout: Probability in residual blocks; the authors take 0.1, and 0.13 in EDM.
         out_blocks: Blocks whose maps a backbone gives, in this order.
         time: A backbone's time input: t / T for DDPM, ln(sigma) / 4 for EDM.
+        process: Config of the process that trained a backbone: :class:`mmaddp.diffusion.DDPM` or
+            :class:`mmaddp.diffusion.EDM`. None takes images as they are.
         frozen: Train nothing, without dropout.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
@@ -71,6 +73,7 @@ class DDAEUNet(UNet):
         dropout: float = 0.1,
         out_blocks: Sequence[str] | None = None,
         time: float | None = None,
+        process: dict | None = None,
         frozen: bool = False,
         with_cp: bool = False,
         init_cfg: dict | None = None,
@@ -98,7 +101,7 @@ class DDAEUNet(UNet):
         self.norm_out = nn.GroupNorm(OUTPUT_GROUPS, self.widths[0])
         self.conv_out = nn.Conv2d(self.widths[0], in_channels, 3, padding=1)
 
-        self.set_backbone(out_blocks, time, frozen)
+        self.set_backbone(out_blocks, time, process, frozen)
         if channels_last:
             # Maps follow the layout of the convolutions' weights.
             self.to(memory_format=torch.channels_last)
@@ -187,10 +190,10 @@ class DDAEUNet(UNet):
         self.truncated = True
 
     def network_input(self, images: Tensor) -> Tensor:
-        """A backbone's images, averaged over squares of ``reduction`` pixels."""
-        if self.reduction == 1:
-            return images
-        return F.avg_pool2d(images, self.reduction, ceil_mode=True)
+        """A backbone's images, averaged over squares of ``reduction`` pixels and scaled."""
+        if self.reduction > 1:
+            images = F.avg_pool2d(images, self.reduction, ceil_mode=True)
+        return super().network_input(images)
 
     def layer_outputs(
         self, x: Tensor, time: Tensor, condition: Tensor | None = None

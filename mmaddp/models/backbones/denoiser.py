@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.checkpoints import WeightRules
+from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
@@ -18,6 +19,9 @@ from .base import BaseEncoder
 
 class Denoiser(BaseEncoder):
     """A denoising network, whole or truncated behind a layer (section 3.2 of DDAE).
+
+    A backbone needs the ``process`` that trained it, which scales its images. In a pre-training it
+    is the process of the pre-training. A checkpoint of another process is refused.
 
     Attributes:
         in_channels: Channels of images or latents.
@@ -48,7 +52,11 @@ class Denoiser(BaseEncoder):
         """Drop everything that a layer's map does not need."""
 
     def set_backbone(
-        self, out_blocks: Sequence[str] | None, time: float | None, frozen: bool
+        self,
+        out_blocks: Sequence[str] | None,
+        time: float | None,
+        process: dict | None,
+        frozen: bool,
     ) -> None:
         """Truncate to a backbone if there are ``out_blocks``; call it last.
 
@@ -56,6 +64,7 @@ class Denoiser(BaseEncoder):
             UserError: A layer does not exist.
         """
         self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
+        self.process = None if process is None else TASK_UTILS.build(process)
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
         if frozen:
@@ -68,7 +77,24 @@ class Denoiser(BaseEncoder):
 
     def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
         """See :class:`BaseEncoder`."""
-        return dict(out_blocks=[layer], time=time)
+        process = {} if self.process is None else {'process': self.process.identity}
+        return dict(out_blocks=[layer], time=time, **process)
+
+    @property
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """The process; a whole network alone has none, for its inputs are scaled already."""
+        if self.process is None and not self.truncated:
+            return {}
+        return {'process': self.process and self.process.identity}
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """Clean images or latents, scaled as noised ones at the backbone's time.
+
+        The authors' ``EDM.D_x`` multiplies all that the network sees by c_in, in probing too.
+        """
+        if self.process is None or self.time is None:
+            return images
+        return self.process.scale_input(images, self.process.level_at(self.time))
 
     def predict(self, x: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         """The network's output: the noise in DDPM, F of equation 7 in EDM's paper.

@@ -40,6 +40,7 @@ class DiffusersUNet(UNet):
             ``init_weights`` its weights.
         out_blocks: Blocks whose maps a backbone gives, in this order.
         time: A backbone's timestep, from 0 on.
+        process: Config of the process that trained a backbone.
         frozen: Train nothing, without dropout.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the weights of another folder
             or of one of our checkpoints.
@@ -60,6 +61,7 @@ class DiffusersUNet(UNet):
         folder: str,
         out_blocks: Sequence[str] | None = None,
         time: int | None = None,
+        process: dict | None = None,
         frozen: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -69,7 +71,7 @@ class DiffusersUNet(UNet):
         self.in_channels = self.unet.config.in_channels
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
-        self.set_backbone(out_blocks, time, frozen)
+        self.set_backbone(out_blocks, time, process, frozen)
 
     def truncate(self, layer: str) -> None:
         """See :class:`Denoiser`."""

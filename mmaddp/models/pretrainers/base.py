@@ -14,7 +14,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from mmaddp.checkpoints import read_checkpoint
+from mmaddp.checkpoints import check_meta, read_checkpoint
 from mmaddp.checkpoints.convert import unwrap
 from mmaddp.checkpoints.reader import naming
 from mmaddp.diffusion import ImageNoise
@@ -186,6 +186,7 @@ class ImageGenerator(FrozenParts, BaseModel):
         """
         checkpoint = read_checkpoint(path)
         with naming(path):
+            check_meta(self, checkpoint)
             # With a moving average, `state_dict` holds the averaged weights.
             tensors = unwrap(checkpoint)
             if all(any(key.startswith(one) for key in tensors) for one in self.checkpoint_prefixes):

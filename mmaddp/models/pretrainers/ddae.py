@@ -66,6 +66,7 @@ class DDAE(Pretrainer):
         self.augmentation = None if augment is None else NonLeakingAugmentation(augment)
         self.process = TASK_UTILS.build(process)
         self.network = MODELS.build(network)
+        self.network.process = self.process
         self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
         self.check_augmentation(network.get('augment_dim', 0))
         self.check_network()
