@@ -7,10 +7,15 @@ the group ``mmaddp.plugins`` are imported too.
 
 from importlib.metadata import entry_points
 
-from . import datasets, engine, evaluation, models
+from . import operators
 from .version import __version__
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+# Before anything imports mmcv's operators.
+operators.stand_in()
+
+from . import datasets, engine, evaluation, models  # noqa: E402
+
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'operators']
 
 _points = entry_points()
 # A dict in Python 3.9.

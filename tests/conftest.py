@@ -6,6 +6,8 @@ import pytest
 from mmengine.registry import DefaultScope
 from scripts import load_script
 
+import mmaddp  # noqa: F401  # before tests import mmcv's operators
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # A busy machine is slow now and then, and no property is about time.

@@ -1,4 +1,4 @@
-"""Check that the environment can run the package: versions, and mmcv's compiled operators.
+"""Check that the environment can run the package: versions, and mmcv's operators.
 
 If something is missing, print one line with the remedy and exit with status 1.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 
 BASIC = ('torch', 'torchvision', 'mmengine', 'mmcv')
 # These import mmcv's operators, so check the operators first.
-FURTHER = ('mmdet', 'mmseg', 'mmpretrain', 'timm')
-REBUILD = (
+FURTHER = ('mmaddp', 'mmdet', 'mmseg', 'mmpretrain', 'timm')
+REINSTALL = (
     'pip uninstall -y mmcv mmcv-lite onedl-mmcv; '
-    'pip install --no-build-isolation --no-cache-dir onedl-mmcv==2.3.6'
+    'pip install --no-deps --no-cache-dir onedl-mmcv==2.3.6'
 )
 
 
@@ -26,12 +27,15 @@ def main() -> None:
     quiet = parser.parse_args().quiet
     for name in BASIC:
         import_or_stop(name)
+    if not is_compiled():
+        import_or_stop('mmaddp')  # brings torchvision's operators
     check_ops()
     for name in FURTHER:
         import_or_stop(name)
     if not quiet:
         modules = [importlib.import_module(name) for name in BASIC + FURTHER]
-        print(' '.join(f'{module.__name__} {module.__version__}' for module in modules))
+        print(*(f'{module.__name__} {module.__version__}' for module in modules))
+        print(f'operators: {"compiled" if is_compiled() else "of torchvision"}')
 
 
 def import_or_stop(name: str) -> None:
@@ -51,28 +55,29 @@ def check_ops() -> None:
     """Run non-maximum suppression on the CPU, and on the GPU if there is one."""
     import torch
 
-    try:
-        from mmcv.ops import nms
-    except Exception as error:
-        stop(
-            f'{mmcv_name()} has no compiled operators ({type(error).__name__}: {error}); '
-            f'rebuild them: {REBUILD}'
-        )
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]])
     scores = torch.tensor([0.9, 0.8, 0.7])
-    devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
-    for device in devices:
+    for device in ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']:
         try:
+            from mmcv.ops import nms
+
             kept = nms(boxes.to(device), scores.to(device), 0.5)[1].tolist()
         except Exception as error:
-            force = 'FORCE_CUDA=1 ' if device == 'cuda' else ''
-            needs = f'with nvcc of CUDA {torch.version.cuda} on the PATH ' if force else ''
-            stop(
-                f"{mmcv_name()}'s operators do not run on {device} ({error}); rebuild them "
-                f'{needs}by: {REBUILD.replace("pip install", f"{force}pip install")}'
-            )
+            stop_for_operators(f'fail on {device} ({type(error).__name__}: {error})')
         if kept != [0, 2]:
-            stop(f"{mmcv_name()}'s nms returns a wrong result on {device}; rebuild it: {REBUILD}")
+            stop_for_operators(f'return a wrong result on {device}')
+
+
+def is_compiled() -> bool:
+    """Whether mmcv has operators of its own."""
+    return PathFinder.find_spec('mmcv._ext', importlib.import_module('mmcv').__path__) is not None
+
+
+def stop_for_operators(failure: str) -> None:
+    """Print the remedy and exit: without operators of its own, mmcv gets torchvision's."""
+    if is_compiled():
+        stop(f"{mmcv_name()}'s operators {failure}; reinstall it without them: {REINSTALL}")
+    stop(f"torchvision's operators {failure}: install the torchvision that fits this torch")
 
 
 def mmcv_name() -> str:
