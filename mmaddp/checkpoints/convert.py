@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -40,11 +39,8 @@ from .rules import (
 )
 from .sources import SOURCES
 from .sources.mmaddp import ENCODERS
+from .weights import Weights, find_weights
 
-# DiT's training files have the moving average of the weights beside the last ones.
-NESTS = ('ema', 'model', 'state_dict')
-# What DDAE's authors save side by side; each tensor's name tells which it is of.
-STATES = ('EMA', 'MODEL')
 # Where a checkpoint says of its model what no tensor tells.
 MODEL = 'model'
 
@@ -57,27 +53,33 @@ class Conversion:
         source: Layout of the file.
         state_dict: Names and tensors.
         parts: What became of every tensor of the file.
+        notes: Lines that the user should read.
     """
 
     source: str
     state_dict: dict[str, Tensor]
     parts: list[Part]
+    notes: list[str] = field(default_factory=list)
 
 
 def convert_checkpoint(
-    checkpoint: Mapping[str, Any], source: str = 'auto', target: str = 'backbone'
+    checkpoint: Mapping[str, Any],
+    source: str = 'auto',
+    target: str = 'backbone',
+    prefix: str | None = None,
 ) -> dict[str, Tensor]:
     """Convert a published checkpoint into the names of this package.
 
     Args:
-        checkpoint: A state dict of tensors or NumPy arrays, or a mapping that holds one under
-            'ema', 'model' or 'state_dict', the first that is there. A 'module.' before every name
-            is dropped.
+        checkpoint: Tensors or NumPy arrays under their names, with any wrappers and nests around
+            them; see :func:`mmaddp.checkpoints.weights.find_weights`.
         source: One of :data:`SOURCES`, or 'auto' to tell by the names.
         target: 'backbone' (the encoder for fine-tuning, no norms after embeddings and last block),
             'detector' (MMDetection's MaskRCNN or CascadeRCNN with our backbone and neck),
             'pretrain' (all parts of a pre-training that are there), one of 'tokenizer',
             'token_predictor' and 'decoder' alone, or 'official' (the layout of ADDP's authors).
+        prefix: Where in the checkpoint the weights are, such as 'student'. By default a moving
+            average comes before the weights of the last step.
 
     Returns:
         Names and tensors, ready for a strict ``load_state_dict``.
@@ -86,7 +88,7 @@ def convert_checkpoint(
         UserError: The layout is unknown, the target cannot be made from it, or a tensor is missing,
             left over or of the wrong shape; the message lists all of them.
     """
-    return convert(checkpoint, source, target).state_dict
+    return convert(checkpoint, source, target, prefix=prefix).state_dict
 
 
 def convert(
@@ -94,6 +96,7 @@ def convert(
     source: str = 'auto',
     target: str = 'backbone',
     module: nn.Module | None = None,
+    prefix: str | None = None,
 ) -> Conversion:
     """Like :func:`convert_checkpoint`, with the layout and what became of every tensor.
 
@@ -102,14 +105,30 @@ def convert(
         source: As there.
         target: As there.
         module: A module that the tensors must fit, its ``weight_rules`` applied.
+        prefix: As there.
     """
-    tensors = unwrap(checkpoint)
-    layout = find_source(checkpoint, tensors, source)
+    if source != 'auto':
+        check_choice('source', source, ('auto', *SOURCES))
+    weights = weights_of(checkpoint, prefix, source)
+    layout = find_source(checkpoint, weights.tensors, source)
     if target not in layout.tables:
         pairs = (f'{name} gives {" or ".join(other.tables)}' for name, other in SOURCES.items())
         raise UserError(
             f"'{target}' cannot be made from '{layout.name}'; possible: {', '.join(pairs)}"
         )
+    conversion = convert_weights(checkpoint, weights.tensors, layout, target, module)
+    notes = [note for note in (weights.note, not_finite(conversion.state_dict)) if note]
+    return replace(conversion, parts=[*conversion.parts, *weights.skipped], notes=notes)
+
+
+def convert_weights(
+    checkpoint: Mapping[str, Any],
+    tensors: Tensors,
+    layout: Source,
+    target: str,
+    module: nn.Module | None,
+) -> Conversion:
+    """Convert tensors; an error without a module names the layout that their names look like."""
     if module is not None:
         return _convert(tensors, layout, target, module)
     try:
@@ -120,6 +139,21 @@ def convert(
         raise UserError(
             f"does not convert from '{layout.name}' to '{target}'{hint}: {error}"
         ) from None
+
+
+def not_finite(state_dict: Tensors) -> str:
+    """One line about NaN and infinite weights; '' if there are none."""
+    broken = [
+        name
+        for name, tensor in state_dict.items()
+        if tensor.is_floating_point() and not tensor.is_meta and not tensor.isfinite().all()
+    ]
+    if not broken:
+        return ''
+    return (
+        f'NaN or infinite values in {len(broken)} of {len(state_dict)} tensors '
+        f'({shortened(broken, 2)}): the training that wrote them had diverged'
+    )
 
 
 def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
@@ -158,19 +192,18 @@ def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -
     """
     checkpoint = read_checkpoint(path)
     with naming(path):
-        tensors = whole_model(checkpoint, unwrap(checkpoint), model_names)
+        tensors = whole_model(checkpoint, model_names)
     meta = checkpoint.get('meta')
     return {'state_dict': tensors, 'meta': dict(meta) if isinstance(meta, Mapping) else {}}
 
 
-def whole_model(
-    checkpoint: Mapping[str, Any], tensors: Tensors, model_names: Collection[str]
-) -> Tensors:
+def whole_model(checkpoint: Mapping[str, Any], model_names: Collection[str]) -> Tensors:
     """The tensors of a whole model, in our names.
 
     Raises:
         UserError: The file holds one part only.
     """
+    tensors = model_weights(checkpoint, model_names)
     source = recognize(checkpoint, tensors)
     if source and source.whole:
         target, mark = source.whole
@@ -185,6 +218,20 @@ def whole_model(
             "init_cfg=dict(type='Pretrained', checkpoint=…)"
         )
     return tensors
+
+
+def model_weights(checkpoint: Mapping[str, Any], model_names: Collection[str]) -> Tensors:
+    """The weights of a checkpoint whose names are those of a model, else those of a known layout.
+
+    Names are also compared as they are in the file, since a model may have a child called 'module'.
+    """
+    names = {*model_names}
+    found = [
+        find_weights(checkpoint, recognized).tensors
+        for recognized in (lambda tensors: False, lambda tensors: not names.isdisjoint(tensors))
+    ]
+    best = max(found, key=lambda tensors: len(names.intersection(tensors)))
+    return weights_of(checkpoint).tensors if names.isdisjoint(best) else best
 
 
 def _convert(
@@ -278,46 +325,23 @@ def check_agreement(modules: Mapping[str, nn.Module]) -> None:
             raise UserError(f'its parts do not fit each other: {values}')
 
 
-def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, out of their nests and without 'module.'.
-
-    Raises:
-        UserError: There are none, or something else stands among them.
-    """
-    for nest in NESTS:
-        if isinstance(checkpoint.get(nest), Mapping):
-            return unwrap(checkpoint[nest])
-    states = [name for name in STATES if isinstance(checkpoint.get(name), Mapping)]
-    if states:
-        return {f'{name}.{k}': v for name in states for k, v in unwrap(checkpoint[name]).items()}
-    others = [str(key) for key, value in checkpoint.items() if not is_array(value)]
-    if others or not checkpoint:
-        raise UserError(
-            'holds no state dict: neither tensors alone nor a mapping under '
-            f'{" or ".join(map(repr, NESTS))} (its keys: {shortened([*map(str, checkpoint)])})'
-        )
-    prefix = 'module.' if all(str(key).startswith('module.') for key in checkpoint) else ''
-    return {str(key)[len(prefix) :]: as_tensor(value) for key, value in checkpoint.items()}
-
-
-def is_array(value: object) -> bool:
-    """Whether ``value`` is a tensor or a NumPy array of numbers."""
-    return isinstance(value, Tensor) or (
-        isinstance(value, np.ndarray) and value.dtype.kind in 'fiub'
-    )
-
-
-def as_tensor(value: Tensor | np.ndarray) -> Tensor:
-    """A tensor without history; arrays in the machine's own byte order."""
-    if isinstance(value, Tensor):
-        return value.detach()
-    return torch.from_numpy(np.array(value, dtype=value.dtype.newbyteorder('=')))
-
-
 def recognize_source(checkpoint: Mapping[str, Any]) -> str | None:
     """Name of the layout that a checkpoint is in; None when it fits none."""
-    source = recognize(checkpoint, unwrap(checkpoint))
+    source = recognize(checkpoint, weights_of(checkpoint).tensors)
     return source.name if source else None
+
+
+def weights_of(
+    checkpoint: Mapping[str, Any], prefix: str | None = None, source: str = 'auto'
+) -> Weights:
+    """The weights of a checkpoint that are in a known layout, else the first ones."""
+
+    def recognized(tensors: Tensors) -> bool:
+        if source != 'auto':
+            return SOURCES[source].recognize(tensors)
+        return recognize(checkpoint, tensors) is not None
+
+    return find_weights(checkpoint, recognized, prefix)
 
 
 def recognize(checkpoint: Mapping[str, Any], tensors: Tensors) -> Source | None:
@@ -363,10 +387,9 @@ def find_source(checkpoint: Mapping[str, Any], tensors: Tensors, name: str) -> S
     """The layout of that name, or for 'auto' the one that the file is in.
 
     Raises:
-        UserError: There is none; lists those that there are.
+        UserError: The layout is unknown; lists the known ones.
     """
     if name != 'auto':
-        check_choice('source', name, ('auto', *SOURCES))
         return SOURCES[name]
     source = recognize(checkpoint, tensors)
     if source is None:
@@ -403,13 +426,14 @@ class Loadable(BaseModule):
         """
         return None
 
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | Path, prefix: str | None = None) -> None:
         """Load a published file, a converted one or a checkpoint of ours.
 
         The log says what was adapted by the module's ``weight_rules``.
 
         Args:
-            path: Any file that :func:`read_checkpoint` reads.
+            path: Any file or folder that :func:`read_checkpoint` reads.
+            prefix: Where in the file the weights are, as in :func:`convert_checkpoint`.
 
         Raises:
             UserError: The file cannot be read or does not fit; the message names file, keys and
@@ -418,8 +442,10 @@ class Loadable(BaseModule):
         checkpoint = read_checkpoint(path)
         with naming(path):
             check_meta(self, checkpoint)
-            conversion = convert(checkpoint, target=self.part, module=self)
+            conversion = convert(checkpoint, target=self.part, module=self, prefix=prefix)
         self.load_state_dict(conversion.state_dict, strict=True)
+        for note in conversion.notes:
+            print_log(f'{path}: {note}', 'current', logging.WARNING)
         fates = (f'{part.name} ({part.tensors}) {part.fate}' for part in conversion.parts)
         print_log(f"{path} ('{conversion.source}') loaded: {'; '.join(fates)}", 'current')
 
@@ -432,7 +458,7 @@ class Loadable(BaseModule):
             return
         self.init_parameters()
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            self.load(self.init_cfg['checkpoint'])
+            self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
             self._is_init = True
         else:
             super().init_weights()

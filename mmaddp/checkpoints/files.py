@@ -16,7 +16,7 @@ from torch import Tensor
 from mmaddp.utils import UserError, atomic_write
 from mmaddp.version import __version__
 
-from .convert import MODEL, convert, own_meta, read_part, unwrap
+from .convert import MODEL, convert, own_meta, read_part, weights_of
 from .diffusers_folder import weights_file
 from .reader import naming, read_checkpoint
 from .rules import RULES_VERSION, Part
@@ -36,11 +36,13 @@ class ConversionReport:
             target, rules_version, mmaddp_version, the hashes of frozen parts from elsewhere, and
             what the source says of its model.
         parts: What became of every tensor of the source.
+        notes: Lines that the user should read.
     """
 
     destination: Path
     meta: dict
     parts: list[Part]
+    notes: list[str]
 
 
 def convert_file(
@@ -50,6 +52,7 @@ def convert_file(
     target: str = 'backbone',
     force: bool = False,
     frozen_parts: Mapping[str, str | Path] | None = None,
+    prefix: str | None = None,
 ) -> ConversionReport:
     """Convert a checkpoint file; the new file appears whole or not at all.
 
@@ -63,6 +66,7 @@ def convert_file(
         force: Overwrite ``dst``.
         frozen_parts: Files for 'tokenizer' and 'token_predictor', which checkpoints of training
             runs do not hold: any that convert to that part.
+        prefix: See :func:`mmaddp.checkpoints.convert_checkpoint`.
 
     Raises:
         UserError: A file cannot be read or converted, ``src`` has a part that ``frozen_parts``
@@ -78,7 +82,7 @@ def convert_file(
     told = own_meta(checkpoint)
     with naming(src):
         checkpoint = with_parts(checkpoint, frozen_parts or {})
-        conversion = convert(checkpoint, source, target)
+        conversion = convert(checkpoint, source, target, prefix=prefix)
     meta = {
         **({MODEL: told[MODEL]} if MODEL in told else {}),
         'source_file': src.name,
@@ -90,14 +94,14 @@ def convert_file(
         **{f'{part}_sha256': sha256(Path(path)) for part, path in (frozen_parts or {}).items()},
     }
     write_checkpoint(dst, conversion.state_dict, meta)
-    return ConversionReport(dst, meta, conversion.parts)
+    return ConversionReport(dst, meta, conversion.parts, conversion.notes)
 
 
 def with_parts(checkpoint: Mapping, parts: Mapping[str, str | Path]) -> Mapping:
     """A training checkpoint together with parts from other files."""
     if not parts:
         return checkpoint
-    tensors = unwrap(checkpoint)
+    tensors = weights_of(checkpoint).tensors
     for part, path in parts.items():
         if any(name.startswith(f'{part}.') for name in tensors):
             raise UserError(f'it holds a {part} of its own: leave --{part.replace("_", "-")} out')

@@ -34,6 +34,7 @@ __all__ = ['Unpickler', 'load']
 TORCH_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 NUMBERS = re.compile(r'[<>=|]?(b1|\?|[iuf][1248])')
+TEXT = re.compile(r'[<>=|]?([USmM]\d{0,4})')
 
 
 class Inert:
@@ -42,15 +43,33 @@ class Inert:
     def __init__(self, *args: object, **kwargs: object) -> None:
         pass
 
+    def __setstate__(self, state: object) -> None:
+        pass
+
+    # Pickle fills subclasses of lists and dictionaries through these.
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def append(self, item: object) -> None:
+        """Ignore an item."""
+
+    def extend(self, items: object) -> None:
+        """Ignore items."""
+
 
 class DType:
-    """A NumPy dtype by its code; numbers only."""
+    """A NumPy dtype by its code: numbers, or text and dates, whose arrays are left out."""
 
     def __init__(self, code: Any, *flags: object) -> None:
         code = code.decode('latin1') if isinstance(code, bytes) else code
-        if not isinstance(code, str) or not NUMBERS.fullmatch(code):
+        if not isinstance(code, str) or not (NUMBERS.fullmatch(code) or TEXT.fullmatch(code)):
             raise UserError(f'refused: it holds a NumPy array of {code!r}, which are not numbers')
         self.value = np.dtype(code)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether these are no numbers."""
+        return self.value.kind not in 'biuf'
 
     def __setstate__(self, state: tuple) -> None:
         if state[1] in ('<', '>', b'<', b'>'):
@@ -65,7 +84,8 @@ class Array(np.ndarray):
         _, shape, dtype, fortran_order, raw = state
         if not isinstance(dtype, DType):
             raise UserError('refused: it holds a NumPy array without a plain dtype')
-        super().__setstate__((1, shape, dtype.value, fortran_order, as_bytes(raw)))
+        if not dtype.is_text:
+            super().__setstate__((1, shape, dtype.value, fortran_order, as_bytes(raw)))
 
 
 def as_bytes(raw: bytes | bytearray | str) -> bytes:
@@ -78,13 +98,17 @@ def empty_array(*_: object) -> Array:
     return np.empty(0, np.uint8).view(Array)
 
 
-def array_from_buffer(buffer: Any, dtype: DType, shape: tuple, order: str) -> np.ndarray:
+def array_from_buffer(buffer: Any, dtype: DType, shape: tuple, order: str) -> np.ndarray | None:
     """NumPy's array out of a buffer, as pickle protocol 5 has it."""
+    if dtype.is_text:
+        return None
     return np.frombuffer(as_bytes(buffer), dtype.value).reshape(shape, order=order).copy()
 
 
-def number(dtype: DType, raw: bytes | str) -> float | int | bool:
+def number(dtype: DType, raw: bytes | str) -> float | int | bool | None:
     """A NumPy scalar as a Python number."""
+    if dtype.is_text:
+        return None
     return np.frombuffer(as_bytes(raw), dtype.value)[0].item()
 
 
@@ -110,6 +134,13 @@ def attribute(owner: Any, name: str) -> Inert:
     if not (isinstance(owner, type) and issubclass(owner, Inert)):
         raise refusal('builtins.getattr')
     return Inert()
+
+
+def instance_of(kind: Any) -> Inert:
+    """An empty object of an inert class."""
+    if not (isinstance(kind, type) and issubclass(kind, Inert)):
+        raise refusal(f'an object of {kind}')
+    return kind()
 
 
 class ModuleState(dict):
@@ -167,12 +198,15 @@ STAND_INS: dict[str, Callable] = {
     '_codecs.encode': latin1,
     'collections.Counter': dict,
     'collections.defaultdict': lambda *_: {},
+    # How protocols 0 and 1 write any object.
+    'copyreg._reconstructor': lambda kind, *_: instance_of(kind),
     'pathlib.PosixPath': lambda *parts: '/'.join(parts),
     'pathlib.WindowsPath': lambda *parts: '\\'.join(parts),
     'builtins.getattr': attribute,
     'builtins.set': lambda items=(): set(items),
     'builtins.frozenset': lambda items=(): frozenset(items),
-    'builtins.bytes': lambda: b'',
+    'builtins.bytes': lambda *_: b'',
+    'builtins.bytearray': lambda *_: b'',
     'builtins.complex': complex,
 }
 for _numpy in ('numpy.core', 'numpy._core'):
@@ -186,11 +220,46 @@ AS_THEY_ARE = {
     'torch.Size': torch.Size,
     'torch.device': torch.device,
 }
+# Python's types have no attributes that a pickle could set either. defaultdict(list) and
+# OmegaConf's metadata name them.
+PYTHON_TYPES = {kind.__name__: kind for kind in (bool, dict, float, int, list, str, tuple)}
+# Names of Python 2, in which protocol 2 pickles.
+PYTHON_TYPES.update(long=int, unicode=str)
 WITHOUT_WEIGHTS = {
     'argparse.Namespace',
+    'builtins.object',
+    'builtins.range',
+    'builtins.slice',
+    'builtins.xrange',
+    'types.SimpleNamespace',
+    'collections.deque',
+    'datetime.date',
+    'datetime.datetime',
+    'datetime.time',
+    'datetime.timedelta',
+    'datetime.timezone',
+    'decimal.Decimal',
+    'fractions.Fraction',
+    'uuid.UUID',
+    'typing.Any',
+    'torch.Generator',
+    'easydict.EasyDict',
+    'addict.addict.Dict',
+    'munch.Munch',
     'mmengine.logging.history_buffer.HistoryBuffer',
     'numpy.ndarray',
 }
+# Configs, and the random states that NumPy pickles.
+PACKAGES_WITHOUT_WEIGHTS = (
+    'omegaconf.',
+    'yacs.',
+    'ml_collections.',
+    'mmengine.config.',
+    'mmcv.utils.config.',
+    'numpy.random.',
+    'zoneinfo.',
+    'torch.optim.lr_scheduler.',
+)
 MODULES = {
     'torch.nn.modules.container.ModuleDict',
     'torch.nn.modules.container.ModuleList',
@@ -198,7 +267,11 @@ MODULES = {
 }
 # A dictionary of NVIDIA's with its keys as attributes.
 DICTIONARIES = {'dnnlib.util.EasyDict', 'dnnlib.EasyDict'}
-RENAMED_MODULES = {'__builtin__': 'builtins', 'pathlib._local': 'pathlib'}
+RENAMED_MODULES = {
+    '__builtin__': 'builtins',
+    'pathlib._local': 'pathlib',
+    'copy_reg': 'copyreg',
+}
 
 
 class Unpickler(pickle.Unpickler):
@@ -213,7 +286,9 @@ class Unpickler(pickle.Unpickler):
         full_name = f'{RENAMED_MODULES.get(module, module)}.{name}'
         if full_name in AS_THEY_ARE:
             return AS_THEY_ARE[full_name]
-        if full_name in WITHOUT_WEIGHTS:
+        if full_name.startswith('builtins.') and name in PYTHON_TYPES:
+            return PYTHON_TYPES[name]
+        if full_name in WITHOUT_WEIGHTS or full_name.startswith(PACKAGES_WITHOUT_WEIGHTS):
             return type(name, (Inert,), {})
         if full_name in MODULES:
             return type(name, (ModuleState,), {})

@@ -131,10 +131,11 @@ def files_run(call):
     return found
 
 
-def test_four_files_stand_between_init_cfg_and_the_weights(tmp_path):
+def test_five_files_stand_between_init_cfg_and_the_weights(tmp_path):
     torch.save({'model': random_weights(mae_shapes())}, tmp_path / 'mae.pth')
     pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'mae.pth'))
     encoder = ADDPViT(ARCH, img_size=64, embed_norm=False, final_norm=False, init_cfg=pretrained)
     own = ('models/backbones/', 'models/layers/')
     ran = {path for path in files_run(encoder.init_weights) if not path.startswith(own)}
-    assert ran <= {f'checkpoints/{name}.py' for name in ('convert', 'reader', 'rules', 'judge')}
+    files = ('convert', 'reader', 'weights', 'rules', 'judge')
+    assert ran <= {f'checkpoints/{name}.py' for name in files}

@@ -12,13 +12,20 @@ from mmaddp.utils import run_tool
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('src', help='published file: .pth, .pt, .safetensors or .pkl')
+    parser.add_argument(
+        'src', help='published file, or a folder of diffusers, transformers or timm'
+    )
     parser.add_argument('dst', help='file to write: .pth, .pt or .safetensors')
     parser.add_argument(
         '--source', default='auto', choices=['auto', *SOURCES], help='layout of SRC (%(default)s)'
     )
     parser.add_argument(
         '--target', default='backbone', choices=TARGETS, help='what to convert it to (%(default)s)'
+    )
+    parser.add_argument(
+        '--prefix',
+        help="where in SRC the weights are, such as 'student' or 'state_dict.model' (a moving "
+        'average, if there is one)',
     )
     parser.add_argument('--tokenizer', help='file with the tokenizer, if SRC lacks it')
     parser.add_argument('--token-predictor', help='file with the token predictor, if SRC lacks it')
@@ -31,8 +38,12 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
     parts = {'tokenizer': args.tokenizer, 'token_predictor': args.token_predictor}
     parts = {part: path for part, path in parts.items() if path}
-    report = convert_file(args.src, args.dst, args.source, args.target, args.force, parts)
+    report = convert_file(
+        args.src, args.dst, args.source, args.target, args.force, parts, args.prefix
+    )
     print(summary_table(report))
+    for note in report.notes:
+        print(f'{args.src}: {note}')
     meta = report.meta
     print(f"{meta['source_file']} ('{meta['source']}') -> {report.destination} ('{args.target}')")
 

@@ -15,8 +15,8 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmaddp.checkpoints import check_meta, read_checkpoint
-from mmaddp.checkpoints.convert import unwrap
 from mmaddp.checkpoints.reader import naming
+from mmaddp.checkpoints.weights import find_weights
 from mmaddp.diffusion import ImageNoise
 from mmaddp.utils import UserError, check_choice
 
@@ -188,10 +188,12 @@ class ImageGenerator(FrozenParts, BaseModel):
         with naming(path):
             check_meta(self, checkpoint)
             # With a moving average, `state_dict` holds the averaged weights.
-            tensors = unwrap(checkpoint)
-            if all(any(key.startswith(one) for key in tensors) for one in self.checkpoint_prefixes):
-                return tensors
-            return self.convert_weights(checkpoint)
+            tensors = find_weights(checkpoint, self.has_all_prefixes).tensors
+            return tensors if self.has_all_prefixes(tensors) else self.convert_weights(checkpoint)
+
+    def has_all_prefixes(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether tensors with each of ``checkpoint_prefixes`` are there."""
+        return all(any(key.startswith(one) for key in tensors) for one in self.checkpoint_prefixes)
 
     def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         """The tensors of a published checkpoint under our names.
