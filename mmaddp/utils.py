@@ -12,12 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
 
-# Images that training lists and evaluation reads, as OpenCV and Pillow both can.
-IMAGE_SUFFIXES = (
-    *('.bmp', '.jfif', '.jpe', '.jpeg', '.jpg', '.pgm', '.png', '.pnm', '.ppm'),
-    *('.tif', '.tiff', '.webp'),
-)
-
 
 class UserError(ValueError):
     """Input that the user can mend: the message names the file, the key and the remedy."""

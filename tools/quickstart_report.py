@@ -17,6 +17,7 @@ from mmaddp.apis import load_pretrainer, reconstruct
 from mmaddp.experiments.html_report import HtmlReport
 from mmaddp.experiments.images import read_image, tile, write_png
 from mmaddp.experiments.logs import plot_curves, read_scalars
+from mmaddp.utils import UserError
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 SHOWN_IMAGES = 8
@@ -94,7 +95,7 @@ def validation_squares(coco_dir: Path, side: int) -> Iterator[np.ndarray]:
     """Center crops of all readable validation images, (side, side, 3) uint8 RGB."""
     annotations = json.loads((coco_dir / 'annotations/instances_val.json').read_text())
     for image in annotations['images']:
-        with suppress(OSError):
+        with suppress(UserError):
             yield central_square(coco_dir / 'val' / image['file_name'], side)
 
 

@@ -1,8 +1,9 @@
 from importlib.util import find_spec
 
 from mmaddp.datasets.coco import CocoDataset
+from mmaddp.datasets.image_files import LoadImage
 
-__all__ = ['CocoDataset']
+__all__ = ['CocoDataset', 'LoadImage']
 
 # Classification's own needs are not asked of those who only detect or segment.
 if find_spec('mmpretrain'):
@@ -12,14 +13,13 @@ if find_spec('mmpretrain'):
     from mmaddp.datasets.robustness_parts import RobustnessPart, find_parts
     from mmaddp.datasets.tiny_imagenet import TinyImageNet
     from mmaddp.datasets.torchvision_dataset import TorchvisionDataset
-    from mmaddp.datasets.transforms import LoadImage, RandomResizedCrop
+    from mmaddp.datasets.transforms import RandomResizedCrop
     from mmaddp.datasets.vq_tokens import VQTokenDataset
 
     __all__ += [
         'DatasetParts',
         'ImageFolder',
         'ImageNetVariant',
-        'LoadImage',
         'RandomResizedCrop',
         'RobustnessPart',
         'TinyImageNet',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from collections import defaultdict
@@ -12,16 +11,13 @@ from typing import Any
 
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmdet.datasets import CocoDataset as MMDetCocoDataset
-from mmengine.fileio import get
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
-from .coco_format import CocoFile, ImageSize, read_coco
-
-_ORIENTATION = 0x0112
+from .coco_format import CocoFile, read_coco
+from .image_files import Header, LoadImage, read_header
 
 
 @DATASETS.register_module()
@@ -43,7 +39,7 @@ class CocoDataset(MMDetCocoDataset):
         super().__init__(*args, **kwargs)
         # Pipelines name MMCV's reader, which MMDetection's inference looks for.
         self.pipeline.transforms = [
-            AnnotatedImageReader(one) if type(one) is LoadImageFromFile else one
+            AnnotatedImageReader(LoadImage.like(one)) if type(one) is LoadImageFromFile else one
             for one in self.pipeline.transforms
         ]
 
@@ -85,10 +81,10 @@ class CocoDataset(MMDetCocoDataset):
             inner = getattr(one, 'transforms', ())
             waiting += inner if isinstance(inner, (list, tuple)) else [inner]
 
-    def _measure(self, file_name: str) -> ImageSize:
+    def _measure(self, file_name: str) -> Header:
         stored = (getattr(one, 'backend_args', None) for one in self._transforms())
         path = os.path.join(self.data_prefix['img'], file_name)
-        return measure_image(path, next(filter(None, stored), None))
+        return read_header(path, next(filter(None, stored), None))
 
     def _report(self, found: CocoFile) -> None:
         if not self.test_mode and found.images and not found.total:
@@ -106,24 +102,6 @@ class CocoDataset(MMDetCocoDataset):
             print_log(f'{found.path}: {"; ".join(told)}', 'current', logging.WARNING)
 
 
-def measure_image(path: str, backend_args: dict | None = None) -> ImageSize:
-    """The size of an image by its header.
-
-    Raises:
-        OSError: The image is missing or cannot be read.
-    """
-    try:
-        # Pillow reads no more than the header of a local file.
-        source = io.BytesIO(get(path, backend_args=backend_args)) if backend_args else path
-        with Image.open(source) as image:
-            size, tag = image.size, image.getexif().get(_ORIENTATION, 1)
-    # Archives and databases raise KeyError.
-    except (KeyError, Image.DecompressionBombError) as error:
-        raise OSError(str(error)) from error
-    # Tags of 5 to 8 turn by a quarter.
-    return ImageSize(size, size[::-1] if 5 <= tag <= 8 else size)
-
-
 class AnnotatedImageReader(BaseTransform):
     """Gives the image that was annotated.
 
@@ -131,13 +109,13 @@ class AnnotatedImageReader(BaseTransform):
     is stored, its pixels are taken as they are stored.
 
     Args:
-        reader: MMCV's transform.
+        reader: The transform that reads images.
 
     Raises:
         UserError: The image has another size than its annotations say.
     """
 
-    def __init__(self, reader: LoadImageFromFile) -> None:
+    def __init__(self, reader: LoadImage) -> None:
         self.backend_args = reader.backend_args
         self.turning, self.as_stored = reader, copy(reader)
         self.as_stored.color_type = f'{reader.color_type}_ignore_orientation'

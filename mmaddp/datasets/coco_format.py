@@ -19,6 +19,8 @@ from pycocotools import mask as mask_utils
 
 from mmaddp.utils import UserError
 
+from .image_files import Header
+
 UNKNOWN_IMAGE = 'unknown image_id'
 UNKNOWN_CATEGORY = 'unknown category_id'
 OTHER_CLASS = 'of a category that is not in metainfo.classes'
@@ -53,15 +55,7 @@ REMEDIES = {
 _SAMPLED_IMAGES = 1000
 
 
-@dataclass
-class ImageSize:
-    """Width and height of an image as stored, and as readers turn it by its EXIF tag."""
-
-    stored: tuple[int, int]
-    turned: tuple[int, int]
-
-
-Measure = Callable[[str], ImageSize]
+Measure = Callable[[str], Header]
 
 
 @dataclass
@@ -284,7 +278,7 @@ def _measure_images(
             _fill_size(found, image, corner, measure)
         elif index % step == 0 or not _holds((image['width'], image['height']), corner):
             size = _try_measure(image, measure)
-            if size and (image['width'], image['height']) not in (size.stored, size.turned):
+            if size and (image['width'], image['height']) not in (size.size, size.turned):
                 wrong.append((image, size.turned))
     if wrong:
         image, size = wrong[0]
@@ -305,12 +299,12 @@ def _fill_size(found: CocoFile, image: dict, corner: tuple, measure: Measure) ->
             f'be read ({error}): correct data_prefix, or add them'
         ) from error
     # Readers turn an image by its EXIF tag, and so do most who annotate.
-    stored = _holds(size.stored, corner) and not _holds(size.turned, corner)
-    image['width'], image['height'] = size.stored if stored else size.turned
+    stored = _holds(size.size, corner) and not _holds(size.turned, corner)
+    image['width'], image['height'] = size.size if stored else size.turned
     found.told['sizes read from the images'] += 1
 
 
-def _try_measure(image: dict, measure: Measure) -> ImageSize | None:
+def _try_measure(image: dict, measure: Measure) -> Header | None:
     """An image that is missing is told when it is read, if it is."""
     try:
         return measure(image['file_name'])

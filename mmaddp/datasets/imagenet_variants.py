@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mmpretrain.datasets import ImageNet
-from mmpretrain.datasets.custom import get_samples
 
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError, check_choice
+
+from .image_files import is_image, list_files
 
 # timm (0.9.0 or later) ships the lists of classes, in the order of the sorted wnids.
 CLASS_LISTS = {
@@ -21,6 +22,14 @@ CLASS_LISTS = {
     'imagenet-sketch': 'imagenet_synsets.txt',
     'imagenet-c': 'imagenet_synsets.txt',
 }
+# The benchmark's 15 test corruptions; its four for validation are not among them.
+CORRUPTIONS = (
+    *('gaussian_noise', 'shot_noise', 'impulse_noise'),
+    *('defocus_blur', 'glass_blur', 'motion_blur', 'zoom_blur'),
+    *('snow', 'frost', 'fog', 'brightness'),
+    *('contrast', 'elastic_transform', 'pixelate', 'jpeg_compression'),
+)
+SEVERITIES = (1, 2, 3, 4, 5)
 WNID = re.compile(r'n\d{8}')
 
 
@@ -49,21 +58,20 @@ def variant_wnids(variant: str) -> tuple[str, ...]:
     return _read_class_list(CLASS_LISTS[variant])
 
 
-def class_folders(folder: str | os.PathLike, variant: str) -> list[str]:
-    """Names of the wnid folders in ``folder``, sorted.
+def class_images(folder: str | os.PathLike, variant: str) -> list[tuple[str, str]]:
+    """The images in class folders, in order, as pairs of a wnid and a path.
 
     Raises:
-        UserError: One is not a class of the variant.
+        UserError: There is none, or one is of a class that the variant lacks.
     """
-    names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    wnids = [name for name in names if WNID.fullmatch(name)]
-    foreign = sorted(set(wnids) - set(variant_wnids(variant)))
-    if foreign:
-        raise UserError(
-            f'{folder}: {len(foreign)} class folders are not of {variant} (the first: '
-            f'{foreign[0]}); is another data set in this folder?'
-        )
-    return wnids
+    paths = (path for path in list_files(folder) if is_image(path) and '/' in path)
+    found = [(path.split('/', 1)[0], os.path.join(folder, path)) for path in paths]
+    found = [(wnid, path) for wnid, path in found if WNID.fullmatch(wnid)]
+    foreign = sorted({wnid for wnid, _ in found} - set(variant_wnids(variant)))
+    if foreign or not found:
+        reason = f'{foreign[0]} is not' if foreign else 'no image in class folders (n01440764 …)'
+        raise UserError(f'{folder}: {reason} of {variant}: check the folder')
+    return found
 
 
 @DATASETS.register_module()
@@ -92,12 +100,6 @@ class ImageNetVariant(ImageNet):
         super().__init__(metainfo=metainfo, **kwargs)
 
     def _find_samples(self) -> list[tuple[str, int]]:
-        folders = class_folders(self.img_prefix, self.variant)
-        self.folder_to_idx = {wnid: self.wnid_to_index[wnid] for wnid in folders}
-        samples, _ = get_samples(self.img_prefix, self.folder_to_idx, self.is_valid_file)
-        if not samples:
-            raise UserError(
-                f'{self.img_prefix}: no image in class folders (n01440764 and so on) of '
-                f'{self.variant}'
-            )
-        return samples
+        found = class_images(self.img_prefix, self.variant)
+        self.folder_to_idx = {wnid: self.wnid_to_index[wnid] for wnid, _ in found}
+        return [(path, self.wnid_to_index[wnid]) for wnid, path in found]

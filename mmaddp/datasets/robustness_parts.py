@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmaddp.datasets.imagenet_variants import CLASS_LISTS, ImageNetVariant, class_folders
-from mmaddp.evaluation.corruption_error import CORRUPTIONS, SEVERITIES
+from mmaddp.datasets.imagenet_variants import (
+    CLASS_LISTS,
+    CORRUPTIONS,
+    SEVERITIES,
+    class_images,
+)
 from mmaddp.utils import UserError
 
 DATASET_NAMES = tuple(CLASS_LISTS)
@@ -104,13 +108,6 @@ def _corruption_folders(folder: Path) -> Iterator[tuple[Path, str, int]]:
 def _part(
     dataset: str, folder: Path, corruption: str | None = None, severity: int | None = None
 ) -> RobustnessPart:
-    counts = [_count_images(folder / wnid) for wnid in class_folders(folder, dataset)]
-    if not sum(counts):
-        raise UserError(f'{folder}: the class folders of {dataset} hold no images')
-    classes = sum(count > 0 for count in counts)
-    return RobustnessPart(dataset, folder, classes, sum(counts), corruption, severity)
-
-
-def _count_images(folder: Path) -> int:
-    names = (name for _, _, files in os.walk(folder) for name in files)
-    return sum(name.lower().endswith(ImageNetVariant.IMG_EXTENSIONS) for name in names)
+    found = class_images(folder, dataset)
+    classes = len({wnid for wnid, _ in found})
+    return RobustnessPart(dataset, folder, classes, len(found), corruption, severity)

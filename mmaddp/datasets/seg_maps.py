@@ -5,36 +5,17 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmaddp.utils import IMAGE_SUFFIXES, UserError, shorten
+from mmaddp.utils import UserError, shorten
+
+from .image_files import UNREADABLE, is_image, list_files, read_header
 
 _SAMPLED = 50
-_ORIENTATION = 0x0112
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-
-
-class Header(NamedTuple):
-    """What a file says before its pixels.
-
-    Attributes:
-        size: Width and height as stored.
-        channels: Number of channels; a palette has one.
-        orientation: The EXIF tag; 1 leaves the image as it is, 5 to 8 turn it by a quarter.
-    """
-
-    size: tuple[int, int]
-    channels: int
-    orientation: int
-
-    @property
-    def turned(self) -> tuple[int, int]:
-        """Width and height after turning."""
-        return self.size[::-1] if 5 <= self.orientation <= 8 else self.size
 
 
 def check_seg_dataset(dataset: Any, source: str) -> None:
@@ -99,7 +80,7 @@ def check_pair(image_path: str, map_path: str, stored: bool = False) -> bool:
     """
     try:
         image, seg_map = read_header(image_path), read_header(map_path)
-    except _UNREADABLE:
+    except OSError:
         return False
     if seg_map.channels != 1:
         raise UserError(
@@ -119,20 +100,13 @@ def check_pair(image_path: str, map_path: str, stored: bool = False) -> bool:
     raise UserError(f'{said}: resize the map without interpolation, or pair the files anew')
 
 
-def read_header(path: str) -> Header:
-    """Size, channels and orientation of an image file."""
-    with Image.open(path) as image:
-        return Header(image.size, len(image.getbands()), image.getexif().get(_ORIENTATION, 1))
-
-
 def other_suffixes(dataset: Any) -> Counter:
     """Images in a dataset's folder whose ending is not its ``img_suffix``, by ending."""
     if not hasattr(dataset, 'img_suffix') or getattr(dataset, 'ann_file', ''):
         return Counter()
-    walk = os.walk((dataset.data_prefix or {}).get('img_path') or '', followlinks=True)
-    names = [name for _, _, names in walk for name in names if not name.startswith('.')]
-    endings = [os.path.splitext(name)[1] for name in names if not name.endswith(dataset.img_suffix)]
-    return Counter(ending for ending in endings if ending.lower() in IMAGE_SUFFIXES)
+    folder = (dataset.data_prefix or {}).get('img_path') or ''
+    images = filter(is_image, list_files(folder) if os.path.isdir(folder) else ())
+    return Counter(os.path.splitext(p)[1] for p in images if not p.endswith(dataset.img_suffix))
 
 
 def _report_other_suffixes(dataset: Any) -> None:
@@ -195,7 +169,7 @@ def _values(path: str) -> set[int]:
     try:
         with Image.open(path) as image:
             return set(np.unique(np.asarray(image)).astype(int).tolist())
-    except _UNREADABLE:
+    except UNREADABLE:
         return set()
 
 

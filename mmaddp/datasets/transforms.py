@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
 from mmpretrain.datasets import RandomResizedCrop as MMPretrainRandomResizedCrop
 
 from mmaddp.registry import TRANSFORMS
-
-
-@TRANSFORMS.register_module()
-class LoadImage(LoadImageFromFile):
-    """MMCV's loading, except for images that the data set has read itself."""
-
-    def transform(self, results: dict) -> dict:
-        """Read ``results['img_path']`` unless ``results['img']`` is there."""
-        return results if 'img' in results else super().transform(results)
 
 
 @TRANSFORMS.register_module()

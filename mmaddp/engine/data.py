@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from PIL import Image
 from torch.utils.data import DataLoader
 
+from mmaddp.datasets.image_files import CorruptImageError, check_image, read_all_types
 from mmaddp.datasets.seg_maps import check_pair, check_seg_dataset, other_suffixes, reads_stored
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
@@ -18,17 +17,7 @@ from mmaddp.utils import UserError
 from .resumption import derive_seed, seed_data
 
 MAX_CORRUPT_IN_A_ROW = 10
-_END_MARKERS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
-
-
-class CorruptImageError(UserError):
-    """An image, or its segmentation map, is missing, empty or cannot be decoded.
-
-    Attributes:
-        path: Its file.
-    """
-
-    path = ''
+_REMEDY = 'repair the file, remove it from the data, or set skip_corrupt_images=True'
 
 
 @DATASETS.register_module()
@@ -49,9 +38,10 @@ class GuardedDataset:
     def __init__(self, dataset: dict, source: str = 'dataset') -> None:
         self.dataset = _build(dataset, source)
         self._is_local = is_local(dataset)
-        for leaf in leaves(self.dataset) if self._is_local else ():
+        for leaf in leaves(self.dataset):
+            read_all_types(leaf)
             # MMDetection's datasets have a seg_map_suffix too, but not this one.
-            if hasattr(leaf, 'reduce_zero_label'):
+            if self._is_local and hasattr(leaf, 'reduce_zero_label'):
                 check_seg_dataset(leaf, source)
         self._found_whole: set[int] = set()
 
@@ -86,12 +76,12 @@ class GuardedDataset:
         try:
             return self.dataset[index]
         except (OSError, KeyError) as fault:
-            error = CorruptImageError(
-                f'{self._info(index).get("img_path")} cannot be read by its storage backend '
-                f'({fault}): check data_prefix and backend_args'
-            )
-            error.path = self._info(index).get('img_path', '')
-            raise error from fault
+            path = self._info(index).get('img_path', '')
+            raise CorruptImageError(
+                f'{path} cannot be read by its storage backend ({fault}): check data_prefix and '
+                'backend_args',
+                path,
+            ) from fault
 
     def _info(self, index: int) -> dict:
         lookup = getattr(self.dataset, 'get_data_info', None)
@@ -101,15 +91,8 @@ class GuardedDataset:
     def _check_images(self, index: int, thorough: bool) -> None:
         info = self._info(index)
         for key in ('img_path', 'seg_map_path'):
-            path = info.get(key)
-            fault = image_fault(path, thorough) if isinstance(path, str) else None
-            if fault:
-                error = CorruptImageError(
-                    f'{path} {fault}: repair the file, remove it from the data, or set '
-                    'skip_corrupt_images=True'
-                )
-                error.path = path
-                raise error
+            if isinstance(info.get(key), str):
+                check_image(info[key], thorough, _REMEDY)
         # MMDetection's panoptic maps, which have three channels, have no such key.
         if self._is_local and 'reduce_zero_label' in info and info.get('seg_map_path'):
             stored = any(map(reads_stored, leaves(self.dataset)))
@@ -230,44 +213,6 @@ def is_local(config: Any) -> bool:
         backend = (config.get('backend_args') or {}).get('backend', 'local')
         return backend == 'local' and all(map(is_local, config.values()))
     return not isinstance(config, (list, tuple)) or all(map(is_local, config))
-
-
-def image_fault(path: str, thorough: bool = False) -> str | None:
-    """What is wrong with an image file, or None when it is whole.
-
-    Paths outside the local file system pass.
-
-    Args:
-        path: The file.
-        thorough: Decode the image even if its end marker is there.
-    """
-    if '://' in path:
-        return None
-    if not os.path.exists(path):
-        return 'does not exist'
-    if os.path.getsize(path) == 0:
-        return 'is empty'
-    # OpenCV silently decodes a truncated JPEG to a half gray image. Its missing end marker tells.
-    if not thorough and _has_end_marker(path):
-        return None
-    try:
-        with Image.open(path) as image:
-            image.load()
-            # OpenCV reads neither, and says no more than that it failed.
-            if thorough and image.mode in ('F', 'I'):
-                return f"holds pixels of 32 bits (mode '{image.mode}'), not of 8 or 16"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f'cannot be decoded ({error})'
-    return None
-
-
-def _has_end_marker(path: str) -> bool:
-    marker = _END_MARKERS.get(os.path.splitext(path)[1].lower())
-    if marker is None:
-        return True
-    with open(path, 'rb') as file:
-        file.seek(-min(64, os.path.getsize(path)), os.SEEK_END)
-        return marker in file.read()
 
 
 def _without_idle_workers(dataloader: dict) -> dict:

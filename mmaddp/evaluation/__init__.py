@@ -8,8 +8,6 @@ __all__ = ['CocoMetric']
 if find_spec('mmpretrain'):
     from mmaddp.evaluation.corruption_error import (
         ALEXNET_ERRORS,
-        CORRUPTIONS,
-        SEVERITIES,
         CorruptionErrors,
         corruption_errors,
     )
@@ -19,8 +17,6 @@ if find_spec('mmpretrain'):
 
     __all__ += [
         'ALEXNET_ERRORS',
-        'CORRUPTIONS',
-        'SEVERITIES',
         'CorruptionErrors',
         'NamedAccuracy',
         'SubsetAccuracy',

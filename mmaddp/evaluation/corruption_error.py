@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mmaddp.datasets.imagenet_variants import CORRUPTIONS, SEVERITIES
+
 # AlexNet's top-1 error in percent, the mean of its errors at the five severities. These are the
 # six-digit values that the benchmark's authors publish with it; their paper prints one decimal.
 ALEXNET_ERRORS = {
@@ -24,8 +26,6 @@ ALEXNET_ERRORS = {
     'pixelate': 71.7840,
     'jpeg_compression': 60.6500,
 }
-CORRUPTIONS = tuple(ALEXNET_ERRORS)
-SEVERITIES = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import importlib
 import io
 import os
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -21,8 +20,15 @@ from torchvision.transforms import functional as tf
 
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.files import sha256
+from mmaddp.datasets.image_files import (
+    IMAGE_SUFFIXES,
+    is_image,
+    list_files,
+    read_image,
+    report_unused,
+)
 from mmaddp.engine.data import limit_workers
-from mmaddp.utils import IMAGE_SUFFIXES, UserError
+from mmaddp.utils import UserError
 
 
 class Features(NamedTuple):
@@ -155,13 +161,7 @@ class ImageFiles(Dataset):
 
     def read(self, index: int) -> Tensor:
         """One image of any size, cut to ``crop``."""
-        try:
-            with Image.open(self.files[index]) as file:
-                image = file.convert('RGB')
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(
-                f'{self.files[index]}: cannot be decoded ({error}); mend or remove it'
-            ) from error
+        image = Image.fromarray(read_image(self.files[index]))
         if self.crop:
             image = tf.resize(image, self.crop, tf.InterpolationMode.BICUBIC)
             image = tf.center_crop(image, self.crop)
@@ -179,17 +179,13 @@ def find_images(folder: str | os.PathLike, deep: bool = False) -> list[Path]:
         UserError: There is no such folder, or it has no images.
     """
     folder = Path(folder).expanduser()
-    # Class folders may be links, which Path.rglob does not follow.
-    walk = os.walk(folder, followlinks=True)
-    found = sorted(
-        Path(parent, name)
-        for parent, _, names in (walk if deep else islice(walk, 1))
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES)
-    )
+    files = list_files(folder) if folder.is_dir() else []
+    found = [file for file in files if is_image(file) and (deep or '/' not in file)]
     if not found:
         raise UserError(f'{folder}: not a folder with images ({", ".join(IMAGE_SUFFIXES)})')
-    return found
+    if deep:
+        report_unused(folder, [file for file in files if not is_image(file)], len(found))
+    return [folder / file for file in found]
 
 
 def extract_features(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mmaddp.evaluation.corruption_error import CORRUPTIONS, SEVERITIES, corruption_errors
+from mmaddp.datasets.imagenet_variants import CORRUPTIONS, SEVERITIES
+from mmaddp.evaluation.corruption_error import corruption_errors
 
 PLAIN_DATASETS = {'imagenet-a': 200, 'imagenet-r': 200, 'imagenet-sketch': 1000}
 

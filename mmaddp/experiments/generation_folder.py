@@ -14,7 +14,7 @@ from mmengine.dist import barrier, get_dist_info
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from mmaddp.engine.data import image_fault
+from mmaddp.datasets.image_files import image_fault
 from mmaddp.models.pretrainers import ImageGenerator, Start
 from mmaddp.utils import UserError, check_range
 
@@ -143,7 +143,7 @@ def without(options: Any, *keys: str) -> Any:
 def is_done(folder: Path, index: int, intermediate: bool) -> bool:
     """Whether all files of an image exist and are intact."""
     wanted = [image_path(folder, index), *([steps_path(folder, index)] if intermediate else [])]
-    return all(image_fault(str(path)) is None for path in wanted)
+    return all(image_fault(path) is None for path in wanted)
 
 
 def image_path(folder: Path, index: int) -> Path:

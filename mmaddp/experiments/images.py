@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmaddp.datasets.image_files import read_image as read_image_file
 from mmaddp.utils import UserError, atomic_write
 
 PathOrArray = Union[str, os.PathLike, np.ndarray]
@@ -59,11 +60,11 @@ def read_image(image: PathOrArray, mode: str = 'RGB') -> np.ndarray:
     """An image (H, W, 3) uint8, or (H, W) with ``mode='L'``.
 
     Raises:
-        UserError: An array has another shape or type.
+        UserError: A file cannot be read, or an array has another shape or type.
     """
     if not isinstance(image, np.ndarray):
-        with Image.open(image) as opened:
-            return np.asarray(opened.convert(mode))
+        pixels = read_image_file(image)
+        return pixels if mode == 'RGB' else np.asarray(Image.fromarray(pixels).convert(mode))
     shape = (*image.shape[:2], 3) if mode == 'RGB' else image.shape[:2]
     if image.dtype != np.uint8 or image.shape != shape:
         wanted = '(H, W, 3), RGB' if mode == 'RGB' else '(H, W)'

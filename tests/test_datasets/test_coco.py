@@ -15,7 +15,8 @@ from PIL import Image
 
 import mmaddp  # noqa: F401
 from mmaddp.datasets.coco_format import read_coco
-from mmaddp.engine.data import CorruptImageError, GuardedDataset
+from mmaddp.datasets.image_files import CorruptImageError
+from mmaddp.engine.data import GuardedDataset
 from mmaddp.utils import UserError
 
 WIDTH, HEIGHT = 200, 150

@@ -7,7 +7,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmaddp.datasets import ImageFolder
-from mmaddp.engine.data import CorruptImageError, GuardedDataset
+from mmaddp.datasets.image_files import CorruptImageError
+from mmaddp.engine.data import GuardedDataset
 from mmaddp.utils import UserError
 
 
@@ -88,16 +89,14 @@ def test_images_of_all_types_are_found(root):
 
 def test_what_is_left_out_is_said(root, monkeypatch):
     said = []
-    monkeypatch.setattr(
-        'mmaddp.datasets.image_folder.print_log', lambda text, *_: said.append(text)
-    )
-    for name in ('a.txt', 'b.txt', 'c.gif'):
+    monkeypatch.setattr('mmaddp.datasets.image_files.print_log', lambda text, *_: said.append(text))
+    for name in ('a.txt', 'b.txt', 'c.psd'):
         (root / 'train/ant' / name).write_text('')
     Image.new('RGB', (8, 8)).save(root / 'train/outside.png')
     ImageFolder(str(root), 'train')
     (line,) = said
     assert line.endswith(
-        'train: 6 images; 4 other files are left out: 2 with .txt, 1 with .gif, '
+        'train: 6 images; 4 other files are left out: 2 with .txt, 1 with .psd, '
         '1 outside the class folders'
     )
 

@@ -106,3 +106,13 @@ def test_folder_without_images_is_refused(tmp_path):
 def test_unknown_variant():
     with pytest.raises(UserError, match='imagenet-v2'):
         variant_wnids('imagenet-v2')
+
+
+def test_other_files_among_the_images(tmp_path):
+    """Files of macOS and folders of notebooks are passed over; all types of images are taken."""
+    write_image(tmp_path, 'n01514859', '0.webp')
+    for name in ('n01514859/._0.webp', 'n01514859/.ipynb_checkpoints/0.jpg', '__MACOSX/0.jpg'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    dataset = build(tmp_path, 'imagenet-r')
+    assert [Path(dataset[0]['img_path']).name, len(dataset)] == ['0.webp', 1]

@@ -13,7 +13,8 @@ from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from tiny_runs import classifier, write_images
 
-from mmaddp.engine.data import GuardedDataset, image_fault
+from mmaddp.datasets.image_files import image_fault
+from mmaddp.engine.data import GuardedDataset
 from mmaddp.engine.hooks.data_check_hook import out_of_range
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.engine.runs import clear_errors, load_config, set_amp, set_auto_scale_lr, train

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmaddp.evaluation import ALEXNET_ERRORS, CORRUPTIONS, SEVERITIES, corruption_errors
+from mmaddp.datasets.imagenet_variants import CORRUPTIONS, SEVERITIES
+from mmaddp.evaluation import ALEXNET_ERRORS, corruption_errors
 
 # Hendrycks and Dietterich 2019: AlexNet's top-1 errors in percent.
 PAPER_ERRORS = {

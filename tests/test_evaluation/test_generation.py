@@ -176,7 +176,7 @@ def test_figures_are_those_of_torch_fidelity(colors, tmp_path):
             r'images: 9 images, 10 or more are needed; the inception score has 10 splits',
         ),
         ({'real': 3, 'images': 16}, r'real: 3 images; a reference needs 4 or more'),
-        ({'real': 16, 'images': 0}, r'images: not a folder with images \(\.bmp'),
+        ({'real': 16, 'images': 0}, r'images: not a folder with images \(\.avif'),
         ({'real': 0, 'images': 16}, r'real: not a folder with images'),
     ],
 )

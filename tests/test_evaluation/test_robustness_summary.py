@@ -1,6 +1,7 @@
 import pytest
 
-from mmaddp.evaluation import ALEXNET_ERRORS, SEVERITIES, summarize
+from mmaddp.datasets.imagenet_variants import SEVERITIES
+from mmaddp.evaluation import ALEXNET_ERRORS, summarize
 from mmaddp.experiments.robustness import format_table
 
 

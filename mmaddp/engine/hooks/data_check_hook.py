@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,20 @@ class DataCheckHook(Hook):
     priority = 'VERY_HIGH'
     _num_classes: int | None = None
     _ignored = -1
+    _classes_of_weights: tuple[str, ...] = ()
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Note the classes that the weights were trained on."""
+        self._classes_of_weights = classes_of((checkpoint.get('meta') or {}).get('dataset_meta'))
+
+    def before_test(self, runner: Any) -> None:
+        """Compare the classes of the weights and the data.
+
+        Raises:
+            UserError: Both have names, and they differ.
+        """
+        tested = classes_of(getattr(runner.test_dataloader.dataset, 'metainfo', None))
+        check_same_classes(self._classes_of_weights, tested, 'the checkpoint', 'test_dataloader')
 
     def before_train(self, runner: Any) -> None:
         """Find the model's number of classes, and compare it and the data.
@@ -35,13 +49,20 @@ class DataCheckHook(Hook):
             UserError: Training and evaluation number their classes differently, or BatchNorm would
                 see a batch of one image.
         """
+        # Weights to begin with may be of other classes.
+        self._classes_of_weights = ()
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         check_last_batch(model, runner.train_dataloader)
         head = find_head(model)
         # A probe, which is its own head, has no validation, but a test right after its training.
         evaluation = runner.test_loop if head is model else runner.val_loop
         if evaluation is not None:
-            check_same_classes(runner.train_dataloader.dataset, evaluation.dataloader.dataset)
+            check_same_classes(
+                *(
+                    classes_of(getattr(loader.dataset, 'metainfo', None))
+                    for loader in (runner.train_dataloader, evaluation.dataloader)
+                )
+            )
         if head is not None:
             self._num_classes = head.num_classes
             self._ignored = getattr(head, 'ignore_index', -1)
@@ -76,20 +97,26 @@ class DataCheckHook(Hook):
             yield torch.as_tensor(sample.gt_label), -1, image, remedy
 
 
-def check_same_classes(training: Any, evaluation: Any) -> None:
-    """Refuse data sets that number their classes differently.
+def classes_of(metainfo: Any) -> tuple[str, ...]:
+    """The names of classes in a dataset's ``metainfo``; none where it has no names."""
+    return tuple((metainfo or {}).get('classes') or ())
+
+
+def check_same_classes(
+    trained: Sequence[str],
+    evaluated: Sequence[str],
+    training: str = 'train_dataloader.dataset',
+    evaluation: str = 'evaluation',
+) -> None:
+    """Refuse data that number their classes differently.
 
     Raises:
         UserError: Names the classes of both.
     """
-    trained, evaluated = (
-        tuple((getattr(dataset, 'metainfo', None) or {}).get('classes') or ())
-        for dataset in (training, evaluation)
-    )
     if trained and evaluated and trained != evaluated:
         raise UserError(
-            f'train_dataloader.dataset has the {len(trained)} classes {shorten(trained)}, and '
-            f'evaluation the {len(evaluated)} classes {shorten(evaluated)}: set the same '
+            f'{training} has the {len(trained)} classes {shorten(trained)}, and '
+            f'{evaluation} the {len(evaluated)} classes {shorten(evaluated)}: set the same '
             'metainfo.classes; for class folders take mmaddp.ImageFolder with classes_from'
         )
 

@@ -7,25 +7,45 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmaddp.engine.hooks.data_check_hook import check_last_batch, check_same_classes, find_head
+from mmaddp.engine.hooks.data_check_hook import (
+    DataCheckHook,
+    check_last_batch,
+    check_same_classes,
+    classes_of,
+    find_head,
+)
 from mmaddp.models.probing import GridProbe
 from mmaddp.utils import UserError
 
 
-def dataset(*classes):
-    return SimpleNamespace(metainfo=dict(classes=classes) if classes else {})
-
-
 def test_classes_are_the_same():
-    check_same_classes(dataset('ant', 'bee'), dataset('ant', 'bee'))
-    check_same_classes(dataset('ant', 'bee'), dataset())
-    check_same_classes(SimpleNamespace(), dataset('ant', 'bee'))
+    check_same_classes(('ant', 'bee'), ('ant', 'bee'))
+    check_same_classes(('ant', 'bee'), ())
+    check_same_classes((), ('ant', 'bee'))
+    assert classes_of(None) == classes_of({}) == classes_of(dict(classes=None)) == ()
 
 
 @pytest.mark.parametrize('others', [('ant',), ('bee', 'ant'), ('ant', 'Bee')])
 def test_other_classes_are_refused(others):
     with pytest.raises(UserError, match=r"2 classes \('ant', 'bee'\).*classes_from"):
-        check_same_classes(dataset('ant', 'bee'), dataset(*others))
+        check_same_classes(('ant', 'bee'), others)
+
+
+def test_weights_of_other_classes_are_not_tested():
+    """MMPretrain's folder dataset numbers the classes of each folder for itself."""
+    hook = DataCheckHook()
+    data = SimpleNamespace(metainfo=dict(classes=('dog', 'frog')))
+    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=data))
+    hook.before_test(runner)
+    hook.after_load_checkpoint(runner, dict(meta=dict(dataset_meta=dict(classes=['ant', 'bee']))))
+    with pytest.raises(
+        UserError,
+        match=r"^the checkpoint has .*\('ant', 'bee'\).*test_dataloader .*\('dog', 'frog'\)",
+    ):
+        hook.before_test(runner)
+    for checkpoint in (dict(meta=dict(dataset_meta=dict(classes=('dog', 'frog')))), dict(meta={})):
+        hook.after_load_checkpoint(runner, checkpoint)
+        hook.before_test(runner)
 
 
 def loader(images, batch, sampler=DefaultSampler, drop_last=False):
