@@ -235,9 +235,10 @@ def build_inferencer(config: Config, device: str | torch.device | None = None) -
 def load_weights(model: torch.nn.Module, path: str) -> dict[str, Any]:
     """Fill a model with a checkpoint, all of it, and return what the file says of itself."""
     checkpoint = read_model_checkpoint(path, model.state_dict())
-    check_weights(model, checkpoint['state_dict'], path, complete=True)
-    model.load_state_dict(checkpoint['state_dict'], strict=False)
-    return checkpoint['meta']
+    meta, weights = checkpoint['meta'], checkpoint['state_dict']
+    check_weights(model, weights, path, complete=True, meta=meta)
+    model.load_state_dict(weights, strict=False)
+    return meta
 
 
 def image_loader(config: Config) -> dict:

@@ -93,8 +93,9 @@ def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:
     if config.get('data_preprocessor') is not None:
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
     model = revert_sync_batchnorm(MODELS.build(config.model))
-    weights = read_model_checkpoint(checkpoint)['state_dict']
-    check_weights(model, weights, str(checkpoint), complete=True)
+    read = read_model_checkpoint(checkpoint)
+    weights = read['state_dict']
+    check_weights(model, weights, str(checkpoint), complete=True, meta=read['meta'])
     model.load_state_dict(weights, strict=False)
     return model.eval()
 

@@ -83,9 +83,8 @@ class ReproducibleRunner:
         """
         checkpoint = read_model_checkpoint(filename, tensors)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
-        with naming(filename):
-            check_meta(model, checkpoint)
-        check_weights(model, checkpoint['state_dict'], filename, not self._trains, tensors)
+        weights, meta = checkpoint['state_dict'], checkpoint['meta']
+        check_weights(model, weights, filename, not self._trains, tensors, meta)
         return checkpoint
 
     def load_or_resume(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmaddp.checkpoints import WeightRules, fit
+from mmaddp.checkpoints import WeightRules, check_meta, fit
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import shortened
 from mmaddp.utils import UserError
@@ -24,8 +25,9 @@ def check_weights(
     path: str,
     complete: bool,
     tensors: Mapping[str, torch.Tensor] | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check names and shapes of ``weights`` against the model's.
+    """Check names and shapes of ``weights`` against the model's, and what the file says of it.
 
     Args:
         model: The model that is to be filled.
@@ -35,11 +37,12 @@ def check_weights(
             head may stay as it was initialized, and a head for other classes may differ in shape.
             A frozen part may be absent from the file as a whole in either case.
         tensors: The model's tensors by name where ``state_dict()`` does not give the whole ones.
+        meta: What the file says of itself, if anything.
 
     Raises:
         UserError: Nothing fits, most shapes differ (a checkpoint of another size), a frozen part
             is there in part or of another size, or ``complete`` and something is missing, left
-            over or differs.
+            over or differs; or the file says that it is of another diffusion process.
     """
     while isinstance(model, BaseTTAModel):
         model, tensors = model.module, None
@@ -48,6 +51,7 @@ def check_weights(
     shared = {name: tensor for name, tensor in weights.items() if name in wanted}
     differing = [name for name, tensor in shared.items() if tensor.shape != wanted[name].shape]
     with naming(path):
+        check_meta(model, {'meta': meta})
         if not shared:
             raise UserError(
                 f'none of its {len(weights)} tensors ({shortened(list(weights), 3)}) is one of '

@@ -1,7 +1,8 @@
 """DARL's patch decoders: the backbone's output for earlier patches -> the next patch.
 
 All take z_t = f(x_<t). Those for the diffusion objective also take the corrupted patch x_t^s of the
-same position (sections 3.1 and 4.1), and gamma as an additional channel of it, after the pixels.
+same position (sections 3.1 and 4.1). Those conditioned on gamma take it as a fourth channel of that
+patch: each of its pixels has the value gamma beside its colors.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mmaddp.utils import UserError
 from ..layers import Block, init_parameters
 
 HEAD_DIMS = 64
+COLORS = 3
 # CUDA's fused attention refuses more sequences at once, and each patch is one here.
 MAX_SEQUENCES = 2**16 - 1
 
@@ -28,7 +30,7 @@ class PatchDecoder(BaseModule):
         embed_dims: C, channels of the backbone's output and inside the decoder.
         patch_dims: P, values of a patch, or the number of codes where VQ tokens are predicted.
         noisy: Whether the decoder takes the corrupted patch.
-        condition_on_gamma: Whether gamma is an additional channel of it.
+        condition_on_gamma: Whether gamma is a fourth channel of it.
 
     Raises:
         UserError: ``condition_on_gamma`` without ``noisy``.
@@ -45,8 +47,10 @@ class PatchDecoder(BaseModule):
             )
         self.embed_dims, self.patch_dims = embed_dims, patch_dims
         self.noisy, self.condition_on_gamma = noisy, condition_on_gamma
+        # "Added as a channel to the noise corrupted image patch": a value for each pixel.
+        self.gamma_dims = patch_dims // COLORS if condition_on_gamma else 0
         if noisy:
-            self.patch_embed = nn.Linear(patch_dims + condition_on_gamma, embed_dims)
+            self.patch_embed = nn.Linear(patch_dims + self.gamma_dims, embed_dims)
 
     def check_noise(self, noise: object | None) -> None:
         """Refuse noise without a noisy decoder, and the reverse.
@@ -63,7 +67,10 @@ class PatchDecoder(BaseModule):
 
     def embed(self, x_s: Tensor, gamma: Tensor) -> Tensor:
         """The embedded corrupted patch: (..., P), (..., 1) -> (..., C)."""
-        return self.patch_embed(torch.cat([x_s, gamma], -1) if self.condition_on_gamma else x_s)
+        if self.condition_on_gamma:
+            # (..., P), (..., P / 3) -> (..., 4 P / 3), channel after channel
+            x_s = torch.cat([x_s, gamma.expand(*gamma.shape[:-1], self.gamma_dims)], dim=-1)
+        return self.patch_embed(x_s)
 
     def init_weights(self) -> None:
         """Initialize the weights as the backbone's: Xavier-uniform, biases zero (table 8)."""
@@ -84,7 +91,7 @@ class MLPPatchDecoder(PatchDecoder):
         patch_dims: P, values of a patch, or the number of codes where VQ tokens are predicted.
         num_layers: Residual MLPs.
         noisy: Whether the decoder takes the corrupted patch, for the diffusion objective.
-        condition_on_gamma: Whether gamma is an additional channel of it.
+        condition_on_gamma: Whether gamma is a fourth channel of it.
         mlp_ratio: Width of the MLPs over C.
 
     Raises:
@@ -138,7 +145,7 @@ class TransformerPatchDecoder(PatchDecoder):
         patch_dims: P, values of a patch.
         num_layers: Blocks.
         num_heads: Attention heads; one for each 64 channels when None, as in ViT-B and ViT-L.
-        condition_on_gamma: Whether gamma is an additional channel of the corrupted patch.
+        condition_on_gamma: Whether gamma is a fourth channel of the corrupted patch.
         mlp_ratio: Width of the MLPs over C.
     """
 

@@ -53,7 +53,8 @@ def inputs(*shape):
 @pytest.mark.parametrize('num_layers', [0, 1, 2, 4, 8])
 @pytest.mark.parametrize('gamma', [0, 1])
 def test_numbers_of_parameters(num_layers, gamma):
-    embedding = linear(P + gamma, C)
+    # A fourth channel: as many values as pixels.
+    embedding = linear(P + gamma * P // 3, C)
     sizes = dict(num_layers=num_layers, condition_on_gamma=bool(gamma))
     clean = MLPPatchDecoder(C, P, num_layers)
     assert count(clean) == num_layers * mlp(C) + linear(C, P)
@@ -131,6 +132,21 @@ def test_initialization_is_xavier_uniform():
     assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
     assert not decoder.head.bias.any()
     assert (decoder.norm.weight == 1).all()
+
+
+@torch.no_grad()
+def test_gamma_is_a_fourth_channel_of_the_patch():
+    """A convolution over the patch as an image with four channels, whose last has one value."""
+    side = 4
+    decoder = filled(TransformerPatchDecoder(C, P, num_heads=2, condition_on_gamma=True))
+    _, x_s, gamma = inputs(2, 5)
+    image = x_s.view(10, side, side, 3).permute(0, 3, 1, 2)
+    image = torch.cat([image, gamma.view(10, 1, 1, 1).expand(10, 1, side, side)], dim=1)
+    colors, told = decoder.patch_embed.weight.split([P, side**2], dim=1)
+    kernel = torch.cat([colors.view(C, side, side, 3), told.view(C, side, side, 1)], dim=-1)
+    expected = torch.nn.functional.conv2d(image, kernel.permute(0, 3, 1, 2)).view(2, 5, C)
+    found = decoder.embed(x_s, gamma)
+    torch.testing.assert_close(found, expected + decoder.patch_embed.bias)
 
 
 def test_gamma_without_corrupted_patches():
