@@ -53,6 +53,14 @@ FIGURES: dict[str, list[float]] = {
     # Table 1 from scratch.
     FINE_TUNING.format('supervised_vit-l', 200): [82.7],
 }
+# Table 15: loss and accuracy with MSE, then with diffusion.
+TABLE_15 = {
+    'vit-l_100e': [0.194, 83.6, 0.179, 83.5],
+    'vit-l_200e': [0.189, 84.2, 0.174, 84.3],
+    'vit-l_400e': [0.185, 84.5, 0.171, 84.8],
+    'vit-l_800e': [0.182, 84.7, 0.168, 84.9],
+    'vit-h_800e': [0.158, 85.5, 0.146, 85.9],
+}
 # By grid and variant.
 VARIANTS: dict[str, dict[str, float]] = {
     'darl-mse_table-1_pretrain': {kind: row[-1] for kind, row in TABLE_1.items()},
@@ -81,14 +89,20 @@ VARIANTS: dict[str, dict[str, float]] = {
         },
     },
     'darl-mse_table-3': TABLE_3,
-    'darl-mse_table-7': {
-        'raster': 83.3,
-        **{
-            f'{order}-{side}': top1
-            for order, accuracies in TABLE_7.items()
-            for side, top1 in zip((2, 4, 8), accuracies)
-        },
+    **{
+        f'darl-mse_table-7_{stage}': {
+            'raster': 83.3,
+            **{
+                f'{order}-{side}': top1
+                for order, accuracies in TABLE_7.items()
+                for side, top1 in zip((2, 4, 8), accuracies)
+            },
+        }
+        for stage in ('pretrain', 'finetune')
     },
-    'darl-mse_table-14': {'vit-b': 82.4, 'vit-l': 84.5, 'vit-h': 85.5},
+    **{
+        f'darl-mse_table-14_{stage}': {'vit-b': 82.4, 'vit-l': 84.5, 'vit-h': 85.5}
+        for stage in ('pretrain', 'finetune')
+    },
     'darl-mse_table-16': {'token-input': 62.9, 'token-target': 82.9},
 }

@@ -11,6 +11,7 @@ if find_spec('mmpretrain'):
         CorruptionErrors,
         corruption_errors,
     )
+    from mmaddp.evaluation.mean_loss import MeanLoss
     from mmaddp.evaluation.named_accuracy import NamedAccuracy
     from mmaddp.evaluation.robustness_summary import summarize
     from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
@@ -18,6 +19,7 @@ if find_spec('mmpretrain'):
     __all__ += [
         'ALEXNET_ERRORS',
         'CorruptionErrors',
+        'MeanLoss',
         'NamedAccuracy',
         'SubsetAccuracy',
         'corruption_errors',

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 from config_tools import differences
-from darl_figures import PRETRAINING
+from darl_figures import PRETRAINING, TABLE_15
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -76,11 +76,11 @@ ABLATIONS = [
         for kind, base in (('mse', MSE), ('diff', DIFF))
         for size in (28, 32, 56)
     ),
-    (MSE, 'darl-mse_table-7', 'raster', AT_256),
+    (MSE, 'darl-mse_table-7_pretrain', 'raster', AT_256),
     *(
         (
             MSE,
-            'darl-mse_table-7',
+            'darl-mse_table-7_pretrain',
             f'{order}-{size}',
             {'model.backbone.order': order, 'model.backbone.block_size': size, **AT_256},
         )
@@ -98,7 +98,12 @@ ABLATIONS = [
         for random, said in (('', {}), ('-random', {'model.random_order': True}))
     ),
     *(
-        (LONG, 'darl-mse_table-14', f'vit-{size}', {'model.target': 'normalized-pixels', **said})
+        (
+            LONG,
+            'darl-mse_table-14_pretrain',
+            f'vit-{size}',
+            {'model.target': 'normalized-pixels', **said},
+        )
         for size, said in (
             ('b', {'model.backbone.arch': 'base'}),
             ('l', {}),
@@ -187,11 +192,41 @@ def test_an_ablation_differs_in_what_it_says_alone(
 
 def test_there_is_no_other_ablation(repository):
     grids = {path.stem for path in (repository / 'configs/grids').glob('darl-*.py')}
-    grids -= {'darl-mse_table-1_finetune', 'darl-mse_table-3', 'darl-supervised_table-1'}
+    grids -= {'darl-mse_table-3', 'darl-supervised_table-1'}
+    grids = {grid for grid in grids if not grid.endswith('_finetune')}
     assert grids == {grid for _, grid, _, _ in ABLATIONS}
     for grid in grids:
         variants = Config.fromfile(repository / f'configs/grids/{grid}.py').variants
         assert set(variants) == {v for _, g, v, _ in ABLATIONS if g == grid}
+
+
+@pytest.mark.parametrize('objective', ['mse', 'diff'])
+@pytest.mark.parametrize('variant', TABLE_15)
+def test_table_15_adds_a_validation_to_trainings_of_table_8(
+    objective, variant, load_config, load_variant
+):
+    base = f'{FOLDER}{PRETRAINING.format(f"{objective}_vit-l", 800)}'
+    changed = load_variant('darl_table-15', variant, base)
+    size, epochs = re.fullmatch(r'(vit-[lh])_(\d+)e', variant).groups()
+    assert changed.work_dir == f'work_dirs/{base}/table-15/{variant}'
+    for key in ('work_dir', 'val_dataloader', 'val_evaluator', 'val_cfg'):
+        changed.pop(key)
+    assert int(epochs) % changed.train_cfg.pop('val_interval') == 0
+    if size == 'vit-h':
+        same = f'{FOLDER}{PRETRAINING.format(f"{objective}_vit-h", 800)}'
+        assert not differences(load_config(same), changed)
+    else:
+        says = differences(load_config(base), changed)
+        assert set(says) == (set() if epochs == '800' else set(LENGTH[100]))
+        assert changed.param_scheduler[1].end == changed.train_cfg.max_epochs == int(epochs)
+
+
+def test_table_15_validates_on_whole_images(load_variant):
+    config = load_variant('darl_table-15', 'vit-l_800e')
+    dataset = config.val_dataloader.dataset
+    assert (dataset.type, dataset.split) == ('ImageNet', 'val')
+    assert [step.type for step in dataset.pipeline[1:-1]] == ['ResizeEdge', 'CenterCrop']
+    assert config.val_evaluator == dict(type='mmaddp.MeanLoss')
 
 
 def test_every_order_fills_its_grid(load_variant):

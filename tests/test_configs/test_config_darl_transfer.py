@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from config_tools import differences
-from darl_figures import FINE_TUNING, PRETRAINING, TABLE_1, TABLE_1_AT_384
+from darl_figures import FINE_TUNING, PRETRAINING, TABLE_1, TABLE_1_AT_384, VARIANTS
 from mmdet.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import mmaddp  # noqa: F401
+from mmaddp.engine import runs
 from mmaddp.models import LastTokenNeck
 
 FOLDER = 'cls/darl/'
@@ -148,6 +149,56 @@ def test_fine_tuning_at_384_changes_the_size_alone(positions, load_variant):
 def check_testing_at_384(cfg: Config) -> None:
     resize, crop = cfg.test_dataloader.dataset.pipeline[1:3]
     assert (resize.scale, crop.crop_size) == (384, 384)
+
+
+@pytest.mark.parametrize('variant', VARIANTS['darl-mse_table-7_finetune'])
+def test_table_7_is_fine_tuned_at_the_size_of_its_pretraining(variant, load_config, load_variant):
+    cfg = load_variant('darl-mse_table-7_finetune', variant)
+    pretrained = cfg.model.backbone.init_cfg.checkpoint
+    assert pretrained == f'work_dirs/darl-mse_table-7_pretrain/{variant}/epoch_100.pth'
+    size = load_variant('darl-mse_table-7_pretrain', variant).model.backbone.img_size
+    assert cfg.model.backbone.img_size == size == 256
+    assert cfg.train_dataloader.dataset.pipeline[1].scale == 256
+    resize, crop = cfg.test_dataloader.dataset.pipeline[1:3]
+    assert (resize.scale, crop.crop_size) == (256, 256)
+    assert set(differences(load_config(FOLDER + BASE), cfg)) == {
+        'model.backbone.img_size',
+        'model.backbone.init_cfg.checkpoint',
+        *(f'{split}_dataloader.dataset.pipeline' for split in ('train', 'val', 'test')),
+    }
+
+
+@pytest.mark.parametrize('order', ['nested-raster', 'round-robin'])
+def test_an_order_may_be_fine_tuned_under_its_mask(order, repository):
+    """The command of the README."""
+    options = {
+        'model.backbone.causal': True,
+        'model.backbone.order': order,
+        'model.backbone.block_size': 4,
+    }
+    path = repository / 'configs/grids/darl-mse_table-7_finetune.py'
+    cfg = runs.load_config(path, options, f'{order}-4')
+    cfg.model.backbone.update(
+        arch=dict(embed_dims=16, num_layers=1, num_heads=1), init_cfg=None, patch_size=16
+    )
+    cfg.model.head.update(in_channels=16)
+    init_default_scope(cfg.default_scope)
+    cfg.model.train_cfg = None
+    assert MODELS.build(cfg.model).eval()(torch.zeros(1, 3, 256, 256)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize('size', 'blh')
+def test_table_14_is_fine_tuned_as_table_5(size, load_config, load_variant):
+    """90 epochs with the drop path of table 9; only the encoder's file is another."""
+    same = load_config(FOLDER + FINE_TUNING.format(f'mse_vit-{size}', 90))
+    cfg = load_variant('darl-mse_table-14_finetune', f'vit-{size}')
+    says = differences(same, cfg)
+    assert says.pop('model.backbone.drop_path_rate', 0.0) == 0.0  # the default, said or not
+    assert says == {
+        'model.backbone.init_cfg.checkpoint': (
+            f'work_dirs/darl-mse_table-14_pretrain/vit-{size}/epoch_800.pth'
+        )
+    }
 
 
 def shrunk_classifier(cfg: Config) -> torch.nn.Module:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from darl_figures import FIGURES, VARIANTS
+from darl_figures import FIGURES, TABLE_15, VARIANTS
 from ddae_figures import FIGURES as DDAE_FIGURES
 from ddae_figures import IMAGENET_TRANSFER
 from mmengine.config import Config
@@ -45,6 +45,7 @@ PAPER = {
 # Ablations by grid and variant: DARL's, and ADDP's tables 3 to 6 (FID, inception score, top-1).
 ABLATIONS = {
     **{grid: {k: [v] for k, v in figures.items()} for grid, figures in VARIANTS.items()},
+    'darl_table-15': TABLE_15,
     'addp_tables-3-6': {
         'condition-zt': [80.75, 13.48, 83.7],
         'mapping-sampling': [38.79, 23.44, 83.2],

@@ -241,9 +241,25 @@ class Pretrainer(ImageGenerator):
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
-    ) -> dict[str, Tensor] | Tensor:
-        """Losses of a batch for mode 'loss', otherwise the output of :meth:`represent`."""
+    ) -> dict[str, Tensor] | list | Tensor:
+        """Losses ('loss'), samples with them ('predict') or :meth:`represent` ('tensor')."""
+        if mode == 'predict':
+            return self.validate(inputs, data_samples)
         return self.loss(inputs) if mode == 'loss' else self.represent(inputs)
+
+    def validate(self, inputs: Tensor, data_samples: list) -> list:
+        """Samples with ``pred_losses``, the losses of their batch, for a validation loss.
+
+        Noise and masks depend on the index of the first image alone, so that every validation
+        has the same.
+        """
+        devices = [inputs.device] if inputs.is_cuda else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(data_samples[0].sample_idx)
+            losses = self.parse_losses(self.loss(inputs))[1]
+        for sample in data_samples:
+            sample.set_field({name: float(loss) for name, loss in losses.items()}, 'pred_losses')
+        return data_samples
 
     def represent(self, images: Tensor) -> Tensor:
         """The map of the last layer, (B, C, h, w)."""
