@@ -14,22 +14,23 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from mmaddp.diffusion import ImageNoise
-from mmaddp.engine.data import GuardedDataset, limit_workers
+from mmaddp.engine.data import limit_workers
 from mmaddp.engine.runs import clear_errors
 from mmaddp.evaluation.alignment import alignment, uniformity
 from mmaddp.models.pretrainers import Pretrainer
 from mmaddp.models.probing import average
-from mmaddp.utils import check_range, write_text
+from mmaddp.utils import write_text
 
 from .figures import COLORS, add_grid, new_figure, save_figure
 from .logs import iterations_of
 from .results import ResultsFolder, digest, markdown_table
+from .training_images import training_images
 
 TABLE_FILE, PLOT_FILE = 'alignment_uniformity.md', 'alignment_uniformity.png'
 Metrics = dict[str, dict[str, float]]
@@ -84,7 +85,7 @@ def select_layers(
         model.check_level(selection.level)
         for part in model.frozen_parts:  # such as the autoencoder of latents
             model.get_submodule(part).init_weights()
-        images = training_images(config, model.img_size, selection)
+        images = training_images(config, model.img_size, selection.num_images, selection.seed)
         settings = {key: value for key, value in asdict(selection).items() if key != 'layers'}
         identity = {'config': digest(config.to_dict()), 'encoder': model.layers, **settings}
         folder = ResultsFolder(work_dir, identity)
@@ -101,30 +102,6 @@ def select_layers(
             folder.add(key, {'step': iterations_of(path), 'layers': {**known, **metrics}})
             write_report(folder, model.layers)
     return trails_of(folder.results, model.layers)
-
-
-def training_images(config: Config, img_size: int, selection: Selection) -> Subset:
-    """The training images without augmentation, or a random subset."""
-    init_default_scope(config.get('default_scope') or 'mmaddp')
-    settings = copy.deepcopy(config.train_dataloader.dataset)
-    settings['pipeline'] = still_pipeline(settings.pipeline, img_size)
-    dataset = GuardedDataset(settings, 'train_dataloader.dataset')
-    count = len(dataset) if selection.num_images is None else selection.num_images
-    check_range('--num-images', count, 2, len(dataset))
-    generator = torch.Generator().manual_seed(selection.seed)
-    order = torch.randperm(len(dataset), generator=generator)
-    return Subset(dataset, order[:count].sort().values.tolist())
-
-
-def still_pipeline(pipeline: Sequence[dict], img_size: int) -> list[dict]:
-    """The loading and packing steps of a pipeline, with resize and center crop in between."""
-    names = [step['type'].rsplit('.', 1)[-1] for step in pipeline]
-    loading = [step for step, name in zip(pipeline, names) if name.startswith('Load')]
-    packing = [step for step, name in zip(pipeline, names) if name.startswith('Pack')]
-    resize = dict(
-        type='mmpretrain.ResizeEdge', scale=img_size, edge='short', interpolation='bicubic'
-    )
-    return [*loading, resize, dict(type='mmpretrain.CenterCrop', crop_size=img_size), *packing]
 
 
 @torch.no_grad()

@@ -20,8 +20,8 @@ from mmaddp.experiments.layer_selection import (
     plot_trails,
     table_of,
     trails_of,
-    training_images,
 )
+from mmaddp.experiments.training_images import training_images
 from mmaddp.utils import UserError
 
 PIPELINE = [
@@ -75,7 +75,7 @@ def test_what_is_measured(tool, files):
     """Two noises of every image, without augmentation, at the level."""
     run(tool, files, 'iter_20.pth', '--batch-size', '7')
     model = tiny_ddae(ddae(), seed=20)
-    images = training_images(Config.fromfile(files / 'config.py'), 8, layer_selection.Selection(11))
+    images = training_images(Config.fromfile(files / 'config.py'), 8)
     assert len(images) == 15
     batch = torch.stack([images[index]['inputs'] for index in range(15)])
     inputs = model.data_preprocessor({'inputs': batch})['inputs']
@@ -115,10 +115,7 @@ def test_a_checkpoint_is_measured_once(tool, files, monkeypatch):
 
 def test_a_part_of_the_images_is_the_seeds(files):
     config = Config.fromfile(files / 'config.py')
-    parts = [
-        training_images(config, 8, layer_selection.Selection(1, num_images=4, seed=seed)).indices
-        for seed in (0, 0, 1)
-    ]
+    parts = [training_images(config, 8, num_images=4, seed=seed).indices for seed in (0, 0, 1)]
     assert parts[0] == parts[1] != parts[2]
     assert len(set(parts[0])) == 4
 

@@ -144,13 +144,17 @@ class DARL(FrozenTokenizer, Pretrainer):
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Equation 1 for normalized images (B, 3, H, W), with the objective of the config."""
+        return dict(loss=self.patch_losses(images).mean())
+
+    def patch_losses(self, images: Tensor) -> Tensor:
+        """The loss of each patch of normalized images (B, 3, H, W): (B, N) in raster order."""
         ids = self.tokenize(images) if self.tokenizer is not None else None
         x_0 = ids if self.target == 'tokens' else self.clean_patches(images)  # (B, N[, P])
         x_s, gamma, epsilon = self.corrupt(x_0)  # section 3.3
         tokens, grid = self.embed(images, ids)
         z = self.encode(tokens, grid, self.sample_order(tokens))  # z_t = f(x_<t)
         prediction = self.decode(z, x_s, gamma)  # g(x_t^s, z_t)
-        return dict(loss=self.simple_loss(prediction, x_0, epsilon))
+        return self.simple_loss(prediction, x_0, epsilon)
 
     @torch.no_grad()
     def tokenize(self, images: Tensor) -> Tensor:
@@ -243,13 +247,17 @@ class DARL(FrozenTokenizer, Pretrainer):
             prediction: Output of :meth:`decode`.
             x_0: (B, N, P) clean patches, or VQ tokens (B, N).
             epsilon: (B, N, P), the noise.
+
+        Returns:
+            (B, N), the loss of each patch.
         """
         if self.target == 'tokens':
-            # Equation 1 itself: the mean of -log p(x_t | x_<t).
-            return F.cross_entropy(prediction.flatten(0, 1), x_0.flatten())
+            # Equation 1 itself: -log p(x_t | x_<t), whose classes are the second axis.
+            return F.cross_entropy(prediction.transpose(1, 2), x_0, reduction='none')
         # Equation 1 up to a factor and a constant: a Gaussian of constant variance has
         # -log p = ||f - x||^2 / (2 sigma^2) + const.
-        return F.mse_loss(prediction, epsilon if self.prediction == 'epsilon' else x_0)
+        target = epsilon if self.prediction == 'epsilon' else x_0
+        return F.mse_loss(prediction, target, reduction='none').mean(-1)
 
     def denoise(self, z: Tensor, x_s: Tensor | None = None, gamma: Tensor | None = None) -> Tensor:
         """The predicted clean patch x_t^0; arguments of :meth:`decode`.
