@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmpretrain.structures import DataSample
 from tiny_ddae import ddae, random_images, tiny_ddae
-from tiny_runs import classifier, run_training, write_images
+from tiny_runs import classifier, last_checkpoint, run_training, write_images
 
 from mmaddp.evaluation import MeanLoss
 from mmaddp.experiments.logs import read_scalars
@@ -49,5 +49,8 @@ def test_a_training_reports_it(tmp_path):
     run_training(config)
     losses = [row['val/loss'] for row in read_scalars(tmp_path / 'run') if 'val/loss' in row]
     assert len(losses) == 3
+    # MMEngine would log the mean of all validations so far.
+    hub = last_checkpoint(tmp_path / 'run')['message_hub']['log_scalars']['val/val/loss']
+    assert losses == pytest.approx(list(hub.data[0]))
     best = 1 + losses.index(min(losses))  # an epoch
     assert (tmp_path / f'run/best_val_loss_epoch_{best}.pth').is_file()

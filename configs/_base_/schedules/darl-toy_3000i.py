@@ -13,7 +13,9 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=50, end=3000),
 ]
 train_cfg = dict(by_epoch=False, max_iters=3000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1000))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=1000)
+)
 log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=64)
 custom_hooks = [dict(type='mmaddp.VisualizationHook', interval=500)]

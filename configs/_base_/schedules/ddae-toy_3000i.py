@@ -9,7 +9,9 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100)]
 train_cfg = dict(by_epoch=False, max_iters=3000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1000))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=1000)
+)
 log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=64)
 custom_hooks = [

@@ -14,6 +14,8 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=50, end=1000),
 ]
 train_cfg = dict(by_epoch=False, max_iters=1000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=250)
+)
 log_processor = dict(by_epoch=False)
 auto_scale_lr = dict(base_batch_size=32)

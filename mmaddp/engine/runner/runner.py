@@ -32,6 +32,8 @@ from mmaddp.utils import atomic_write
 from .launch import init_cpu_process_group
 from .weights import check_weights
 
+# MMEngine's pattern of what a log smooths over a window, but for a validation's losses.
+_SMOOTHED = r'^(?!val/).*(loss|time|data_time|grad_norm).*'
 _LOOPS = {True: 'mmaddp.EpochBasedTrainLoop', False: 'mmaddp.IterBasedTrainLoop'}
 
 
@@ -102,6 +104,12 @@ class ReproducibleRunner:
         for dataset in leaves(self.train_dataloader.dataset):
             if hasattr(dataset, 'check_model'):
                 dataset.check_model(model)
+
+    def build_log_processor(self, log_processor: Any) -> Any:
+        """Build the log, which must not average a validation's loss with those before."""
+        if isinstance(log_processor, dict):
+            log_processor = {'mean_pattern': _SMOOTHED, **log_processor}
+        return super().build_log_processor(log_processor)
 
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks and the runner's own."""
