@@ -1,21 +1,33 @@
 """Encoders pre-trained by generative methods, transferred to dense prediction with OpenMMLab.
 
-Importing the package registers everything in it, so that a config needs no more than
-``custom_imports = dict(imports=['mmaddp'])``. Modules that other packages name as entry points of
-the group ``mmaddp.plugins`` are imported too.
+Importing the package imports neither PyTorch nor OpenMMLab's libraries: ``mmaddp.registry`` imports
+the module of ``mmaddp.Name`` once a config names it. Modules that other packages name as entry
+points of the group ``mmaddp.plugins`` are imported here.
 """
 
 from importlib.metadata import entry_points
 
 from . import operators
+from .utils import lazy_exports
 from .version import __version__
 
 # Before anything imports mmcv's operators.
 operators.stand_in()
 
-from . import datasets, engine, evaluation, models  # noqa: E402
-
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'operators']
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        'apis': [],
+        'checkpoints': [],
+        'datasets': [],
+        'diffusion': [],
+        'engine': [],
+        'evaluation': [],
+        'experiments': [],
+        'models': [],
+    },
+)
+__all__ += ['__version__', 'operators']
 
 _points = entry_points()
 # A dict in Python 3.9.

@@ -1,8 +1,13 @@
 """Child registries of MMEngine's roots, in scope ``mmaddp``.
 
 Whatever is registered here is found by its bare name from inside the package and as
-``mmaddp.Name`` from a config whose ``default_scope`` is another library's.
+``mmaddp.Name`` from a config whose ``default_scope`` is another library's. A registry imports the
+module of a name when the name is asked for, so that a classifier never imports MMDetection.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -18,19 +23,42 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 
-def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmaddp', locations=list(locations))
+class LazyRegistry(Registry):
+    """A registry of classes that packages export, which it imports one by one.
+
+    MMEngine's registry imports all of its ``locations`` at the first lookup.
+
+    Args:
+        parent: The root.
+        packages: Packages that export the classes by name.
+    """
+
+    def __init__(self, parent: Registry, *packages: str) -> None:
+        super().__init__(parent.name, parent=parent, scope='mmaddp')
+        self.packages = packages
+
+    def get(self, key: str) -> type | None:
+        """The class of a name, as MMEngine's registry has it."""
+        scope, name = self.split_scope_key(key)
+        if scope in (None, self.scope) and name not in self.module_dict:
+            for package in self.packages:
+                getattr(import_module(package), name, None)
+        return super().get(key)
+
+    def names(self) -> set[str]:
+        """All names that may be asked for, imported or not."""
+        exports = (import_module(package).__all__ for package in self.packages)
+        return set(self.module_dict).union(*exports)
 
 
-MODELS = _child(MMENGINE_MODELS, 'mmaddp.models')
-TASK_UTILS = _child(MMENGINE_TASK_UTILS, 'mmaddp.diffusion')
-# The package itself imports as much of these as the libraries that are installed allow.
-DATASETS = _child(MMENGINE_DATASETS, 'mmaddp')
-TRANSFORMS = _child(MMENGINE_TRANSFORMS, 'mmaddp')
-METRICS = _child(MMENGINE_METRICS, 'mmaddp')
-HOOKS = _child(MMENGINE_HOOKS, 'mmaddp.engine')
-LOOPS = _child(MMENGINE_LOOPS, 'mmaddp.engine')
-RUNNERS = _child(MMENGINE_RUNNERS, 'mmaddp.engine')
-STRATEGIES = _child(MMENGINE_STRATEGIES, 'mmaddp.engine')
-DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, 'mmaddp.engine')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmaddp.engine')
+MODELS = LazyRegistry(MMENGINE_MODELS, 'mmaddp.models')
+TASK_UTILS = LazyRegistry(MMENGINE_TASK_UTILS, 'mmaddp.diffusion')
+DATASETS = LazyRegistry(MMENGINE_DATASETS, 'mmaddp.datasets', 'mmaddp.engine')
+TRANSFORMS = LazyRegistry(MMENGINE_TRANSFORMS, 'mmaddp.datasets')
+METRICS = LazyRegistry(MMENGINE_METRICS, 'mmaddp.evaluation')
+HOOKS = LazyRegistry(MMENGINE_HOOKS, 'mmaddp.engine')
+LOOPS = LazyRegistry(MMENGINE_LOOPS, 'mmaddp.engine')
+RUNNERS = LazyRegistry(MMENGINE_RUNNERS, 'mmaddp.engine')
+STRATEGIES = LazyRegistry(MMENGINE_STRATEGIES, 'mmaddp.engine')
+DATA_SAMPLERS = LazyRegistry(MMENGINE_DATA_SAMPLERS, 'mmaddp.engine')
+OPTIM_WRAPPER_CONSTRUCTORS = LazyRegistry(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmaddp.engine')

@@ -1,4 +1,4 @@
-"""What every module may use: errors for users, checks of arguments, and atomic writing."""
+"""What every module may use: errors for users, checks, atomic writing, and lazy imports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable
 
@@ -41,6 +42,34 @@ def check_range(name: str, value: float, low: float, high: float = math.inf) -> 
     if not (low <= value <= high and value < math.inf):
         bounds = f'{low} or more' if high == math.inf else f'in [{low}, {high}]'
         raise UserError(f'{name}={value}: must be {bounds}')
+
+
+def lazy_exports(
+    package: str, modules: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Public names of a package that import their modules at first use (PEP 562)::
+
+        __getattr__, __dir__, __all__ = lazy_exports(__name__, {'coco': ['CocoDataset']})
+
+    Args:
+        package: ``__name__`` of the package.
+        modules: For each module of the package, relative to it, its public names. A module without
+            names is itself the export.
+
+    Returns:
+        ``__getattr__``, ``__dir__`` and ``__all__`` of the package.
+    """
+    owners = {name: module for module, names in modules.items() for name in names}
+    exports = sorted(owners) + sorted(module for module, names in modules.items() if not names)
+
+    def get(name: str) -> Any:
+        if name in owners:
+            return getattr(import_module(f'{package}.{owners[name]}'), name)
+        if name in exports:
+            return import_module(f'{package}.{name}')
+        raise AttributeError(f'module {package!r} has no attribute {name!r}')
+
+    return get, lambda: exports, exports
 
 
 def run_tool(main: Callable[[], None]) -> None:

@@ -17,11 +17,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-import mmaddp  # noqa: F401
-from mmaddp.experiments.comparison import compare, probe_metrics, read_comparison
-from mmaddp.experiments.comparison_page import PAGE, write_plot, write_tables
-from mmaddp.experiments.logs import read_scalars
-from mmaddp.experiments.probing import RANDOM, is_probe
 from mmaddp.utils import UserError, run_tool
 
 
@@ -46,6 +41,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing and write the page."""
     args = parse_arguments(arguments)
+    from mmaddp.experiments.comparison import compare, read_comparison
+    from mmaddp.experiments.comparison_page import PAGE, write_plot, write_tables
+
     comparison = read_comparison(args.spec)
     jobs = comparison.choose(args.tasks, args.methods, args.seeds)
     train = partial(train_distributed, processes=args.gpus) if args.gpus > 1 else None
@@ -60,6 +58,9 @@ def train_distributed(config: Config, processes: int) -> dict[str, float]:
     Raises:
         CalledProcessError: The training failed.
     """
+    from mmaddp.experiments.comparison import probe_metrics
+    from mmaddp.experiments.probing import RANDOM, is_probe
+
     folder = Path(config.work_dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / 'config.py'
@@ -75,6 +76,8 @@ def train_distributed(config: Config, processes: int) -> dict[str, float]:
 
 def last_validation(folder: Path) -> dict[str, float]:
     """The metrics of the last validation in a training's log."""
+    from mmaddp.experiments.logs import read_scalars
+
     records = [record for record in read_scalars(folder) if 'loss' not in record]
     if not records:
         raise UserError(f'{folder}: no validation was run; lower train_cfg.val_interval')

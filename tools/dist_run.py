@@ -10,9 +10,6 @@ import socket
 import sys
 from pathlib import Path
 
-from torch.distributed import run as torchrun
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
 
 def free_port() -> int:
     """A free port."""
@@ -43,6 +40,9 @@ def main() -> None:
     """Run the tool in each process."""
     if len(sys.argv) < 4 or not sys.argv[3].isdigit():
         sys.exit(f'usage: bash tools/dist_{sys.argv[1]}.sh CONFIG ... PROCESSES [options]')
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
     tool, config, processes, *options = sys.argv[1:]
     try:
         torchrun.main(torchrun_arguments(tool, config, processes, options))

@@ -18,23 +18,15 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmengine.config import DictAction
-from mmengine.device import get_device
-from mmengine.dist import is_main_process
 
-from mmaddp.apis.models import load_pretrainer
-from mmaddp.engine.runner.launch import join_processes
-from mmaddp.engine.runs import add_launcher_arguments, clear_errors, load_config
-from mmaddp.evaluation.generation import GenerationMetrics
-from mmaddp.experiments.generation_metrics import (
-    PLOT,
-    TABLE,
-    evaluate_samplers,
-    metrics_table,
-    sampler_grid,
-)
+from mmaddp.engine.arguments import add_launcher_arguments
 from mmaddp.utils import UserError, run_tool, write_json
+
+if TYPE_CHECKING:
+    from mmaddp.evaluation.generation import GenerationMetrics
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -107,6 +99,8 @@ def add_model_arguments(group: argparse._ArgumentGroup) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure a folder of images, or a grid of settings."""
     args = parse_args(arguments)
+    from mmaddp.engine.runs import clear_errors
+
     complete = args.config and args.checkpoint and args.out_dir
     if bool(args.images) == bool(args.config) or (args.config and not complete):
         raise UserError('give a folder of images, or --config, --checkpoint and --out-dir')
@@ -120,6 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def build_metrics(args: argparse.Namespace) -> GenerationMetrics:
     """The metrics of the command line, with the statistics of its reference."""
+    from mmengine.device import get_device
+
+    from mmaddp.evaluation.generation import GenerationMetrics
+
     metrics = GenerationMetrics(
         args.reference,
         weights=args.weights,
@@ -136,6 +134,8 @@ def build_metrics(args: argparse.Namespace) -> GenerationMetrics:
 
 def measure_folder(args: argparse.Namespace) -> None:
     """Print the metrics of a folder of images and write them to ``metrics.json``."""
+    from mmaddp.experiments.generation_metrics import metrics_table
+
     metrics = build_metrics(args)
     measured = {'folder': args.images, **metrics(args.images)}
     measured.update(reference=str(metrics.reference.file), networks=metrics.networks.name)
@@ -146,6 +146,13 @@ def measure_folder(args: argparse.Namespace) -> None:
 
 def measure_grid(args: argparse.Namespace) -> None:
     """Generate and measure every combination of settings."""
+    from mmengine.dist import is_main_process
+
+    from mmaddp.apis.models import load_pretrainer
+    from mmaddp.engine.runner.launch import join_processes
+    from mmaddp.engine.runs import load_config
+    from mmaddp.experiments import generation_metrics as metrics
+
     join_processes(args.launcher)
     config = load_config(args.config, args.cfg_options)
     model = load_pretrainer(config, args.checkpoint, args.device)
@@ -153,9 +160,9 @@ def measure_grid(args: argparse.Namespace) -> None:
         [{name: value} for value in (values if isinstance(values, list) else [values])]
         for name, values in args.settings.items()
     ]
-    rows = evaluate_samplers(
+    rows = metrics.evaluate_samplers(
         model,
-        sampler_grid(model, *choices),
+        metrics.sampler_grid(model, *choices),
         build_metrics(args) if is_main_process() else None,
         args.out_dir,
         num_images=args.num_images,
@@ -163,8 +170,9 @@ def measure_grid(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
     )
     if is_main_process():
-        files = f'table: {args.out_dir / TABLE}\nplot: {args.out_dir / PLOT}'
-        print(f'\n{metrics_table(rows)}\n\n{files}')
+        table, plot = args.out_dir / metrics.TABLE, args.out_dir / metrics.PLOT
+        files = f'table: {table}\nplot: {plot}'
+        print(f'\n{metrics.metrics_table(rows)}\n\n{files}')
 
 
 if __name__ == '__main__':

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
-import mmaddp  # noqa: F401
-from mmaddp.apis.models import load_pretrainer
-from mmaddp.engine.runner.launch import join_processes
-from mmaddp.engine.runs import (
-    add_config_arguments,
-    add_launcher_arguments,
-    clear_errors,
-    load_config,
-)
-from mmaddp.experiments.generation_folder import Completion, generate_folder
-from mmaddp.experiments.sampling import parse_settings
+from mmaddp.engine.arguments import add_config_arguments, add_launcher_arguments
 from mmaddp.utils import UserError, run_tool
+
+if TYPE_CHECKING:
+    from mmaddp.experiments.generation_folder import Completion
 
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
@@ -67,6 +61,8 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
 
 def read_completion(args: argparse.Namespace) -> Completion | None:
     """The requested completion, if any."""
+    from mmaddp.experiments.generation_folder import Completion
+
     if bool(args.image) != bool(args.mask) or (args.keep_pixels and not args.image):
         raise UserError('a completion needs --image and --mask; only it takes --keep-pixels')
     return Completion(args.image, args.mask, args.keep_pixels) if args.image else None
@@ -75,6 +71,12 @@ def read_completion(args: argparse.Namespace) -> Completion | None:
 def main(arguments: list[str] | None = None) -> None:
     """Generate the images that are not there yet."""
     args, settings = parse_arguments(arguments)
+    from mmaddp.apis.models import load_pretrainer
+    from mmaddp.engine.runner.launch import join_processes
+    from mmaddp.engine.runs import clear_errors, load_config
+    from mmaddp.experiments.generation_folder import generate_folder
+    from mmaddp.experiments.sampling import parse_settings
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
         completion = read_completion(args)

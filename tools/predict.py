@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rich.progress import track
-
-import mmaddp  # noqa: F401
-from mmaddp.apis.prediction import Predictor, list_images
-from mmaddp.apis.prediction_files import PredictionFolder
-from mmaddp.engine.runs import add_config_arguments, load_config
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import run_tool
 
 
@@ -43,6 +38,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Predict, write and count."""
     args = parse_arguments(arguments)
+    from rich.progress import track
+
+    from mmaddp.apis.prediction import Predictor, list_images
+    from mmaddp.apis.prediction_files import PredictionFolder
+    from mmaddp.engine.runs import load_config
+
     files = list_images(args.images)
     config = load_config(args.config, args.cfg_options, args.variant)
     predictor = Predictor(config, args.checkpoint, args.device)

@@ -13,22 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import (
-    add_config_arguments,
-    add_training_arguments,
-    load_config,
-    prepare_training,
-)
-from mmaddp.experiments.probing import (
-    BEST_FILE,
-    GRID_FILE,
-    PLOT_FILE,
-    RANDOM,
-    TABLE_FILE,
-    prepare_probe,
-    probe,
-)
+from mmaddp.engine.arguments import add_config_arguments, add_training_arguments
 from mmaddp.utils import run_tool
 
 
@@ -38,7 +23,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help=f"the encoder's weights, or '{RANDOM}'")
+    parser.add_argument('checkpoint', help="the encoder's weights, or 'random'")
     parser.add_argument(
         '--layers', nargs='+', metavar='NAME', help="layers (default: the config's)"
     )
@@ -56,18 +41,23 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train all heads, print their table and write the results."""
     args = parse_arguments(arguments)
+    from mmaddp.engine.runs import load_config, prepare_training
+    from mmaddp.experiments import probing
+
     config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
-    prepare_probe(config, args.checkpoint, args.layers, args.levels)
-    results = probe(config, args.resume)
+    probing.prepare_probe(config, args.checkpoint, args.layers, args.levels)
+    results = probing.probe(config, args.resume)
     if results is None:
         return
     folder = Path(config.work_dir)
     print(f'\n{results.table()}\n')
-    print('files: ' + ', '.join(str(folder / name) for name in (GRID_FILE, TABLE_FILE, PLOT_FILE)))
-    if args.checkpoint != RANDOM:
+    files = (probing.GRID_FILE, probing.TABLE_FILE, probing.PLOT_FILE)
+    print('files: ' + ', '.join(str(folder / name) for name in files))
+    if args.checkpoint != probing.RANDOM:
+        best = folder / probing.BEST_FILE
         print(
             'next: fine-tune from the best cell with python tools/train.py CONFIG --cfg-options '
-            f'best_cell={folder / BEST_FILE} model.backbone.init_cfg.checkpoint={args.checkpoint}, '
+            f'best_cell={best} model.backbone.init_cfg.checkpoint={args.checkpoint}, '
             f'CONFIG of configs/cls with model.backbone.type={results.best["encoder"]}'
         )
 

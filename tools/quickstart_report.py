@@ -13,10 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmaddp.apis import load_pretrainer, reconstruct
-from mmaddp.experiments.html_report import HtmlReport
-from mmaddp.experiments.images import read_image, tile, write_png
-from mmaddp.experiments.logs import plot_curves, read_scalars
+from mmaddp import apis
 from mmaddp.utils import UserError
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
@@ -40,6 +37,9 @@ def write_report(
         detectors: Folders of the detectors.
         seconds: How long everything took.
     """
+    from mmaddp.experiments.html_report import HtmlReport
+    from mmaddp.experiments.logs import plot_curves, read_scalars
+
     page = HtmlReport('mmaddp: from images to a detector')
     page.paragraph(f'Everything on this page was trained in {seconds / 60:.1f} minutes.')
     page.heading('Pre-training')
@@ -76,16 +76,18 @@ def plot_reconstructions(work_dir: Path, environment: dict[str, str], addp: Any)
     Returns:
         The file, or None if no validation image can be read.
     """
+    from mmaddp.experiments.images import tile, write_png
+
     os.environ.update(environment)
     checkpoint = (work_dir / addp.name / 'last_checkpoint').read_text().strip()
-    model = load_pretrainer(addp.config, checkpoint)
+    model = apis.load_pretrainer(addp.config, checkpoint)
     side = model.cfg.model.encoder.img_size
     squares = validation_squares(Path(environment['COCO_DIR']), side)
     shown = list(islice(squares, SHOWN_IMAGES))
     if not shown:
         return None
     images = np.stack(shown)
-    rows = np.concatenate([images, reconstruct(model, images)])
+    rows = np.concatenate([images, apis.reconstruct(model, images)])
     path = work_dir / 'reconstructions.png'
     write_png(path, tile(rows, columns=len(images)))
     return path
@@ -101,6 +103,8 @@ def validation_squares(coco_dir: Path, side: int) -> Iterator[np.ndarray]:
 
 def central_square(path: Path, side: int) -> np.ndarray:
     """The resized center crop of an image, (side, side, 3) uint8 RGB."""
+    from mmaddp.experiments.images import read_image
+
     image = read_image(path)
     height, width = image.shape[:2]
     size = min(height, width)

@@ -15,9 +15,7 @@ from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
-import mmaddp  # noqa: F401
 from mmaddp.experiments.grid import RULES, read_sweep
-from mmaddp.experiments.sweep import Recipe, sweep
 from mmaddp.utils import run_tool
 
 
@@ -68,6 +66,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the remaining cells, and write the table and the best config."""
     args = parse_arguments(arguments)
+    from mmaddp.experiments.sweep import Recipe, sweep
+
     config, grid = read_sweep(args.config, args.grid)
     given = {key: getattr(args, key) for key in ('metric', 'rule') if getattr(args, key)}
     recipe = Recipe(config, args.cfg_options, args.amp, args.seed)

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import (
-    add_config_arguments,
-    add_run_arguments,
-    load_config,
-    prepare_run,
-    test,
-    use_tta,
-    visualize_predictions,
-    write_predictions,
-)
+from mmaddp.engine.arguments import add_config_arguments, add_run_arguments
 from mmaddp.utils import run_tool
 
 
@@ -35,15 +25,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Test, print the metrics and write them to the work folder as JSON."""
     args = parse_arguments(arguments)
-    config = prepare_run(load_config(args.config, args.cfg_options, args.variant), args)
+    from mmaddp.engine import runs
+
+    config = runs.prepare_run(runs.load_config(args.config, args.cfg_options, args.variant), args)
     config.load_from, config.resume = args.checkpoint, False
     if args.tta:
-        use_tta(config)
+        runs.use_tta(config)
     if args.out:
-        write_predictions(config, args.out)
+        runs.write_predictions(config, args.out)
     if args.show_dir:
-        visualize_predictions(config, args.show_dir)
-    test(config)
+        runs.visualize_predictions(config, args.show_dir)
+    runs.test(config)
 
 
 if __name__ == '__main__':

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import (
-    add_config_arguments,
-    add_training_arguments,
-    load_config,
-    prepare_training,
-    train,
-)
+from mmaddp.engine.arguments import add_config_arguments, add_training_arguments
 from mmaddp.utils import run_tool
 
 
@@ -26,6 +19,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train."""
     args = parse_arguments(arguments)
+    from mmaddp.engine.runs import load_config, prepare_training, train
+
     config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
     train(config, args.resume)
 

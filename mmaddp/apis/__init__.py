@@ -1,21 +1,14 @@
-"""Functions for notebooks."""
+"""Functions for notebooks, which load at first use."""
 
-from mmaddp.checkpoints import convert_file
-from mmaddp.engine.runs import load_config, test, train
+from mmaddp.utils import lazy_exports
 
-from .generation import extract_features, generate, inpaint, reconstruct
-from .models import load_pretrainer
-from .prediction import predict
-
-__all__ = [
-    'convert_file',
-    'extract_features',
-    'generate',
-    'inpaint',
-    'load_config',
-    'load_pretrainer',
-    'predict',
-    'reconstruct',
-    'test',
-    'train',
-]
+__getattr__, __dir__, __all__ = lazy_exports(
+    'mmaddp',
+    {
+        'apis.generation': ['extract_features', 'generate', 'inpaint', 'reconstruct'],
+        'apis.models': ['load_pretrainer'],
+        'apis.prediction': ['predict'],
+        'checkpoints': ['convert_file'],
+        'engine.runs': ['load_config', 'test', 'train'],
+    },
+)

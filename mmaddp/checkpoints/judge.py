@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any, Callable
 
 import torch
@@ -250,16 +251,27 @@ def size_of(state: Tensors, *kinds: tuple[str, int]) -> int:
     return sizes.most_common(1)[0][0] if sizes else 0
 
 
+# The package of each part's classes; the others may need libraries that are not installed.
+_PACKAGES = {
+    'backbone': 'mmaddp.models.backbones',
+    'tokenizer': 'mmaddp.models.tokenizers',
+    'token_predictor': 'mmaddp.models.token_predictors',
+    'decoder': 'mmaddp.models.pretrainers',
+}
+
+
+def classes_of(part: str) -> list[type]:
+    """The registered classes of a part that tell their arguments from weights."""
+    import_module(_PACKAGES[part])
+    classes = [cls for cls in MODELS.module_dict.values() if getattr(cls, 'part', None) == part]
+    # A subclass may take other arguments.
+    return [cls for cls in classes if 'settings_from' in vars(cls)]
+
+
 def class_of(state: Tensors, part: str) -> type | None:
     """The registered class whose weights these are, outside ones first; None where none knows."""
-    MODELS.import_from_location()
-    classes = [module for module in MODELS.module_dict.values() if isinstance(module, type)]
-    for module in sorted(classes, key=lambda module: module.__module__.startswith('mmaddp.')):
-        # A subclass may take other arguments.
-        is_kind = getattr(module, 'part', None) == part and 'settings_from' in vars(module)
-        if is_kind and module.settings_from(state) is not None:
-            return module
-    return None
+    classes = sorted(classes_of(part), key=lambda cls: cls.__module__.startswith('mmaddp.'))
+    return next((cls for cls in classes if cls.settings_from(state) is not None), None)
 
 
 def module_of(state: Tensors, part: str, for_transfer: bool = False) -> nn.Module | None:
@@ -288,9 +300,9 @@ def module_of(state: Tensors, part: str, for_transfer: bool = False) -> nn.Modul
 
 def default_module(part: str) -> nn.Module:
     """A module of a part whose weights no class knows, to say what they lack."""
-    classes = [cls for cls in MODELS.module_dict.values() if getattr(cls, 'part', None) == part]
+    first = classes_of(part)[0]
     with torch.device('meta'):
-        return next(cls for cls in classes if 'settings_from' in vars(cls))()
+        return first()
 
 
 def nested(modules: Mapping[str, nn.Module]) -> nn.Module:

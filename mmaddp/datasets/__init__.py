@@ -1,31 +1,19 @@
-from importlib.util import find_spec
+"""Data sets and transforms. A class loads at first use: see ``mmaddp.registry``."""
 
-from mmaddp.datasets.coco import CocoDataset
-from mmaddp.datasets.image_files import LoadImage
+from mmaddp.utils import lazy_exports
 
-__all__ = ['CocoDataset', 'LoadImage']
-
-# Classification's own needs are not asked of those who only detect or segment.
-if find_spec('mmpretrain'):
-    from mmaddp.datasets.dataset_parts import DatasetParts
-    from mmaddp.datasets.image_folder import ImageFolder
-    from mmaddp.datasets.imagenet_variants import ImageNetVariant, imagenet_wnids, variant_wnids
-    from mmaddp.datasets.robustness_parts import RobustnessPart, find_parts
-    from mmaddp.datasets.tiny_imagenet import TinyImageNet
-    from mmaddp.datasets.torchvision_dataset import TorchvisionDataset
-    from mmaddp.datasets.transforms import RandomResizedCrop
-    from mmaddp.datasets.vq_tokens import VQTokenDataset
-
-    __all__ += [
-        'DatasetParts',
-        'ImageFolder',
-        'ImageNetVariant',
-        'RandomResizedCrop',
-        'RobustnessPart',
-        'TinyImageNet',
-        'TorchvisionDataset',
-        'VQTokenDataset',
-        'find_parts',
-        'imagenet_wnids',
-        'variant_wnids',
-    ]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        'coco': ['CocoDataset'],
+        'dataset_parts': ['DatasetParts'],
+        'image_files': ['LoadImage'],
+        'image_folder': ['ImageFolder'],
+        'imagenet_variants': ['ImageNetVariant', 'imagenet_wnids', 'variant_wnids'],
+        'robustness_parts': ['RobustnessPart', 'find_parts'],
+        'tiny_imagenet': ['TinyImageNet'],
+        'torchvision_dataset': ['TorchvisionDataset'],
+        'transforms': ['RandomResizedCrop'],
+        'vq_tokens': ['VQTokenDataset'],
+    },
+)

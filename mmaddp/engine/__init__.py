@@ -1,28 +1,34 @@
-"""Training and testing: the runner, its hooks and optimizers, and checks of what users give."""
+"""Training and testing: the runner, its hooks and optimizers, and checks of what users give.
 
-from .data import GuardedDataset, SeededDataset
-from .hooks import *  # noqa: F403
-from .optimizers import *  # noqa: F403
-from .resumption import (
-    CheckpointHook,
-    EpochBasedTrainLoop,
-    IterationSeedHook,
-    IterBasedTrainLoop,
-    PositionedSampler,
-    SkippableBatchSampler,
+A class loads at first use: see ``mmaddp.registry``.
+"""
+
+from mmaddp.utils import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        'data': ['GuardedDataset', 'SeededDataset'],
+        'hooks': [
+            'CorruptImagesHook',
+            'DataCheckHook',
+            'FiniteLossHook',
+            'LossByMaskRatioHook',
+            'VisualizationHook',
+        ],
+        'optimizers': [
+            'LayerDecayOptimWrapperConstructor',
+            'PartsOptimWrapperConstructor',
+            'WeightDecayOptimWrapperConstructor',
+        ],
+        'resumption': [
+            'CheckpointHook',
+            'EpochBasedTrainLoop',
+            'IterBasedTrainLoop',
+            'IterationSeedHook',
+            'PositionedSampler',
+            'SkippableBatchSampler',
+        ],
+        'runner': ['FSDPStrategy', 'Runner', 'ShardedRunner'],
+    },
 )
-from .runner import FSDPStrategy, Runner, ShardedRunner
-
-__all__ = [
-    'CheckpointHook',
-    'EpochBasedTrainLoop',
-    'FSDPStrategy',
-    'GuardedDataset',
-    'IterBasedTrainLoop',
-    'IterationSeedHook',
-    'PositionedSampler',
-    'Runner',
-    'SeededDataset',
-    'ShardedRunner',
-    'SkippableBatchSampler',
-]

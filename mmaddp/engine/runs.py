@@ -1,4 +1,4 @@
-"""From a command line to a finished run: arguments, config, training, test, errors in one line."""
+"""From a command line to a finished run: config, training, test, errors in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
@@ -26,63 +26,6 @@ from .validation import accepted_keys, check_machine, check_option, find_type, v
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
 METRICS_FILE = 'test_metrics.json'
 _LOST_PEER = ('Connection closed by peer', 'Connection reset by peer', 'remote process exited')
-
-
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config, ``--variant`` and ``--cfg-options``, which every tool takes."""
-    parser.add_argument('config', help='the config file, or a grid file of configs/grids')
-    parser.add_argument('--variant', metavar='NAME', help='which variant of a grid file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as train_dataloader.batch_size=2',
-    )
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what training and testing share: the work folder and the launcher."""
-    parser.add_argument('--work-dir', help='where logs and checkpoints go (work_dirs/CONFIG)')
-    add_launcher_arguments(parser)
-
-
-def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every training takes: the run's arguments, and how it goes on and learns."""
-    add_run_arguments(parser)
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='go on from a checkpoint, or from the newest whole one of the work folder',
-    )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=['auto', 'bf16', 'fp16', 'off'],
-        help='mixed precision: bf16 where the GPU has it, or as said; off leaves it out',
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate by the images of one optimizer step',
-    )
-    parser.add_argument('--seed', type=int, help='seed of all randomness')
-
-
-def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what starts several processes."""
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what starts several processes',
-    )
-    # torch.distributed.launch passes it; torchrun sets the environment.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def load_config(
@@ -145,7 +88,7 @@ def prepare_run(config: Config, arguments: argparse.Namespace) -> Config:
 
 
 def prepare_training(config: Config, arguments: argparse.Namespace) -> Config:
-    """Set what :func:`add_training_arguments` reads, ``--resume`` apart."""
+    """Set what :func:`mmaddp.engine.arguments.add_training_arguments` reads, ``--resume`` apart."""
     prepare_run(config, arguments)
     if arguments.amp:
         set_amp(config, arguments.amp)

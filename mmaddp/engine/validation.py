@@ -19,6 +19,7 @@ from mmengine.registry import DefaultScope, Registry, init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mmaddp.registry import LazyRegistry
 from mmaddp.utils import UserError
 
 from .data import is_local
@@ -282,7 +283,8 @@ def _find(name: str, preferred: Registry, scope: str) -> tuple[Any, str]:
 def _registered() -> dict[str, str]:
     """All registered names, and each with its scope."""
     registries = _all_registries()
-    return {name: f'{r.scope}.{name}' for r in registries for name in r.module_dict}
+    names = {r: r.names() if isinstance(r, LazyRegistry) else r.module_dict for r in registries}
+    return {name: f'{r.scope}.{name}' for r in registries for name in names[r]}
 
 
 def check_machine(config: Config, stage: str) -> None:

@@ -1,27 +1,15 @@
-from importlib.util import find_spec
+"""Metrics. A class loads at first use: see ``mmaddp.registry``."""
 
-from mmaddp.evaluation.coco_metric import CocoMetric
+from mmaddp.utils import lazy_exports
 
-__all__ = ['CocoMetric']
-
-# Detection and segmentation run without MMPretrain.
-if find_spec('mmpretrain'):
-    from mmaddp.evaluation.corruption_error import (
-        ALEXNET_ERRORS,
-        CorruptionErrors,
-        corruption_errors,
-    )
-    from mmaddp.evaluation.mean_loss import MeanLoss
-    from mmaddp.evaluation.named_accuracy import NamedAccuracy
-    from mmaddp.evaluation.robustness_summary import summarize
-    from mmaddp.evaluation.subset_accuracy import SubsetAccuracy
-
-    __all__ += [
-        'ALEXNET_ERRORS',
-        'CorruptionErrors',
-        'MeanLoss',
-        'NamedAccuracy',
-        'SubsetAccuracy',
-        'corruption_errors',
-        'summarize',
-    ]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        'coco_metric': ['CocoMetric'],
+        'corruption_error': ['ALEXNET_ERRORS', 'CorruptionErrors', 'corruption_errors'],
+        'mean_loss': ['MeanLoss'],
+        'named_accuracy': ['NamedAccuracy'],
+        'robustness_summary': ['summarize'],
+        'subset_accuracy': ['SubsetAccuracy'],
+    },
+)

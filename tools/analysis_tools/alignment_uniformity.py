@@ -11,15 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import add_config_arguments, load_config
-from mmaddp.experiments.layer_selection import (
-    PLOT_FILE,
-    TABLE_FILE,
-    Selection,
-    best_of,
-    select_layers,
-)
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import run_tool
 
 
@@ -48,10 +40,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure missing checkpoints and print the best layer."""
     args = parse_arguments(arguments)
+    from mmaddp.engine.runs import load_config
+    from mmaddp.experiments import layer_selection
+
     config = load_config(args.config, args.cfg_options, args.variant)
     folder = args.work_dir or f'work_dirs/{Path(args.config).stem}/alignment_level-{args.level}'
-    selection = Selection(args.level, args.layers, args.num_images, args.seed)
-    trails = select_layers(
+    selection = layer_selection.Selection(args.level, args.layers, args.num_images, args.seed)
+    trails = layer_selection.select_layers(
         config,
         args.checkpoints,
         selection,
@@ -60,9 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         args.num_workers,
         args.device,
     )
-    best = best_of(trails)
+    best = layer_selection.best_of(trails)
     print(f'lowest sum: {best.layer}, {best.alignment:.4g} and {best.uniformity:.4g}')
-    print(f'{Path(folder, TABLE_FILE)}\n{Path(folder, PLOT_FILE)}')
+    for name in (layer_selection.TABLE_FILE, layer_selection.PLOT_FILE):
+        print(Path(folder, name))
 
 
 if __name__ == '__main__':

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config, set_amp
-from mmaddp.experiments.speed import benchmark
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import atomic_write, run_tool
 
 
@@ -42,6 +40,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     args = parse_arguments(arguments)
+    from mmaddp.engine.runs import clear_errors, load_config, set_amp
+    from mmaddp.experiments.speed import benchmark
+
     config = load_config(args.config, args.cfg_options, args.variant)
     if args.amp:
         set_amp(config, args.amp)

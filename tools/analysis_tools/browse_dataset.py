@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config
-from mmaddp.experiments.browsing import visualize_dataset
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import run_tool
 
 
@@ -20,6 +18,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--number', type=int, default=20, help='maximum number of images')
     parser.add_argument('--seed', type=int, default=0, help='seed of crops and flips')
     args = parser.parse_args(arguments)
+    from mmaddp.engine.runs import clear_errors, load_config
+    from mmaddp.experiments.browsing import visualize_dataset
+
     config = load_config(args.config, args.cfg_options, args.variant)
     with clear_errors():
         paths = visualize_dataset(config, args.output_dir, args.number, args.seed)

@@ -5,12 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.device import get_device
-
-from mmaddp.checkpoints.files import sha256
-from mmaddp.datasets.robustness_parts import DATASET_NAMES
-from mmaddp.engine.runs import add_config_arguments, load_config
-from mmaddp.experiments.robustness import evaluate_robustness, format_table
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import run_tool
 
 
@@ -20,10 +15,12 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='the weights of an ImageNet-1k classifier')
     parser.add_argument(
-        '--data-root', required=True, help=f'folder with {", ".join(DATASET_NAMES)}'
+        '--data-root',
+        required=True,
+        help='folder with imagenet-a, imagenet-r, imagenet-sketch and imagenet-c, or some of them',
     )
     parser.add_argument(
-        '--datasets', nargs='+', choices=DATASET_NAMES, help='default: all under the data root'
+        '--datasets', nargs='+', metavar='NAME', help='default: all under the data root'
     )
     parser.add_argument('--batch-size', type=int, help="default: the config's")
     parser.add_argument('--num-workers', type=int, help="default: the config's")
@@ -39,6 +36,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run the evaluation and print its table."""
     args = parse_args()
+    from mmengine.device import get_device
+
+    from mmaddp.engine.runs import load_config
+    from mmaddp.experiments.robustness import evaluate_robustness, format_table
+
     config = load_config(args.config, args.cfg_options, args.variant)
     work_dir = args.work_dir or default_work_dir(args.config, Path(args.checkpoint))
     summary = evaluate_robustness(
@@ -56,6 +58,8 @@ def main() -> None:
 
 def default_work_dir(config: str, checkpoint: Path) -> Path:
     """A folder for each checkpoint."""
+    from mmaddp.checkpoints.files import sha256
+
     name = f'robustness_{checkpoint.stem}-{sha256(checkpoint)[:8]}'
     return Path('work_dirs') / Path(config).stem / name
 

@@ -14,10 +14,7 @@ from collections.abc import Sequence
 
 from mmengine.config import DictAction
 
-import mmaddp  # noqa: F401
 from mmaddp.experiments.grid import RULES
-from mmaddp.experiments.noise_study import noise_grid, study_noise_schedules
-from mmaddp.experiments.sweep import Recipe
 from mmaddp.utils import run_tool
 
 VALUES = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -65,6 +62,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the remaining cells, write the table and plot the heat map."""
     args = parse_arguments(arguments)
+    from mmaddp.experiments.noise_study import noise_grid, study_noise_schedules
+    from mmaddp.experiments.sweep import Recipe
+
     pretraining, evaluation = (
         Recipe(getattr(args, stage), getattr(args, f'{stage}_options'), args.amp, args.seed)
         for stage in ('pretraining', 'evaluation')

@@ -10,8 +10,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.experiments.figures import save_figure
-from mmaddp.experiments.logs import by_name, plot_curves, read_scalars
 from mmaddp.utils import run_tool
 
 
@@ -31,6 +29,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read every log, plot each key and write the figure."""
     args = parse_args(arguments)
+    from mmaddp.experiments.figures import save_figure
+    from mmaddp.experiments.logs import by_name, plot_curves, read_scalars
+
     curves = {name: read_scalars(folder) for name, folder in by_name(args.work_dirs).items()}
     save_figure(plot_curves(curves, args.keys), args.out)
     print(f'curves: {args.out}')

@@ -11,8 +11,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.experiments.figures import save_figure
-from mmaddp.experiments.logs import by_name, plot_accuracies, read_accuracies
 from mmaddp.utils import run_tool, write_json
 
 
@@ -29,6 +27,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the last accuracies of every run, write the numbers and the figure."""
     args = parse_args(arguments)
+    from mmaddp.experiments.figures import save_figure
+    from mmaddp.experiments.logs import by_name, plot_accuracies, read_accuracies
+
     runs = {name: read_accuracies(folder) for name, folder in by_name(args.work_dirs).items()}
     numbers = args.out.with_suffix('.json')
     save_figure(plot_accuracies(runs), args.out)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import mmaddp  # noqa: F401
-from mmaddp.engine.runs import add_config_arguments, load_config
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import atomic_write, run_tool
 
 
@@ -15,6 +14,8 @@ def main(arguments: list[str] | None = None) -> None:
     add_config_arguments(parser)
     parser.add_argument('--out', help='write a self-contained config to this file instead')
     args = parser.parse_args(arguments)
+    from mmaddp.engine.runs import load_config
+
     text = load_config(args.config, args.cfg_options, args.variant).pretty_text
     if args.out is None:
         print(text)

@@ -10,12 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 
-import torch
-
-import mmaddp  # noqa: F401
-from mmaddp.engine.runner.launch import read_launcher
-from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config
-from mmaddp.experiments.tokenizing import tokenize_dataset
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import run_tool
 
 
@@ -45,6 +40,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Write the tokens."""
     args = parse_arguments(arguments)
+    import torch
+
+    from mmaddp.engine.runner.launch import read_launcher
+    from mmaddp.engine.runs import clear_errors, load_config
+    from mmaddp.experiments.tokenizing import tokenize_dataset
+
     config = load_config(args.config, args.cfg_options, args.variant)
     if args.tokenizer:
         config.model.tokenizer.init_cfg = dict(type='Pretrained', checkpoint=args.tokenizer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 
-from mmaddp.checkpoints import SOURCES, TARGETS, convert_file, summary_table
 from mmaddp.utils import run_tool
 
 
@@ -17,10 +16,17 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('dst', help='file to write: .pth, .pt or .safetensors')
     parser.add_argument(
-        '--source', default='auto', choices=['auto', *SOURCES], help='layout of SRC (%(default)s)'
+        '--source',
+        default='auto',
+        metavar='NAME',
+        help='layout of SRC (%(default)s); an unknown name prints all layouts',
     )
     parser.add_argument(
-        '--target', default='backbone', choices=TARGETS, help='what to convert it to (%(default)s)'
+        '--target',
+        default='backbone',
+        metavar='NAME',
+        help='what to convert it to: backbone (default), detector, pretrain, tokenizer, '
+        'token_predictor, decoder or official',
     )
     parser.add_argument(
         '--prefix',
@@ -36,6 +42,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Convert, and report what happened to each part of the file."""
     args = parse_args(arguments)
+    from mmaddp.checkpoints import convert_file, summary_table
+
     parts = {'tokenizer': args.tokenizer, 'token_predictor': args.token_predictor}
     parts = {part: path for part, path in parts.items() if path}
     report = convert_file(
