@@ -11,9 +11,14 @@ import mmaddp.engine.runs
 from mmengine.registry import DATASETS, METRICS, init_default_scope
 init_default_scope('mmdet')
 assert DATASETS.get('mmaddp.SeededDataset').__name__ == 'SeededDataset'
-assert METRICS.get('mmaddp.SubsetAccuracy') is None
 assert DATASETS.get('mmaddp.CocoDataset').__name__ == 'CocoDataset'
 assert METRICS.get('mmaddp.CocoMetric').__name__ == 'CocoMetric'
+try:
+    METRICS.get('mmaddp.SubsetAccuracy')
+except ModuleNotFoundError as error:
+    assert error.name.startswith('mmpretrain')
+else:
+    raise AssertionError
 """
 
 

@@ -3,6 +3,7 @@ import json
 import pytest
 from scripts import load_script
 
+from mmaddp.experiments.logs import read_scalars
 from mmaddp.utils import UserError
 
 
@@ -20,7 +21,7 @@ def write_log(folder, records):
 def test_a_resumed_run_is_one_curve_and_its_last_word_counts(tool, tmp_path):
     write_log(tmp_path / 'run/1', [{'loss': 3.0, 'step': 10}, {'loss': 2.0, 'step': 20}])
     write_log(tmp_path / 'run/2', [{'loss': 1.5, 'step': 20}, {'mIoU': 40.0, 'step': 20}])
-    records = tool.read_scalars(tmp_path / 'run')
+    records = read_scalars(tmp_path / 'run')
     assert [(r['step'], r['loss']) for r in records if 'loss' in r] == [(10, 3.0), (20, 1.5)]
     tool.main([str(tmp_path / 'run'), '--keys', 'loss', 'mIoU', '--out', str(tmp_path / 'a.png')])
     assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')

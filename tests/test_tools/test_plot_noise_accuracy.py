@@ -3,6 +3,7 @@ import json
 import pytest
 from scripts import load_script
 
+from mmaddp.experiments.logs import plot_accuracies
 from mmaddp.utils import UserError
 
 
@@ -39,9 +40,9 @@ def test_the_last_accuracies_of_each_run(tool, tmp_path, capsys):
     assert 'figure.json' in capsys.readouterr().out
 
 
-def test_a_curve_for_each_run_beside_those_of_its_levels(tool):
+def test_a_curve_for_each_run_beside_those_of_its_levels():
     runs = {'a': {1: 80.0, 51: 40.0}, 'b': {51: 20.0, 1: 70.0}, 'c': {1: 90.0, 2: 85.0}}
-    panels = tool.plot_accuracies(runs).axes
+    panels = plot_accuracies(runs).axes
     drawn = [
         {line.get_label(): line.get_xydata().tolist() for line in panel.lines} for panel in panels
     ]
