@@ -21,10 +21,10 @@ HEAVY = ('torch', 'torchvision', 'timm', 'matplotlib.pyplot')
 TASK_LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
 # Runs a script in a process that prints what it imported of some modules.
 PROGRAM = """
-import atexit, runpy, sys
+import atexit, os, runpy, sys
 names, script, *words = sys.argv[1:]
 atexit.register(lambda: print('imported:', *[n for n in names.split(',') if n in sys.modules]))
-sys.argv = [script, *words]
+sys.argv, sys.path[0] = [script, *words], os.path.dirname(script)
 runpy.run_path(script, run_name='__main__')
 """
 
