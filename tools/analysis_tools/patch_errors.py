@@ -12,20 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmaddp  # noqa: F401
-from mmaddp.apis.models import build_pretrainer, load_pretrainer
-from mmaddp.engine.runs import add_config_arguments, clear_errors, load_config
-from mmaddp.experiments.figures import save_figure
-from mmaddp.experiments.patch_errors import (
-    CURVES_FILE,
-    MAP_FILE,
-    ORDER_FILE,
-    measure_patch_errors,
-    order_of,
-    plot_order,
-    read_errors,
-)
-from mmaddp.models import DARL
+from mmaddp.engine.arguments import add_config_arguments
 from mmaddp.utils import UserError, run_tool
 
 
@@ -58,24 +45,32 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the order; with a checkpoint, measure and plot the errors."""
     args = parse_arguments(arguments)
+    from mmaddp.apis.models import build_pretrainer, load_pretrainer
+    from mmaddp.engine.runs import clear_errors, load_config
+    from mmaddp.experiments import patch_errors
+    from mmaddp.experiments.figures import save_figure
+    from mmaddp.models import DARL
+
     config = load_config(args.config, args.cfg_options, args.variant)
     for folder in args.beside:
-        read_errors(folder)  # fails before the measuring
+        patch_errors.read_errors(folder)  # fails before the measuring
     with clear_errors(config):
         model = build_pretrainer(config)
         if not isinstance(model, DARL):
             raise UserError(f'{args.config}: model.type is not mmaddp.DARL: only DARL has an order')
-        save_figure(plot_order(model.grid, order_of(model)), args.work_dir / ORDER_FILE)
-        print(f'order: {args.work_dir / ORDER_FILE}')
+        drawn = patch_errors.plot_order(model.grid, patch_errors.order_of(model))
+        save_figure(drawn, args.work_dir / patch_errors.ORDER_FILE)
+        print(f'order: {args.work_dir / patch_errors.ORDER_FILE}')
         if args.checkpoint is None:
             return
         model = load_pretrainer(config, args.checkpoint, args.device)
-        errors = measure_patch_errors(
+        errors = patch_errors.measure_patch_errors(
             model, config, args.num_images, args.seed, args.batch_size, args.num_workers
         )
     errors.write(args.work_dir, args.beside)
     mean = sum(errors.errors) / len(errors.errors)
-    print(f'mean loss {mean:.4g}: {args.work_dir / MAP_FILE}, {args.work_dir / CURVES_FILE}')
+    files = (args.work_dir / name for name in (patch_errors.MAP_FILE, patch_errors.CURVES_FILE))
+    print(f'mean loss {mean:.4g}: {", ".join(map(str, files))}')
 
 
 if __name__ == '__main__':
