@@ -17,7 +17,7 @@ from mmaddp.utils import UserError, atomic_write
 from mmaddp.version import __version__
 
 from .convert import MODEL, convert, own_meta, read_part, weights_of
-from .diffusers_folder import weights_file
+from .folders import open_folder
 from .reader import naming, read_checkpoint
 from .rules import RULES_VERSION, Part
 
@@ -57,7 +57,7 @@ def convert_file(
     """Convert a checkpoint file; the new file appears whole or not at all.
 
     Args:
-        src: The published file, or a folder of diffusers.
+        src: The published file, or a folder of diffusers, transformers or timm.
         dst: The file to write, .pth or .pt (``{'meta', 'state_dict'}`` as OpenMMLab has it, for
             'official' ``{'meta', 'model'}`` as the authors have it) or .safetensors (metadata in
             the header; not for 'official').
@@ -86,7 +86,7 @@ def convert_file(
     meta = {
         **({MODEL: told[MODEL]} if MODEL in told else {}),
         'source_file': src.name,
-        'source_sha256': sha256(weights_file(src)),
+        'source_sha256': sha256(*weights_files(src)),
         'source': conversion.source,
         'target': target,
         'rules_version': RULES_VERSION,
@@ -109,12 +109,19 @@ def with_parts(checkpoint: Mapping, parts: Mapping[str, str | Path]) -> Mapping:
     return tensors
 
 
-def sha256(path: Path) -> str:
-    """The hash of a file, in hexadecimal."""
+def weights_files(path: Path) -> list[Path]:
+    """The file itself, or the files of a folder."""
+    folder = open_folder(path)
+    return folder.files if folder else [path]
+
+
+def sha256(*paths: Path) -> str:
+    """The hash of files, one after the other, in hexadecimal."""
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
+    for path in paths:
+        with open(path, 'rb') as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
@@ -16,7 +16,7 @@ from safetensors import safe_open
 from mmaddp.utils import UserError
 
 from . import unpickler
-from .diffusers_folder import weights_file, with_positions
+from .folders import open_folder
 from .unpickler import TORCH_LEGACY
 
 HEAD_BYTES = 512
@@ -38,26 +38,38 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint without executing anything from it.
 
     Takes PyTorch's files, old and new, .safetensors, and pickles such as detectron2's model zoo
-    and NVIDIA's networks. The content decides, not the extension. Of a folder that the library
-    diffusers has saved, a pipeline or a model, the denoising network is read.
+    and NVIDIA's networks. The content decides, not the extension. Takes folders of transformers,
+    timm and diffusers too; see :mod:`mmaddp.checkpoints.folders`.
 
     Args:
-        path: A local file, or such a folder.
+        path: A local file or folder.
 
     Returns:
-        What the file holds, with tensors on the CPU and NumPy arrays as they are. For
-        .safetensors ``{'state_dict': tensors}``, and 'meta' when we have written it.
+        What the file holds, with tensors on the CPU and NumPy arrays as they are. For folders and
+        .safetensors ``{'state_dict': tensors}``, and 'meta' if there is something to tell.
 
     Raises:
         UserError: No such file, a file that is no checkpoint, a truncated or damaged one, or one
             that asks for more than tensors and plain values.
     """
     path = Path(path)
-    if path.is_dir() and (file := weights_file(path)) != path:
+    with naming(path):
+        folder = open_folder(path) if path.is_dir() else None
+        settings = folder.settings() if folder else {}
+        files = folder.files if folder else [path]
+    if folder is None:
+        return _read(path, choose_reader)
+    tensors = folder.completed(read_tensors(files))
+    return {'state_dict': tensors, 'meta': {'mmaddp': {'model': settings}}}
+
+
+def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
+    """The tensors of the files of a folder, under their own names."""
+    tensors = {}
+    for file in files:
         checkpoint = _read(file, choose_reader)
-        tensors = checkpoint.get('state_dict', checkpoint)
-        return {'state_dict': with_positions(tensors, file.parent)}
-    return _read(path, choose_reader)
+        tensors.update(checkpoint.get('state_dict', checkpoint))
+    return tensors
 
 
 def map_checkpoint(path: str | Path) -> dict[str, Any]:

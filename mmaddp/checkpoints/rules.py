@@ -188,7 +188,7 @@ class Renamed:
         """Apply a rule to the tensor of the file that is called ``key``."""
         names = [target.format(**fields) for target in rule.targets]
         if rule.refused:
-            self.complaints['not a plain ViT'].append(f'{key}: {rule.why}')
+            self.complaints['not a plain ViT, mmaddp.Encoder takes it'].append(f'{key}: {rule.why}')
         self.used[key] = (rule, names[0] if names else '')
         tensor = self.tensors[key]
         tensor = rule.transform(tensor) if names and rule.transform else tensor

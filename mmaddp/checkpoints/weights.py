@@ -40,6 +40,7 @@ LAST_STEP = (
     'weights',
     'module',
     'student',
+    'backbone',
     'encoder',
     'base_encoder',
     'encoder_q',
@@ -189,12 +190,17 @@ def outside(weights: Weights, prefix: str) -> list[Part]:
 
 
 def with_others(weights: Weights, places: Sequence[str]) -> Weights:
-    """Weights with the places of others, neither around nor inside theirs."""
-    place = weights.place
-    others = [p for p in places if not f'{p}.'.startswith(f'{place}.')]
-    return replace(
-        weights, others=tuple(p for p in others if p and not f'{place}.'.startswith(f'{p}.'))
-    )
+    """Weights with the places of others, outermost only, neither around nor inside theirs."""
+    apart = [weights.place]
+    for place in sorted(filter(None, places), key=len):
+        if not any(is_inside(place, other) or is_inside(other, place) for other in apart):
+            apart.append(place)
+    return replace(weights, others=tuple(apart[1:]))
+
+
+def is_inside(place: str, outer: str) -> bool:
+    """Whether a place is another one or inside it."""
+    return f'{place}.'.startswith(f'{outer}.') or not outer
 
 
 def under_prefix(states: Mapping[str, Tensors], prefix: str) -> Tensors:

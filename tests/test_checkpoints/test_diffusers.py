@@ -123,7 +123,7 @@ def test_folders_that_are_refused(dit, tmp_path):
     weights = dit[0] / 'transformer/diffusion_pytorch_model.safetensors'
     (tmp_path / weights.name).write_bytes(weights.read_bytes())
     name = 'DiTTransformer2DModel'
-    assert "activation_fn='geglu': the network is no DiT" in message(
+    assert "has activation_fn='geglu', other than our network" in message(
         _class_name=name, activation_fn='geglu'
     )
 

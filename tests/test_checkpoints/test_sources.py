@@ -15,6 +15,7 @@ from .layouts import (
     addp_encoder_shapes,
     encoder_shapes,
     mae_shapes,
+    norm_shapes,
     on_meta,
     published,
     random_weights,
@@ -79,15 +80,115 @@ def test_timm_gives_the_same_tokens():
         torch.testing.assert_close(tokens, reference.forward_features(images), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('settings', [{'reg_tokens': 4}, {'pre_norm': True}, {'init_values': 1e-5}])
+@pytest.mark.parametrize('settings', [{'qk_norm': True}, {'pre_norm': True}])
 def test_vits_that_are_not_plain_are_refused(settings):
     model = timm.models.VisionTransformer(
         img_size=64, embed_dim=32, depth=2, num_heads=2, num_classes=5, **settings
     )
     with pytest.raises(
-        UserError, match=r'not a plain ViT: (reg_token|norm_pre|blocks\.0.ls1\.gamma)'
+        UserError,
+        match=r'not a plain ViT, mmaddp.Encoder takes it: (norm_pre|blocks\.0\.attn\.q_norm)',
     ):
         convert_checkpoint(model.state_dict(), 'mae')
+
+
+SIGLIP = {'class_token': False, 'global_pool': 'map'}
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {'init_values': 0.1},
+        {'init_values': 0.1, 'reg_tokens': 3, 'no_embed_class': True},
+        {'reg_tokens': 3},
+        {'no_embed_class': True},
+        {'class_token': False, 'global_pool': 'avg'},
+        {'class_token': False, 'global_pool': 'avg', 'reg_tokens': 3, 'no_embed_class': True},
+        SIGLIP,
+        {'class_token': False, 'global_pool': 'avg', 'fc_norm': False},
+    ],
+    ids=str,
+)
+def test_timms_variants_give_the_same_tokens(settings, tmp_path):
+    """Layer scale, registers and their positions, and no class token or no position for it."""
+    torch.manual_seed(0)
+    reference = timm.models.VisionTransformer(
+        img_size=64, embed_dim=32, depth=2, num_heads=2, num_classes=5, **settings
+    ).eval()
+    for parameter in reference.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    state = reference.state_dict()
+    assert recognize_source(state) == 'mae'
+    encoder = fine_tuning_vit(
+        with_cls_token=settings.get('class_token', True),
+        num_registers=settings.get('reg_tokens', 0),
+        layer_scale_init_value=settings.get('init_values', 0),
+        final_norm='norm.weight' in state,
+    )
+    torch.save(state, tmp_path / 'timm.pth')
+    encoder.load(tmp_path / 'timm.pth')
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        tokens, expected = encoder.forward_tokens(images), reference.forward_features(images)
+        torch.testing.assert_close(tokens, expected, rtol=1e-4, atol=1e-5)
+        (last,) = reference.forward_intermediates(
+            images, indices=[1], norm=True, intermediates_only=True
+        )
+        torch.testing.assert_close(encoder(images)[0], last, rtol=1e-4, atol=1e-5)
+    parts = convert(state).parts
+    assert sum(part.tensors for part in parts) == len(state)
+    named = {part.name for part in parts}
+    assert ('layer scale' in named) == ('init_values' in settings)
+    assert ('registers' in named) == ('reg_tokens' in settings)
+
+
+def test_a_dropped_layer_scale_or_register_is_refused(tmp_path):
+    model = timm.models.VisionTransformer(
+        img_size=64, embed_dim=32, depth=2, num_heads=2, init_values=0.1, reg_tokens=3
+    )
+    torch.save(model.state_dict(), tmp_path / 'timm.pth')
+    with pytest.raises(UserError, match='set num_registers=3, layer_scale_init_value=1e-05'):
+        fine_tuning_vit().load(tmp_path / 'timm.pth')
+    torch.save(random_weights(mae_shapes()), tmp_path / 'mae.pth')
+    with pytest.raises(UserError, match=r'missing: blocks\.0\.ls1\.gamma'):
+        fine_tuning_vit(layer_scale_init_value=1e-5).load(tmp_path / 'mae.pth')
+
+
+def test_dinov2_trains_its_blocks_in_chunks():
+    """'blocks.1.3' is the fourth block, in the second chunk of two."""
+    weights = random_weights({**encoder_shapes(), **norm_shapes('norm'), 'mask_token': (1, 32)})
+    for i in range(2):
+        weights |= {f'blocks.{i}.ls{n}.gamma': torch.full((32,), i + n / 10) for n in (1, 2)}
+    chunked = {
+        name.replace('blocks.0.', 'blocks.0.0.').replace('blocks.1.', 'blocks.1.1.'): tensor
+        for name, tensor in weights.items()
+    }
+    teacher = {f'backbone.{name}': tensor for name, tensor in chunked.items()}
+    checkpoint = {'teacher': {**teacher, 'dino_head.mlp.0.weight': torch.ones(1)}}
+    whole = {'student': {f'backbone.{name}': tensor for name, tensor in weights.items()}}
+    expected = convert_checkpoint(weights)
+    for state in (chunked, checkpoint, whole):
+        converted = convert_checkpoint(state)
+        assert converted.keys() == expected.keys()
+        assert all(torch.equal(converted[name], expected[name]) for name in expected)
+
+
+def test_mmpretrains_layer_scale_is_kept():
+    scale = {'out_type': 'raw', 'layer_scale_init_value': 0.1}
+    model = build_mmpretrain(
+        {
+            'type': 'ImageClassifier',
+            'backbone': {'type': 'VisionTransformer', **scale, **MMPRETRAIN_VIT},
+        }
+    )
+    encoder = fine_tuning_vit(final_norm=True, layer_scale_init_value=0.1)
+    state = model.state_dict()
+    norm = {'norm.weight': state['backbone.ln1.weight'], 'norm.bias': state['backbone.ln1.bias']}
+    encoder.load_state_dict({**convert_checkpoint(state), **norm}, strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        tokens = model.backbone(images)[0]
+        torch.testing.assert_close(encoder.forward_tokens(images), tokens, rtol=1e-4, atol=1e-5)
 
 
 def test_mae_files_in_all_their_forms():

@@ -6,7 +6,7 @@ from .ddae import DDAE, EDM
 from .dit import DIFFUSERS, DIT
 from .mmaddp import MMADDP
 from .vitdet import VITDET
-from .vits import MAE, MMPRETRAIN
+from .vits import MAE, MMPRETRAIN, TRANSFORMERS
 
 # Our own files come last: their names are told by the registered classes, which takes longest.
 for _source in (
@@ -15,6 +15,7 @@ for _source in (
     DIFFUSERS,
     DDAE,
     DIT,
+    TRANSFORMERS,
     MMPRETRAIN,
     VITDET,
     MAE,

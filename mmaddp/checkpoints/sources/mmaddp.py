@@ -52,7 +52,12 @@ def backbone(tensors: Tensors) -> list[Rule]:
         'blocks.{i}.attn.query.{rest}': 'query stream',
         '{rest}': 'encoder',
     }
-    return [*(keep(prefix + name, name, part) for name, part in rows.items()), *drop_others()]
+    return [
+        # DINO and iBOT keep the encoder in names like ours, with the token that masks patches.
+        keep(f'{prefix}mask_token', 'mask_token', 'decoder', why='only pre-training masks'),
+        *(keep(prefix + name, name, part) for name, part in rows.items()),
+        *drop_others(),
+    ]
 
 
 def drop_others() -> Sequence[Rule]:

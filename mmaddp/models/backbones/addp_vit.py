@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -35,6 +36,8 @@ class ADDPViT(PlainViT):
         pretrain_img_size: Input side of the pre-training, ``img_size`` when None: the grid of the
             learned absolute positions. They are interpolated bicubically for other inputs.
         with_cls_token: Prepend a class token; must be False with windows or relative positions.
+        num_registers: Register tokens behind the class token, without positions (DINOv2); 0 with
+            windows or relative positions.
         embed_norm: LayerNorm after patch, position and class embeddings.
         final_norm: LayerNorm after the last block.
         window_size: Side in tokens of the attention windows; 0 makes all blocks global.
@@ -42,14 +45,16 @@ class ADDPViT(PlainViT):
         use_rel_pos: Decomposed relative positions in every block.
         drop_rate: Dropout of embeddings and in all blocks; ADDP pre-trains with 0.1.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0 at the first.
+        layer_scale_init_value: Initial factors of the residual branches' channels (DINOv2); 0 for
+            no factors.
         out_indices: See :class:`PlainViT`.
         frozen_stages: See :class:`PlainViT`.
         with_cp: See :class:`PlainViT`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Raises:
-        UserError: An unknown ``arch``, a class token together with windows or relative
-            positions, or a block index or ``frozen_stages`` out of range.
+        UserError: An unknown ``arch``, a class token or registers together with windows or
+            relative positions, or a block index or ``frozen_stages`` out of range.
     """
 
     prefix_token = 'cls_token'
@@ -63,6 +68,7 @@ class ADDPViT(PlainViT):
         in_channels: int = 3,
         pretrain_img_size: int | None = None,
         with_cls_token: bool = True,
+        num_registers: int = 0,
         embed_norm: bool = True,
         final_norm: bool = True,
         window_size: int = 0,
@@ -70,31 +76,36 @@ class ADDPViT(PlainViT):
         use_rel_pos: bool = False,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        layer_scale_init_value: float = 0.0,
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
-        if with_cls_token and (window_size or use_rel_pos):
+        if (with_cls_token or num_registers) and (window_size or use_rel_pos):
             raise UserError(
-                'windows and relative positions allow no class token: set with_cls_token=False'
+                'windows and relative positions allow no class token and no registers: set '
+                'with_cls_token=False and num_registers=0'
             )
         super().__init__(
             arch,
             patch_size,
             in_channels,
-            int(with_cls_token),
+            int(with_cls_token) + num_registers,
             out_indices,
             frozen_stages,
             with_cp,
             init_cfg,
         )
+        self.with_cls_token = with_cls_token
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
+        if num_registers:
+            self.reg_token = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims))
         # Positions (1, [1 +] N, C) of the pre-training's grid, the class token's first.
         num_patches = ((pretrain_img_size or img_size) // patch_size) ** 2
         self.pos_embed = nn.Parameter(
-            torch.zeros(1, self.num_prefix_tokens + num_patches, self.embed_dims)
+            torch.zeros(1, int(with_cls_token) + num_patches, self.embed_dims)
         )
         self.embed_norm = norm_or_identity(self.embed_dims, embed_norm)
         self.embed_drop = nn.Dropout(drop_rate)
@@ -105,6 +116,7 @@ class ADDPViT(PlainViT):
             drop_path_rate,
             drop_rate,
             img_size // patch_size if use_rel_pos else None,
+            layer_scale_init_value=layer_scale_init_value,
         )
 
     @classmethod
@@ -113,7 +125,8 @@ class ADDPViT(PlainViT):
         # MAE-shaped files have a class token; those of DARL and DiT have tensors of their own.
         has_own = {'cls_token', 'pos_embed'} & set(state) or any('rel_pos' in n for n in state)
         other = any(n in ('start_token', 'query_token') or '.modulation.' in n for n in state)
-        if not has_own or other or not any(name.startswith('blocks.') for name in state):
+        blocks = any(re.match(r'blocks\.\d+\.[a-z]', name) for name in state)
+        if not has_own or other or not blocks:
             return None
         patches, (side, has_prefix) = patches_from(state), positions_from(state)
         rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
@@ -124,9 +137,12 @@ class ADDPViT(PlainViT):
             **patches,
             img_size=(side or 14) * patches['patch_size'],
             with_cls_token=not rel_pos and ('cls_token' in state or has_prefix),
+            num_registers=size_of(state, ('reg_token', 1)),
             use_rel_pos=bool(rel_pos),
             embed_norm=any(name.startswith('embed_norm.') for name in state),
             final_norm=any(name.startswith('norm.') for name in state),
+            # DINOv2's initial value; the file has the trained ones.
+            layer_scale_init_value=1e-5 if any(name.endswith('ls1.gamma') for name in state) else 0,
         )
 
     def layer_outputs(self, x: Tensor, time: None = None) -> Iterator[Tensor]:
@@ -153,10 +169,18 @@ class ADDPViT(PlainViT):
     def embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Patch, class and position embeddings: (B, 3, H, W) -> (B, [1 +] N, C), (h, w)."""
         tokens, grid = self.patch_embed(images)  # (B, N, C)
-        if self.num_prefix_tokens:
+        if self.with_cls_token:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        tokens = tokens + interpolate_pos_embed(self.pos_embed, grid, self.num_prefix_tokens)
-        return self.normalize_embeddings(tokens), grid
+        tokens = tokens + interpolate_pos_embed(self.pos_embed, grid, int(self.with_cls_token))
+        return self.normalize_embeddings(self.insert_registers(tokens)), grid
+
+    def insert_registers(self, tokens: Tensor) -> Tensor:
+        """Insert the registers behind the class token: (B, [1 +] N, C) -> (B, [1 +] R + N, C)."""
+        if self.num_prefix_tokens == self.with_cls_token:
+            return tokens
+        registers = self.reg_token.expand(len(tokens), -1, -1)
+        prefix, patches = tokens[:, : self.with_cls_token], tokens[:, self.with_cls_token :]
+        return torch.cat([prefix, registers, patches], dim=1)
 
     def normalize_embeddings(self, tokens: Tensor) -> Tensor:
         """Norm, if there is one, and dropout in front of the first block."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mmaddp.checkpoints.diffusers_folder import network_folder, read_config
+from mmaddp.checkpoints.folders import network_folder, read_config
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 

@@ -53,6 +53,11 @@ class PlainViT(BaseEncoder):
 
     prefix_token = ''
 
+    @property
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """The number of attention heads, which no tensor tells."""
+        return {'num_heads': self.arch['num_heads']}
+
     def __init__(
         self,
         arch: str | dict,
@@ -83,6 +88,7 @@ class PlainViT(BaseEncoder):
         drop_rate: float = 0.0,
         rel_pos_size: int | None = None,
         two_stream: bool = False,
+        layer_scale_init_value: float = 0.0,
     ) -> None:
         """Add blocks and final norm, and freeze the frozen stages.
 
@@ -95,6 +101,7 @@ class PlainViT(BaseEncoder):
             rel_pos_size: Side of the grid of relative positions in global blocks; None for no
                 relative positions in any block.
             two_stream: Whether attention has a query stream.
+            layer_scale_init_value: Initial factors of the residual branches; 0 for none.
         """
         # ViTDet: windows in most blocks, a few global ones to exchange between windows.
         windowed = set(range(self.num_layers)) - {self.block_index(i) for i in global_attn_indexes}
@@ -115,6 +122,7 @@ class PlainViT(BaseEncoder):
                     window_size=window,
                     rel_pos_size=(side, side) if rel_pos_size else None,
                     two_stream=two_stream,
+                    layer_scale_init_value=layer_scale_init_value,
                 )
             )
         self.norm = norm_or_identity(self.embed_dims, final_norm)
@@ -151,7 +159,7 @@ class PlainViT(BaseEncoder):
             r'norm\.': 'fine-tuning puts a fresh norm behind average pooling',
             r'embed_norm\.': "the authors' fine-tuning has none",
         }
-        if self.prefix_token and not self.num_prefix_tokens:
+        if self.prefix_token and not hasattr(self, self.prefix_token):
             dropped[f'{self.prefix_token}$'] = 'the encoder has none, nor its position'
         return WeightRules(
             resized={'pos_embed$': resize_pos_embed, r'blocks\..*rel_pos': resize_rel_pos},

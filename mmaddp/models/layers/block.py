@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
 from .attention import Attention
 from .windows import window_partition, window_unpartition
+
+
+class LayerScale(nn.Module):
+    """Learned factors of a residual branch's channels (CaiT, DINOv2).
+
+    Args:
+        embed_dims: Channels C of a token.
+        init_value: Initial value of all factors.
+    """
+
+    def __init__(self, embed_dims: int, init_value: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((embed_dims,), init_value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale the channels of (B, N, C)."""
+        return x * self.gamma
 
 
 class Block(nn.Module):
@@ -23,6 +41,7 @@ class Block(nn.Module):
         window_size: Side of the attention windows in tokens; 0 attends globally.
         rel_pos_size: (h, w) of the grid, or window, for relative positions; None for none.
         two_stream: Whether attention has a query stream.
+        layer_scale_init_value: Initial factors of both branches' channels; 0 for no factors.
     """
 
     def __init__(
@@ -35,11 +54,18 @@ class Block(nn.Module):
         window_size: int = 0,
         rel_pos_size: tuple[int, int] | None = None,
         two_stream: bool = False,
+        layer_scale_init_value: float = 0.0,
     ) -> None:
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.attn = Attention(embed_dims, num_heads, drop_rate, rel_pos_size, two_stream)
+        self.ls1, self.ls2 = (
+            LayerScale(embed_dims, layer_scale_init_value)
+            if layer_scale_init_value
+            else nn.Identity()
+            for _ in range(2)
+        )
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop=drop_rate)
@@ -55,8 +81,8 @@ class Block(nn.Module):
         Returns:
             As ``x``.
         """
-        x = x + self.drop_path(self.attend(self.norm1(x), grid, **options))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.ls1(self.attend(self.norm1(x), grid, **options)))
+        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
 
     def attend(self, x: Tensor, grid: tuple[int, int], **options: Any) -> Tensor:
         """Attention over the whole grid or within its windows: (B, N, C) -> (B, N, C)."""
