@@ -7,7 +7,7 @@ import pytest
 import yaml
 from darl_figures import FIGURES, TABLE_15, VARIANTS
 from ddae_figures import FIGURES as DDAE_FIGURES
-from ddae_figures import IMAGENET_TRANSFER
+from ddae_figures import IMAGENET_TRANSFER, REPOSITORY
 from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -46,6 +46,15 @@ PAPER = {
 ABLATIONS = {
     **{grid: {k: [v] for k, v in figures.items()} for grid, figures in VARIANTS.items()},
     'darl_table-15': TABLE_15,
+    # Linear accuracy: the authors' repository, and table 2 of the paper.
+    'ddae_probes': {
+        **{
+            name.replace('ddae-', '').partition('xb')[0].rsplit('_', 1)[0]: figures[1:]
+            for name, figures in REPOSITORY.items()
+            if 'ddpm_unet' not in name
+        },
+        'edm_ddpmpp_tiny-imagenet': [50.0],
+    },
     'addp_tables-3-6': {
         'condition-zt': [80.75, 13.48, 83.7],
         'mapping-sampling': [38.79, 23.44, 83.2],
@@ -170,7 +179,7 @@ def test_readme_of_ablations_has_every_variant_with_its_figures(repository):
             cells = [cell.strip() for cell in rows[path.stem][variant].split('|')]
             found = [float(cell) for cell in cells if re.fullmatch(r'\d+\.\d+', cell)]
             assert found == figures
-            assert re.fullmatch(r'(table|section) [\d.]+', cells[-1])
+            assert re.fullmatch(r'(table|section) [\d.]+|repository', cells[-1])
 
 
 def test_readme_of_ddae_has_the_transfer_from_imagenet(repository):

@@ -2,21 +2,16 @@
 
 import pytest
 import torch
+from config_tools import differences
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+
+from mmaddp.registry import TASK_UTILS
 
 PRETRAININGS = {
     'cls/ddae/ddae-ddpm_unet_probe_1xb128-15e_cifar10-32px': (
         'ddae/ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px'
-    ),
-    'cls/ddae/ddae-ddpm_unet_probe_1xb128-15e_tiny-imagenet-64px': (
-        'ddae/ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px'
-    ),
-    'cls/ddae/ddae-edm_ddpmpp_probe_1xb128-15e_cifar10-32px': (
-        'ddae/ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px'
-    ),
-    'cls/ddae/ddae-edm_ddpmpp_probe_1xb128-15e_tiny-imagenet-64px': (
-        'ddae/ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px'
     ),
     'cls/ddae/ddae-ddpm_unet-toy_probe_1xb32-4e_cifar10-32px': (
         'ddae/ddae-ddpm_unet-toy_1xb64-3000i_cifar10-32px'
@@ -37,10 +32,22 @@ PRETRAININGS = {
         'addp/addp_vit-toy_1xb32-1000i_image-folder-128px'
     ),
 }
+# The probes of a grid's variants.
+VARIANTS = {
+    'edm_unet': 'ddae-edm_unet_4xb128-amp-2000e_cifar10-32px',
+    'ddpm_ddpmpp': 'ddae-ddpm_ddpmpp_4xb64-amp-2000e_cifar10-32px',
+    'edm_ddpmpp': 'ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px',
+    'edm_ddpmpp-aug': 'ddae-edm_ddpmpp-aug_8xb64-amp-4000e_cifar10-32px',
+    'ddpm_unet_tiny-imagenet': 'ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px',
+    'ddpm_ddpmpp_tiny-imagenet': 'ddae-ddpm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px',
+    'edm_ddpmpp_tiny-imagenet': 'ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px',
+    'edm_ddpmpp-aug_tiny-imagenet': 'ddae-edm_ddpmpp-aug_8xb64-amp-4000e_tiny-imagenet-64px',
+}
+FIGURE_4 = ('t-64', 't-256', 't-512', 'betas-smaller', 'betas-larger')
+CIFAR = 'cls/ddae/ddae-ddpm_unet_probe_1xb128-15e_cifar10-32px'
 # Layers, noise levels, and whether the pixels are probed too.
 GRIDS = {
     'ddae-ddpm_unet_probe_1xb128-15e_cifar10-32px': (12, 7, False),
-    'ddae-edm_ddpmpp_probe_1xb128-15e_tiny-imagenet-64px': (15, 7, False),
     'ddae-edm_unet-toy_probe_1xb32-4e_cifar10-32px': (6, 6, True),
     'ddae-ddpm_dit-xl_probe_1xb128-30e_tiny-imagenet-256px': (28, 5, False),
 }
@@ -65,6 +72,52 @@ def test_the_grid_is_built(name, load_config):
         model = MODELS.build(config.model)
     assert (len(model.layers), len(model.levels)) == (layers, levels)
     assert len(model.cells) == layers * levels + pixels
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_a_variant_probes_its_pretraining_by_the_same_recipe(variant, load_config, load_variant):
+    probe = load_variant('ddae_probes', variant)
+    pretraining = load_config(f'pretrain/ddae/{VARIANTS[variant]}')
+    assert probe.model.encoder.to_dict() == pretraining.model.to_dict()
+    says = {
+        key for key in differences(load_config(CIFAR), probe) if not key.startswith('model.enc')
+    }
+    data = {f'{split}_dataloader' for split in ('train', 'val', 'test')}
+    assert {key.split('.')[0] for key in says - {'model.levels', 'model.num_classes'}} <= {
+        *data,
+        'num_classes',
+    }
+    classes = 200 if 'tiny-imagenet' in variant else 10
+    for split in ('train', 'val', 'test'):
+        kind = probe[f'{split}_dataloader'].dataset.type
+        assert ('TinyImageNet' in kind) == (classes == 200)
+    model = build(probe)
+    assert (model.num_classes, len(model.levels)) == (classes, 7)
+    assert len(model.layers) == (15 if 'ddpmpp' in variant else 12)
+
+
+@pytest.mark.parametrize('variant', FIGURE_4)
+def test_figure_4_is_probed_at_the_noise_of_the_whole_model(variant, load_config, load_variant):
+    probe = load_variant('ddae_probes', variant)
+    pretraining = load_variant('ddae-ddpm_figure-4', variant)
+    assert probe.model.encoder.to_dict() == pretraining.model.to_dict()
+    says = {*differences(load_config(CIFAR), probe)}
+    assert {key for key in says if not key.startswith('model.encoder.process')} == {'model.levels'}
+    levels, process = probe.model.levels, TASK_UTILS.build(probe.model.encoder.process)
+    wanted = load_config(CIFAR).model.levels
+    # sigma_t^2 = 1 - prod (1 - beta_i), see section 3.1.
+    betas = torch.linspace(1e-4, 0.02, 1000).double()
+    sigmas = (1 - (1 - betas).cumprod(0)).sqrt()
+    found = [float((1 - process.alpha_bars[level]).sqrt()) for level in levels]
+    expected = [float(sigmas[level - 1]) for level in wanted]
+    if variant == 'betas-larger':  # which has no less noise than that of level 28
+        found, expected = found[-1:], expected[-1:]
+    assert found == pytest.approx(expected, rel=0.08)
+
+
+def test_the_grid_of_probes_has_no_other_variant(repository):
+    grid = Config.fromfile(repository / 'configs/grids/ddae_probes.py')
+    assert set(grid.variants) == {*VARIANTS, *FIGURE_4}
 
 
 @pytest.mark.parametrize(('name', 'epochs'), [('ddpm_unet', 15), ('ddpm_dit-xl', 30)])
