@@ -50,7 +50,8 @@ class ADDPSampler:
 
     Args:
         steps: T, the number of sampling steps.
-        schedule: 'linear' or 'cosine', the share of positions masked after each step.
+        schedule: 'cosine' (the released command's, with its 20 steps) or 'linear' (figure 6), the
+            share of positions masked after each step.
         temperature: tau, the weight of the Gumbel noise in the confidences.
         decaying: Whether tau falls linearly to 0 at the last step (table 11).
         top_p: Tokens are sampled from the most probable codes that together have this probability
@@ -61,7 +62,7 @@ class ADDPSampler:
     """
 
     steps: int = 20
-    schedule: str = 'linear'
+    schedule: str = 'cosine'
     temperature: float = 6.0
     decaying: bool = True
     top_p: float = 1.0

@@ -135,7 +135,8 @@ class ImageFiles(Dataset):
 
     Args:
         files: The images.
-        crop: Resize the short side to this many pixels (bicubic, antialiased) and crop the center;
+        crop: Resize the short side to this many pixels (bilinear, antialiased) and crop the center,
+            as MAGE's and ADDP's authors prepare ImageNet's validation images;
             None leaves images unchanged.
 
     Raises:
@@ -163,7 +164,7 @@ class ImageFiles(Dataset):
         """One image of any size, cut to ``crop``."""
         image = Image.fromarray(read_image(self.files[index]))
         if self.crop:
-            image = tf.resize(image, self.crop, tf.InterpolationMode.BICUBIC)
+            image = tf.resize(image, self.crop)  # bilinear
             image = tf.center_crop(image, self.crop)
         return tf.pil_to_tensor(image)
 

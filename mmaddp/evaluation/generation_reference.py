@@ -109,7 +109,7 @@ def fingerprint(
 ) -> str:
     """A hash of the files, their treatment and the networks."""
     listing = [(str(file.relative_to(folder)), *_stamp(file)) for file in files]
-    text = json.dumps([listing, crop, networks.name])
+    text = json.dumps([listing, crop, 'bilinear', networks.name])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

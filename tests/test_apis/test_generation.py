@@ -61,7 +61,7 @@ def test_generation_leaves_the_mode_and_the_random_state(model):
 
 
 def test_views_show_the_reliable_positions(model):
-    images, views = generate(model, 2, steps=4, record=True)
+    images, views = generate(model, 2, steps=4, schedule='linear', record=True)
     assert views.shape == (2, 4, 2, 64, 64, 3)
     assert np.array_equal(views[:, -1, 0], images)
     assert np.array_equal(views[:, -1, 1], images)

@@ -235,7 +235,7 @@ def test_fine_tuning_follows_table_15(name, load_config):
 
 @pytest.mark.parametrize('size', ['b', 'l'])
 def test_linear_probe_follows_table_16(size, load_config):
-    name = f'addp_vit-{size}_linear_16xb1024-lars-90e_in1k-256px'
+    name = f'addp_vit-{size}_linear_16xb1024-lars-90e_in1k-224px'
     cfg = load_config(f'cls/addp/{name}')
     assert images_per_step(cfg, name) == cfg.auto_scale_lr.base_batch_size == 16384
     optimizer = cfg.optim_wrapper.optimizer
@@ -246,8 +246,12 @@ def test_linear_probe_follows_table_16(size, load_config):
     check_encoder(cfg, name)
     assert cfg.model.backbone.frozen_stages == dict(b=12, l=24)[size]
     assert cfg.model.neck.norm_cfg == dict(type='BN1d', affine=False, eps=1e-6)
-    augmentations = [t.type for t in cfg.train_dataloader.dataset.pipeline[1:-1]]
-    assert augmentations == ['RandomResizedCrop', 'RandomFlip']
+    backbone = cfg.model.backbone
+    assert (backbone.img_size, backbone.pretrain_img_size) == (224, 256)
+    crop, flip = cfg.train_dataloader.dataset.pipeline[1:-1]
+    assert (crop.type, crop.scale, flip.type) == ('RandomResizedCrop', 224, 'RandomFlip')
+    resize, center = cfg.test_dataloader.dataset.pipeline[1:-1]
+    assert (resize.scale, center.crop_size) == (256, 224)
 
 
 @pytest.mark.parametrize('name', RESNET)

@@ -159,7 +159,7 @@ def test_resnet50_decays_as_a_whole(load_config):
 @pytest.mark.parametrize(
     'name',
     [
-        'addp_vit-b_linear_16xb1024-lars-90e_in1k-256px',
+        'addp_vit-b_linear_16xb1024-lars-90e_in1k-224px',
         'addp_vit-toy_linear_1xb64-20e_image-folder-64px',
     ],
 )

@@ -171,7 +171,7 @@ def test_linear_evaluation_follows_table_13(size, load_config):
 
 
 def test_addp_is_probed_at_every_depth_as_at_one(load_config):
-    name = 'cls/addp/addp_vit-b_linear{}_16xb1024-lars-90e_in1k-256px'
+    name = 'cls/addp/addp_vit-b_linear{}_16xb1024-lars-90e_in1k-224px'
     one, every = load_config(name.format('')), load_config(name.format('-all-depths'))
     backbone = {**one.model.backbone}
     assert backbone.pop('frozen_stages') == 12

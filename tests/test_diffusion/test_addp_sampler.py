@@ -65,7 +65,7 @@ def test_positions_left_masked_after_each_step(schedule, steps, left):
 @given(positions=st.integers(1, 1024), data=st.data())
 def test_linear_counts_are_exact(positions, data):
     steps = data.draw(st.integers(1, positions))
-    sampler = ADDPSampler(steps)
+    sampler = ADDPSampler(steps, 'linear')
     for step in range(steps):
         exact = math.ceil(positions * Fraction(steps - 1 - step, steps))
         assert sampler.num_left(step, positions) == exact
@@ -80,6 +80,11 @@ def test_counts_fall_to_none(positions, data, schedule):
     assert left == sorted(left, reverse=True)
     assert left[0] <= positions
     assert left[-1] == 0
+
+
+def test_the_defaults_are_the_released_commands():
+    """generate_addp_base_steps20.sh, and the defaults of the authors' main_generate.py."""
+    assert ADDPSampler() == ADDPSampler(20, 'cosine', temperature=6.0, decaying=True, top_p=1.0)
 
 
 def test_reliable_tokens_stay_as_they_are(model):
@@ -136,7 +141,7 @@ def test_without_temperature_the_most_probable_come_first():
     best = torch.tensor([0.4, 0.9, 0.65, 0.8, 0.55, 0.7])
     fixed = FixedModel(torch.stack([1 - best, best], -1)[None])
     ids, mask = torch.zeros(1, 6).long(), torch.ones(1, 6, dtype=torch.bool)
-    sampler = ADDPSampler(6, temperature=0.0, top_p=0.01)
+    sampler = ADDPSampler(6, 'linear', temperature=0.0, top_p=0.01)
     steps = list(sampler(fixed, ids, mask, ImageNoise(0, [0])))
     revealed = [int((~step.m_t).sum()) for step in steps]
     assert revealed == [1, 2, 3, 4, 5, 6]
@@ -151,7 +156,7 @@ def test_temperature_shuffles_the_order():
     fixed = FixedModel(torch.stack([1 - best, best], -1)[None])
     batch = 4000
     ids, mask = torch.zeros(batch, 4).long(), torch.ones(batch, 4, dtype=torch.bool)
-    sampler = ADDPSampler(4, temperature=1e6, decaying=False)
+    sampler = ADDPSampler(4, 'linear', temperature=1e6, decaying=False)
     first = next(sampler(fixed, ids, mask, ImageNoise(0, range(batch))))
     assert torch.allclose((~first.m_t).double().mean(0), torch.full((4,), 0.25).double(), atol=0.03)
 

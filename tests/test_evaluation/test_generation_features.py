@@ -5,6 +5,7 @@ import pytest
 import torch
 from generation_images import draw_colors
 from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, Resize
 
 from mmaddp.evaluation.generation_features import FeatureNetworks, ImageFiles, find_images
 from mmaddp.utils import UserError
@@ -40,6 +41,15 @@ def test_reference_is_cut_to_a_square_of_the_size_asked_for(tmp_path):
     images = ImageFiles([tmp_path / 'wide.png'], crop=10)
     assert images.size == (10, 10)
     assert images[0][:, :, 1:-1].min() > 240
+
+
+def test_reference_is_resized_as_the_authors_do(tmp_path):
+    """prepare_imagenet_val.py of ADDP: torchvision's Resize and CenterCrop, bilinear."""
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 47, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'noise.png')
+    theirs = Compose([Resize(10), CenterCrop(10)])(Image.fromarray(pixels))
+    ours = ImageFiles([tmp_path / 'noise.png'], crop=10)[0]
+    assert np.array_equal(ours.permute(1, 2, 0).numpy(), np.asarray(theirs))
 
 
 def test_features_are_the_layers_that_torch_fidelity_takes(inception_weights):

@@ -79,10 +79,10 @@ def test_each_sampler_has_its_images_and_figures(model, metrics, tmp_path, monke
         assert row['fid'] == pytest.approx(metrics(row['folder'])['fid'])
     table = (tmp_path / 'out/results.md').read_text()
     assert [row[:4] for row in cells(table)[2:6]] == [
-        ['1', 'linear', '6 t/T', '1'],
-        ['2', 'linear', '6 t/T', '1'],
-        ['1', 'linear', '2', '1'],
-        ['2', 'linear', '2', '1'],
+        ['1', 'cosine', '6 t/T', '1'],
+        ['2', 'cosine', '6 t/T', '1'],
+        ['1', 'cosine', '2', '1'],
+        ['2', 'cosine', '2', '1'],
     ]
     assert 'note: FIDs of fewer than 2,049 images' in table
     assert (tmp_path / 'out/results.png').read_bytes().startswith(b'\x89PNG')
@@ -159,7 +159,7 @@ def test_table_has_a_dash_for_what_is_not_known():
     table = metrics_table([result(steps=5, temperature=2.0, decaying=False)])
     assert cells(table)[-1] == [
         '5',
-        'linear',
+        'cosine',
         '2',
         '1',
         '10.00',

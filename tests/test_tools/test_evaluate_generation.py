@@ -64,7 +64,7 @@ def test_settings_side_by_side(tool, options, trained, tmp_path, capsys):
     results = json.loads((tmp_path / 'out/results.json').read_text())
     assert [result['settings']['steps'] for result in results.values()] == [1, 2]
     assert not any(result['settings']['decaying'] for result in results.values())
-    assert '| 2 | linear | 6 | 1 |' in squeezed(capsys.readouterr().out)
+    assert '| 2 | cosine | 6 | 1 |' in squeezed(capsys.readouterr().out)
 
 
 def darl_messages(tmp_path, settings):

@@ -1,4 +1,4 @@
-# MMPretrain's ResNet-50. Each GPU normalizes by its own batch, as in the authors' script.
+# MMPretrain's ResNet-50. Each GPU normalizes by its own batch, as in the authors' fine-tuning.
 encoder = dict(
     type='ResNet',
     depth=50,

@@ -16,6 +16,8 @@ model = dict(
     token_predictor=dict(
         type='mmaddp.MAGE',
         encoder='base',
+        # Active in training, as in the authors' (token_predictor.py, lines 180 and 190).
+        drop_rate=0.1,
         init_cfg=dict(
             type='Pretrained', checkpoint='{{$TOKEN_PREDICTOR:checkpoints/mage-vitb-1600.pth}}'
         ),

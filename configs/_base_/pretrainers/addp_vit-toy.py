@@ -31,6 +31,7 @@ model = dict(
         decoder=dict(embed_dims=192, num_layers=2, num_heads=3),
         num_patches=64,
         num_embeddings=256,
+        drop_rate=0.1,
         init_cfg=dict(
             type='Pretrained', checkpoint='{{$TOKEN_PREDICTOR:checkpoints/mage-toy.pth}}'
         ),

@@ -12,10 +12,10 @@ def masked_token_loss(
     """Cross entropy at masked positions, MAGE's equation 1.
 
     Args:
-        logits: (B, N, V), scores of the vocabulary.
+        logits: (B, N, K), scores of the codes.
         ids: (B, N), the tokens.
         mask: (B, N) bool, True where masked.
-        label_smoothing: Share of the target that is spread over all V entries.
+        label_smoothing: Share of the target that is spread over all K codes.
 
     Returns:
         The mean over all masked positions of the batch.

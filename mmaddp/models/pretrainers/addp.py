@@ -42,7 +42,8 @@ class ADDP(FrozenTokenizer, Pretrainer):
         encoder: A plain ViT with ``forward_tokens``, or any backbone whose last map has stride 16.
         decoder: :class:`ADDPDecoder`.
         tokenizer: :class:`mmaddp.models.VQGAN`.
-        token_predictor: :class:`mmaddp.models.MAGE`; None for a model that only generates.
+        token_predictor: :class:`mmaddp.models.MAGE`; None for a model that only generates. Its
+            ``drop_rate`` applies in training.
         neck: Resizes the maps of a backbone of another stride to the grid of tokens.
         mapping: f of equation 7: 'WeightedSum', 'ArgMax' or 'Sampling' (table 4).
         condition: Condition of unreliable tokens (table 3): 'z_t+1' for ``q(z_bar_t | z_t+1)``,
@@ -120,6 +121,14 @@ class ADDP(FrozenTokenizer, Pretrainer):
             compile_networks(self, **compile)
         register_imagenet_statistics(self)
         self.freeze('tokenizer', *(['token_predictor'] if token_predictor else []))
+
+    def train(self, mode: bool = True) -> ADDP:
+        """Set the mode; the tokenizer stays in evaluation mode."""
+        super().train(mode)
+        if self.token_predictor is not None:
+            # The authors' model.train() reaches its dropout (engine_pretrain.py, line 18).
+            self.token_predictor.train(mode)
+        return self
 
     def check_sizes(self) -> None:
         """Refuse parts of different sizes.

@@ -27,8 +27,7 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         mean: Mean of the normal distribution of mask ratios before it is truncated.
         std: Its std.
         min_ratio: Smallest mask ratio, in (0, 1); also the share of tokens the encoder drops.
-        label_smoothing: Share of the target that is spread over all V entries, as in the authors'
-            code.
+        label_smoothing: Share of the target that is spread over the K codes.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for the precision
             of the rest.
         data_preprocessor: Must give images in [0, 1], RGB.
@@ -57,7 +56,7 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         self.set_frozen_dtype(frozen_dtype)
         self.tokenizer = MODELS.build(tokenizer)
         self.token_predictor = MODELS.build(token_predictor)
-        codes = self.tokenizer.num_embeddings, self.token_predictor.vocabulary.num_codes
+        codes = self.tokenizer.num_embeddings, self.num_codes
         # Other ids would silently stand for classes.
         if codes[0] != codes[1]:
             raise UserError(
@@ -71,6 +70,11 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         """N, positions of an image."""
         return self.token_predictor.num_patches
 
+    @property
+    def num_codes(self) -> int:
+        """K, codes of the tokenizer."""
+        return self.token_predictor.vocabulary.num_codes
+
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'loss'
     ) -> dict[str, Tensor]:
@@ -83,7 +87,8 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         """
         ids = self.tokenize(inputs)
         mask, dropped = self.sample_masks(*ids.shape, ids.device)
-        logits = self.token_predictor.logits(ids, mask, dropped)
+        # The loss scores the K codes alone: models_mage.py of the authors, line 350.
+        logits = self.token_predictor.logits(ids, mask, dropped)[..., : self.num_codes]
         loss = masked_token_loss(logits, ids, mask, self.label_smoothing)
         return dict(loss=loss, mask_ratio=mask[0].float().mean())
 

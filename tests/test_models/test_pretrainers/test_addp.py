@@ -208,12 +208,23 @@ def test_frozen_parts_are_in_no_checkpoint_yet_load_from_one_that_has_them():
         model.load_state_dict(whole)
 
 
-def test_frozen_parts_stay_in_evaluation_mode():
+def test_the_tokenizer_stays_in_evaluation_mode():
     model = tiny_addp().train()
     assert model.encoder.training
     assert model.decoder.training
     assert not any(m.training for m in model.tokenizer.modules())
-    assert not any(m.training for m in model.token_predictor.modules())
+
+
+def test_the_token_predictors_dropout_is_active_in_training():
+    """As in the authors' training: engine_pretrain.py, line 18, sets the whole model's mode."""
+    predictor = dict(addp()['token_predictor'], drop_rate=0.1)
+    model = tiny_addp(token_predictor=predictor).train()
+    ids, masks = random_ids(), (random_mask(8), random_mask(10))
+    once, again = (model.predict_tokens(ids, *masks)[0] for _ in range(2))
+    assert not torch.allclose(once, again)
+    model.eval()
+    once, again = (model.predict_tokens(ids, *masks)[0] for _ in range(2))
+    assert torch.equal(once, again)
 
 
 def test_distributed_training_is_told_to_leave_frozen_parts_alone():

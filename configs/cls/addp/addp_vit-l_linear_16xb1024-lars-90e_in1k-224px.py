@@ -1,8 +1,8 @@
-# At 256 x 256, as ViT-B's.
+# Table 16, at 224 x 224 as ViT-B's.
 _base_ = [
     '../../_base_/backbones/addp_vit-l.py',
     '../../_base_/heads/linear.py',
-    '../../_base_/datasets/imagenet_256.py',
+    '../../_base_/datasets/imagenet_224.py',
     '../../_base_/schedules/linear-probe_90e.py',
 ]
 
@@ -10,7 +10,8 @@ model = dict(
     data_preprocessor=_base_.pixel_values,
     backbone=dict(
         **_base_.encoder,
-        img_size=256,
+        img_size=224,
+        pretrain_img_size=256,
         embed_norm=True,
         final_norm=True,
         frozen_stages=24,

@@ -3,12 +3,18 @@
 _base_ = [
     '../../_base_/backbones/addp_vit-b.py',
     '../../_base_/heads/linear-all-depths.py',
-    '../../_base_/datasets/imagenet_256.py',
+    '../../_base_/datasets/imagenet_224.py',
     '../../_base_/schedules/linear-probe_90e.py',
 ]
 
 model = dict(
-    encoder=dict(**_base_.encoder, img_size=256, embed_norm=True, final_norm=True),
+    encoder=dict(
+        **_base_.encoder,
+        img_size=224,
+        pretrain_img_size=256,
+        embed_norm=True,
+        final_norm=True,
+    ),
     label_smoothing=0.0,
 )
 
