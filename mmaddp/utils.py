@@ -33,14 +33,26 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         raise UserError(f'{name}={value!r} is none of {", ".join(map(repr, choices))}')
 
 
-def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
+def check_range(
+    name: str, value: float, low: float, high: float = math.inf, above: bool = False
+) -> None:
     """Refuse a number below ``low``, above ``high``, or not finite.
+
+    Args:
+        name: Its name, for the message.
+        value: The number.
+        low: The least.
+        high: The largest.
+        above: Refuse ``low`` itself too.
 
     Raises:
         UserError: Names the range.
     """
-    if not (low <= value <= high and value < math.inf):
-        bounds = f'{low} or more' if high == math.inf else f'in [{low}, {high}]'
+    if not (low <= value <= high and value < math.inf) or (above and value == low):
+        bracket = '(' if above else '['
+        bounds = f'in {bracket}{low}, {high}]'
+        if high == math.inf:
+            bounds = f'above {low}' if above else f'{low} or more'
         raise UserError(f'{name}={value}: must be {bounds}')
 
 
@@ -70,6 +82,20 @@ def lazy_exports(
         raise AttributeError(f'module {package!r} has no attribute {name!r}')
 
     return get, lambda: exports, exports
+
+
+def check_multiples(size: Sequence[int], side: int) -> None:
+    """Refuse an image size (H, W) that squares of ``side`` pixels do not fill.
+
+    Raises:
+        UserError: Names both.
+    """
+    height, width = size
+    if height % side or width % side or not height * width:
+        raise UserError(
+            f'images of {height} x {width} pixels: the model takes multiples of {side}; resize or '
+            'crop them'
+        )
 
 
 def run_tool(main: Callable[[], None]) -> None:

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import UserError, check_choice, check_range
+from mmaddp.utils import check_choice, check_range
 
 from .image_noise import ImageNoise
 from .mappings import sampling
 from .mask_schedule import equal_count, masks_from_noise
-from .token_sampling import check_top_p, nucleus, sample_codes
+from .token_sampling import nucleus, sample_codes
 
 
 def linear_ratio(progress: float) -> float:
@@ -71,7 +71,7 @@ class ADDPSampler:
         check_range('steps', self.steps, 1)
         check_choice('schedule', self.schedule, SCHEDULES)
         check_range('temperature', self.temperature, 0)
-        check_top_p(self.top_p)
+        check_range('top_p', self.top_p, 0, 1, above=True)
 
     @torch.no_grad()
     def __call__(self, model: Any, z_t: Tensor, m_t: Tensor, noise: ImageNoise) -> Iterator[Step]:
@@ -120,11 +120,7 @@ class ADDPSampler:
 
     def check_steps(self, num_masked: int) -> None:
         """Refuse more steps than tokens to generate."""
-        if 0 < num_masked < self.steps:
-            raise UserError(
-                f'steps={self.steps}: more than the {num_masked} tokens to generate; '
-                f'set steps to {num_masked} or fewer'
-            )
+        check_range('steps', self.steps, 1, num_masked or self.steps)
 
     def num_left(self, step: int, num_masked: int) -> int:
         """Positions left masked after a step, ``ceil(n * k)`` of the n masked at first (D.4).

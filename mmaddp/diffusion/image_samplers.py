@@ -136,11 +136,7 @@ class DDIMSampler(ImageSampler):
         Raises:
             UserError: There are more steps than timesteps.
         """
-        if self.steps > num_timesteps:
-            raise UserError(
-                f'steps={self.steps}: more than the {num_timesteps} timesteps of the model; '
-                f'set steps to {num_timesteps} or fewer'
-            )
+        check_range('steps', self.steps, 1, num_timesteps)
         rising = (1 + step * num_timesteps // self.steps for step in range(self.steps))
         return [*reversed(list(rising)), 0]
 

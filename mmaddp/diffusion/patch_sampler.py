@@ -16,7 +16,7 @@ from mmaddp.utils import UserError, check_range
 from .gaussian import ddim_step
 from .image_noise import ImageNoise
 from .mask_schedule import equal_count
-from .token_sampling import check_top_p, nucleus, sample_codes
+from .token_sampling import nucleus, sample_codes
 
 # DDPM's own schedule ends at gamma = 4e-5.
 MIN_GAMMA = 1e-4
@@ -190,7 +190,7 @@ class TokenSampler(SequenceSampler):
 
     def __post_init__(self) -> None:
         check_range('temperature', self.temperature, 0)
-        check_top_p(self.top_p)
+        check_range('top_p', self.top_p, 0, 1, above=True)
 
     def sample_next(self, model: Any, z: Tensor, like: Tensor, noise: ImageNoise) -> Tensor:
         """Token ids (B,)."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmaddp.utils import UserError
-
 # Integer sums do not depend on the order of addition, unlike float sums on a GPU.
 FIXED_POINT = 2.0**50
 
@@ -46,9 +44,3 @@ def sample_codes(probs: Tensor, uniform: Tensor) -> Tensor:
     # Inverse of the cumulative distribution at a uniform height.
     heights = (uniform[..., None] * sums[..., -1:]).long()
     return torch.searchsorted(sums, heights, right=True).squeeze(-1)
-
-
-def check_top_p(top_p: float) -> None:
-    """Refuse a value outside (0, 1]; 0 would leave no code."""
-    if not 0 < top_p <= 1:
-        raise UserError(f'top_p={top_p}: must be in (0, 1]')

@@ -14,7 +14,7 @@ from prettytable import PrettyTable
 from torch import nn
 
 from mmaddp.registry import OPTIM_WRAPPER_CONSTRUCTORS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 __all__ = [
     'LayerDecayOptimWrapperConstructor',
@@ -100,10 +100,8 @@ class LayerDecayOptimWrapperConstructor(GroupingOptimWrapperConstructor):
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
         self.rate = self.paramwise_cfg['layer_decay_rate']
-        if not 0 < self.rate <= 1:
-            raise UserError(
-                f'optim_wrapper.paramwise_cfg.layer_decay_rate={self.rate} is not in (0, 1]'
-            )
+        name = 'optim_wrapper.paramwise_cfg.layer_decay_rate'
+        check_range(name, self.rate, 0, 1, above=True)
 
     def lr_factor(self, model: nn.Module, name: str) -> float:
         """Learning rate of a parameter over the head's."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmaddp.engine.resumption import find_newest
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from .figures import plot_heat_map, save_figure
 from .grid import Cell, Grid, make_axis
@@ -37,8 +37,8 @@ def noise_grid(
         metric: A validation metric of the evaluation.
         rule: Whether a 'greater' or a 'less' value is better.
     """
-    if min(*a_values, *b_values) <= 0:
-        raise UserError(f'--a {a_values} --b {b_values}: a Beta distribution needs values > 0')
+    for name, values in (('--a', a_values), ('--b', b_values)):
+        check_range(name, min(values), 0, above=True)
     return Grid({A: make_axis(A, a_values), B: make_axis(B, b_values)}, metric, rule)
 
 

@@ -285,10 +285,10 @@ def test_a_sampler_of_another_process():
 @pytest.mark.parametrize(
     ('config', 'message'),
     [
-        (dict(type='DDPM', beta_start=0.03), 'beta_start=0.03, beta_end=0.02'),
-        (dict(type='DDPM', beta_end=1.0), 'beta_start=0.0001, beta_end=1.0'),
-        (dict(type='EDM', sigma_data=0), 'EDM(sigma_data=0,'),
-        (dict(type='EDM', sigma_min=90), 'EDM(sigma_data=0.5,'),
+        (dict(type='DDPM', beta_start=0.03), 'beta_start=0.03: must be in (0, 0.02]'),
+        (dict(type='DDPM', beta_end=1.0), 'beta_end=1.0: must be in (0, 0.999]'),
+        (dict(type='EDM', sigma_data=0), 'sigma_data=0: must be above 0'),
+        (dict(type='EDM', sigma_min=90), 'sigma_min=90: must be in (0, 80.0]'),
         (dict(type='EDM', sigmadata=1), "unexpected keyword argument 'sigmadata'"),
     ],
 )

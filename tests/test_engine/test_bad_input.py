@@ -127,13 +127,13 @@ class TestConfig:
         ('settings', 'message'),
         [
             ({'model.backbone.arch': 'bse'}, "arch='bse' is none of 'base', "),
-            ({'model.backbone.out_indices': (5,)}, 'block 5 does not exist'),
+            ({'model.backbone.out_indices': (5,)}, r'block=5: must be in'),
             (
                 {
                     'optim_wrapper.constructor': 'mmaddp.LayerDecayOptimWrapperConstructor',
                     'optim_wrapper.paramwise_cfg': {'layer_decay_rate': 7},
                 },
-                r'optim_wrapper\.paramwise_cfg\.layer_decay_rate=7 is not in \(0, 1\]',
+                r'optim_wrapper\.paramwise_cfg\.layer_decay_rate=7: must be in \(0, 1\]',
             ),
             (
                 {

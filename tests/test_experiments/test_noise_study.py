@@ -44,7 +44,7 @@ def test_the_figure_is_written_from_what_has_ended(tmp_path):
 
 
 def test_a_schedule_that_is_none_is_one_line():
-    with pytest.raises(UserError, match='Beta distribution needs values > 0'):
+    with pytest.raises(UserError, match='must be above 0'):
         noise_grid([0.1], [-1.0], 'accuracy/top1', 'greater')
 
 

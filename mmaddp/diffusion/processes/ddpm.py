@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import check_choice, check_range
 
 from ..gaussian import perturb, x0_from_epsilon
 from .base import DiffusionProcess, Level, Network, per_image
@@ -43,11 +43,9 @@ class DDPM(DiffusionProcess):
 
     def __post_init__(self) -> None:
         check_choice('time_input', self.time_input, TIME_INPUTS)
-        if not 0 < self.beta_start < self.beta_end < 1:
-            raise UserError(
-                f'beta_start={self.beta_start}, beta_end={self.beta_end}: must be '
-                '0 < beta_start < beta_end < 1'
-            )
+        # At 1 nothing of the image would be left to scale up again.
+        check_range('beta_end', self.beta_end, 0, 0.999, above=True)
+        check_range('beta_start', self.beta_start, 0, self.beta_end, above=True)
 
     @cached_property
     def alpha_bars(self) -> Tensor:

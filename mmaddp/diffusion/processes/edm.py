@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import UserError
+from mmaddp.utils import check_range
 
 from .base import DiffusionProcess, Level, Network, per_image
 
@@ -57,10 +57,9 @@ class EDM(DiffusionProcess):
     free_settings = ('p_mean', 'p_std', 'sigma_min', 'sigma_max', 'rho', 'num_steps')
 
     def __post_init__(self) -> None:
-        if not (min(self.sigma_data, self.rho) > 0 and 0 < self.sigma_min < self.sigma_max):
-            raise UserError(
-                f'{self}: must have sigma_data and rho above 0, and 0 < sigma_min < sigma_max'
-            )
+        check_range('sigma_data', self.sigma_data, 0, above=True)
+        check_range('rho', self.rho, 0, above=True)
+        check_range('sigma_min', self.sigma_min, 0, self.sigma_max, above=True)
 
     def schedule(self, steps: int) -> Tensor:
         """The sigmas of sampling, falling from sigma_max to sigma_min and then 0 (equation 5).

@@ -14,7 +14,7 @@ from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import Untold
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import UserError, check_choice, check_multiples
 
 from ..layers import (
     KVCache,
@@ -177,13 +177,8 @@ class DARLViT(PlainViT):
             UserError: Patches do not fill the image.
         """
         height, width = size
-        side = self.patch_size
-        if height % side or width % side:
-            raise UserError(
-                f'patches of {side} x {side} pixels do not fill an image of {height} x {width}: '
-                f'resize or crop it to multiples of {side}, or set another patch_size'
-            )
-        return height // side, width // side
+        check_multiples((height, width), self.patch_size)
+        return height // self.patch_size, width // self.patch_size
 
     def sequence_order(self, grid: tuple[int, int]) -> Tensor:
         """The backbone's own order, (N,) int64 on the CPU, see :func:`patch_order`."""

@@ -12,7 +12,7 @@ from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import check_multiples, check_range
 
 from ..layers import (
     AdaptiveBlock,
@@ -100,13 +100,9 @@ class DDAEDiT(Denoiser, PlainViT):
         given = dict(embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads)
         arch = resolve_arch(arch, ARCHITECTURES)
         arch |= {name: size for name, size in given.items() if size is not None}
-        if input_size % patch_size:
-            raise UserError(
-                f'patch_size={patch_size} does not divide input_size={input_size}: set one that '
-                'does'
-            )
-        if time is not None and not 0 <= time < NUM_TIMESTEPS:
-            raise UserError(f'time={time}: timesteps are 0 to {NUM_TIMESTEPS - 1}')
+        check_multiples((input_size, input_size), patch_size)
+        if time is not None:
+            check_range('time', time, 0, NUM_TIMESTEPS - 1)
         super().__init__(arch, patch_size, in_channels, 0, (-1,), -1, with_cp, init_cfg)
         if out_blocks is not None:
             # Do not build the blocks behind the last one.

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import check_range
 
 from ..layers.unet import Downsample, ResBlock, TimeEmbedding, UNetBlock, Upsample
 from .denoiser import UNet, UpBlock
@@ -83,9 +83,8 @@ class DDAEUNet(UNet):
     ) -> None:
         super().__init__(init_cfg)
         self.widths = [base_channels * multiplier for multiplier in channel_multipliers]
-        unknown = set(attention_stages) - set(range(len(self.widths)))
-        if unknown:
-            raise UserError(f'attention_stages {unknown} are not in 0..{len(self.widths) - 1}')
+        for stage in attention_stages:
+            check_range('attention_stages', stage, 0, len(self.widths) - 1)
         self.in_channels, self.num_blocks = in_channels, num_blocks
         self.attention_stages = set(attention_stages)
         self.resblock_updown, self.with_cp, self.reduction = resblock_updown, with_cp, reduction

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import Untold, size_of
 from mmaddp.checkpoints.rules import Tensors
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import check_choice, check_range
 
 from ..layers import Block, PatchEmbed
 from ..layers.positions import resize_pos_embed, resize_rel_pos
@@ -73,8 +73,7 @@ class PlainViT(BaseEncoder):
         self.arch = resolve_arch(arch)
         self.embed_dims, self.num_layers = self.arch['embed_dims'], self.arch['num_layers']
         self.out_indices = sorted(self.block_index(i) for i in out_indices)
-        if not -1 <= frozen_stages <= self.num_layers:
-            raise UserError(f'frozen_stages={frozen_stages} is not in -1..{self.num_layers}')
+        check_range('frozen_stages', frozen_stages, -1, self.num_layers)
         self.frozen_stages, self.with_cp = frozen_stages, with_cp
         self.num_prefix_tokens = num_prefix_tokens
         self.patch_embed = PatchEmbed(patch_size, in_channels, self.embed_dims)
@@ -199,8 +198,7 @@ class PlainViT(BaseEncoder):
 
     def block_index(self, index: int) -> int:
         """The index from 0 on; a negative one counts from the end."""
-        if not -self.num_layers <= index < self.num_layers:
-            raise UserError(f'block {index} does not exist: the encoder has {self.num_layers}')
+        check_range('block', index, -self.num_layers, self.num_layers - 1)
         return index % self.num_layers
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:

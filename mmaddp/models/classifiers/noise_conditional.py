@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from mmaddp.diffusion import ClassifierGuidance, Denoised, ImageNoise
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from ..layers.unet import sinusoids
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
@@ -224,11 +224,8 @@ class NoiseConditionalClassifier(ImageGenerator):
             UserError: A label is not a class.
         """
         labels = torch.as_tensor(labels, device=self.levels.device).expand(count)
-        if not ((labels >= 0) & (labels < self.head.num_classes)).all():
-            raise UserError(
-                f'labels {labels.unique().tolist()}: the classifier has the classes 0 to '
-                f'{self.head.num_classes - 1}'
-            )
+        for label in labels.unique().tolist():
+            check_range('label', label, 0, self.head.num_classes - 1)
         return ClassifierGuidance(self.process, self.denoise_and_classify, labels, scale)
 
     @property

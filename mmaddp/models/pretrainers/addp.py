@@ -108,9 +108,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         self.neck = MODELS.build(neck) if neck else None
         self.tokenizer = MODELS.build(tokenizer)
         self.token_predictor = MODELS.build(token_predictor) if token_predictor else None
-        if 'token_input' in decoder:
-            raise UserError('model.decoder.token_input: set model.token_input instead')
-        self.decoder = MODELS.build(dict(decoder, token_input=token_input != 'none'))
+        self.decoder = MODELS.build(dict(**decoder, token_input=token_input != 'none'))
         if token_input == 'encoder+decoder':
             positions = torch.zeros_like(self.decoder.token_pos_embed)
             self.encoder_token_pos_embed = nn.Parameter(positions.normal_(std=0.02))

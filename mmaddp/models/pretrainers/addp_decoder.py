@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from mmaddp.checkpoints import Loadable
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
+from mmaddp.diffusion.mask_schedule import equal_count
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
@@ -172,9 +173,7 @@ def embed_reliable(table: nn.Embedding, positions: Tensor, ids: Tensor, mask: Te
         UserError: Rows of ``mask`` mask different numbers of positions.
     """
     # Without this check, rows of different length would be cut at the wrong tokens.
-    counts = (~mask).sum(1).tolist()
-    if min(counts) != max(counts):
-        raise UserError(f'masks of one batch must mask equally many positions, not {counts}')
+    num_reliable = equal_count(~mask)
     positions = positions[:, 1:].expand(len(ids), -1, -1)[~mask]
     # (B * R, D) -> (B, R, D)
-    return (table(ids[~mask]) + positions).unflatten(0, (len(ids), counts[0]))
+    return (table(ids[~mask]) + positions).unflatten(0, (len(ids), num_reliable))

@@ -18,7 +18,7 @@ from mmaddp.checkpoints import check_meta, read_checkpoint
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.weights import find_weights
 from mmaddp.diffusion import ImageNoise
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import UserError, check_choice, check_multiples
 
 from ..backbones import BaseEncoder
 from .frozen import FrozenParts
@@ -171,11 +171,7 @@ class ImageGenerator(FrozenParts, BaseModel):
             UserError: A side is not a multiple of the stride.
         """
         height, width = images.shape[-2:]
-        if height % self.stride or width % self.stride:
-            raise UserError(
-                f'images of {height} x {width} pixels: the model wants multiples of {self.stride}; '
-                'resize or crop them'
-            )
+        check_multiples((height, width), self.stride)
         return height // self.stride, width // self.stride
 
     def read_weights(self, path: str | Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmaddp.checkpoints import convert_checkpoint
 from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation, samplers_of
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_multiples
 
 from ..backbones import BaseEncoder
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
@@ -223,9 +223,8 @@ class DDAE(Pretrainer):
             UserError: ``img_size`` is not a multiple of the autoencoder's stride.
         """
         stride = 1 if self.autoencoder is None else self.autoencoder.stride
-        side, rest = divmod(self.img_size, stride)
-        if rest:
-            raise UserError(f'img_size={self.img_size}: set a multiple of {stride} pixels')
+        check_multiples((self.img_size, self.img_size), stride)
+        side = self.img_size // stride
         device = next(self.network.parameters()).device
         shape = len(noise.generators), self.network.in_channels, side, side
         return torch.zeros(shape, device=device)

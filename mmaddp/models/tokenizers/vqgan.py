@@ -15,7 +15,7 @@ from mmaddp.checkpoints import Loadable
 from mmaddp.checkpoints.judge import Untold, size_of
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import check_multiples
 
 from .vqgan_layers import Decoder, Encoder, init_convolutions
 
@@ -129,12 +129,7 @@ class VQGAN(Loadable):
 
     def features(self, images: Tensor) -> Tensor:
         """The encoder's features, before quantization: images (B, 3, H, W) -> (B, N, E)."""
-        height, width = images.shape[-2:]
-        if height % self.stride or width % self.stride or not height or not width:
-            raise UserError(
-                f'images of {height} x {width} pixels: the tokenizer takes multiples of '
-                f'{self.stride}; resize or crop them'
-            )
+        check_multiples(images.shape[-2:], self.stride)
         return self.encoder(images).flatten(2).transpose(1, 2)  # (B, E, h, w) -> (B, N, E)
 
     def embed(self, ids: Tensor) -> Tensor:

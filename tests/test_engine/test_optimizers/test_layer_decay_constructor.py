@@ -111,7 +111,7 @@ def test_says_what_it_cannot_do():
                 constructor='mmaddp.LayerDecayOptimWrapperConstructor',
             ),
         )
-    with pytest.raises(ValueError, match='not in'):
+    with pytest.raises(ValueError, match=r'layer_decay_rate=\S+: must be in \(0, 1\]'):
         build(Detector(), rate=1.5)
     model = Detector()
     model.backbone = nn.Linear(2, 2)

@@ -162,8 +162,8 @@ def test_frozen_positions_give_no_gradient_to_the_embeddings():
         (dict(arch='giant'), "arch='giant' is none of 'base', 'large', 'huge'"),
         (dict(arch=dict(embed_dims=32, depth=4, num_heads=2)), 'depth'),
         (dict(window_size=3), 'with_cls_token=False'),
-        (dict(out_indices=(4,)), 'block 4 does not exist'),
-        (dict(frozen_stages=5), 'frozen_stages=5 is not in -1..4'),
+        (dict(out_indices=(4,)), r'block=4: must be in \[-4, 3\]'),
+        (dict(frozen_stages=5), r'frozen_stages=5: must be in \[-1, 4\]'),
     ],
 )
 def test_refuses_what_it_cannot_build(kwargs, message):

@@ -159,7 +159,7 @@ def test_the_fused_kernel_does_the_masking(monkeypatch):
 
 @pytest.mark.parametrize('size', [(30, 32), (32, 37)])
 def test_patches_must_fill_the_image(size):
-    message = rf'8 x 8 pixels do not fill an image of {size[0]} x {size[1]}: resize or crop'
+    message = rf'images of {size[0]} x {size[1]} pixels: the model takes multiples of 8; resize or'
     with pytest.raises(ValueError, match=message):
         build().embed_patches(torch.zeros(1, 3, *size))
 

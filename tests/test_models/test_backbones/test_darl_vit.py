@@ -221,14 +221,14 @@ def test_sizes_are_timms(arch, patch_size, name):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(img_size=30), '8 x 8 pixels do not fill an image of 30 x 30: resize or crop'),
+        (dict(img_size=30), '30 x 30 pixels: the model takes multiples of 8; resize or crop'),
         (dict(window_size=2), 'set causal=False and with_start_token=False'),
         (dict(window_size=2, with_start_token=False, causal=True), 'windows allow neither'),
         (dict(order='nested-raster', block_size=3), 'is invalid for input of size 16'),
         (dict(order='spiral'), "order='spiral' is none of"),
         (dict(positions='rope'), "positions='rope' is none of 'rope-2d', 'rope-1d', 'sincos"),
         (dict(arch='giant'), "arch='giant' is none of 'base', 'large', 'huge'"),
-        (dict(out_indices=(2,)), 'block 2 does not exist'),
+        (dict(out_indices=(2,)), r'block=2: must be in \[-2, 1\]'),
     ],
 )
 def test_refuses_what_it_cannot_build(settings, message):

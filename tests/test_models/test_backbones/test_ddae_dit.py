@@ -225,10 +225,10 @@ def test_features_of_named_blocks_end_behind_the_last(monkeypatch):
     ('settings', 'message'),
     [
         (dict(arch='huge'), "arch='huge' is none of 'small', 'base', 'large', 'xlarge'"),
-        (dict(input_size=9), 'patch_size=2 does not divide input_size=9'),
+        (dict(input_size=9), '9 x 9 pixels: the model takes multiples of 2'),
         (dict(out_blocks=('layer-3',), time=5), 'layer-3: the network has layer-0, layer-1, lay'),
         (dict(out_blocks=(), time=5), r'layers \(none\): the network has layer-0'),
-        (dict(out_blocks=('layer-1',), time=1000), 'time=1000: timesteps are 0 to 999'),
+        (dict(out_blocks=('layer-1',), time=1000), r'time=1000: must be in \[0, 999\]'),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings, message):

@@ -196,7 +196,7 @@ def test_a_frozen_encoder_neither_learns_nor_drops():
             'layers out_9: the network has out_1, out_2, out_3, out_4',
         ),
         (dict(out_blocks=[], time=0.1), r'layers \(none\): the network has out_1'),
-        (dict(attention_stages=[2]), r'attention_stages \{2\} are not in 0..1'),
+        (dict(attention_stages=[2]), r'attention_stages=2: must be in \[0, 1\]'),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(settings, message):

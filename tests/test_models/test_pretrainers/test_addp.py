@@ -334,5 +334,5 @@ def test_channels_side_by_side_give_the_same_loss():
 
 def test_where_tokens_go_is_said_once():
     decoder = dict(type='mmaddp.ADDPDecoder', **ARCH, **SIZES, token_input=False)
-    with pytest.raises(UserError, match=r'set model.token_input instead'):
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'token_input'"):
         MODELS.build(addp(decoder=decoder))

@@ -124,7 +124,7 @@ def test_clipped_latents_are_refused():
 
 def test_a_size_without_latents():
     model = build_latent(latent_ddae(img_size=15))
-    with pytest.raises(UserError, match='img_size=15: set a multiple of 2 pixels'):
+    with pytest.raises(UserError, match='images of 15 x 15 pixels: the model takes multiples of 2'):
         model.sample(ImageNoise(0, [0]))
 
 
