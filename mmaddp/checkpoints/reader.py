@@ -146,8 +146,9 @@ def read_torch_zip(path: Path) -> Any:
 def map_torch_zip(path: Path) -> Any:
     """PyTorch's format since 1.6, its tensors mapped from the disk."""
     refuse_program(path)
+    # torch 2.1 maps files by their name alone.
     return torch.load(
-        path, map_location='cpu', mmap=True, pickle_module=unpickler, weights_only=False
+        str(path), map_location='cpu', mmap=True, pickle_module=unpickler, weights_only=False
     )
 
 

@@ -92,7 +92,7 @@ def test_heads_train_and_evaluate(name, encoder, repository, shared, tmp_path, m
 def take_encoder(model: dict, other: dict) -> None:
     """Give a model the encoder of another, with the pyramid and the pixels that belong to it."""
     model.backbone = other.backbone
-    model.neck = {**other.neck, 'out_channels': 64} if 'out_channels' in other.neck else other.neck
+    model.neck = {**other.neck, 'out_channels': 256} if 'out_channels' in other.neck else other.neck
     for key in ('mean', 'std'):
         model.data_preprocessor[key] = other.data_preprocessor[key]
 

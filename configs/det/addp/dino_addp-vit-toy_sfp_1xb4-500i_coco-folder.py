@@ -1,4 +1,4 @@
-# A toy encoder from scratch, at 192 x 192 pixels, under a DINO of 64 channels and 20 queries.
+# A toy encoder from scratch, at 192 x 192 pixels, under a DINO of three layers and 20 queries.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/dino.py',
@@ -18,25 +18,12 @@ model = dict(
         global_attn_indexes=(1, 3),
         use_rel_pos=True,
     ),
-    neck=dict(in_channels=192, out_channels=64),
+    neck=dict(in_channels=192),
     num_queries=20,
-    encoder=dict(
-        num_layers=1,
-        layer_cfg=dict(
-            self_attn_cfg=dict(embed_dims=64),
-            ffn_cfg=dict(embed_dims=64, feedforward_channels=128),
-        ),
-    ),
-    decoder=dict(
-        num_layers=2,
-        layer_cfg=dict(
-            self_attn_cfg=dict(embed_dims=64),
-            cross_attn_cfg=dict(embed_dims=64),
-            ffn_cfg=dict(embed_dims=64, feedforward_channels=128),
-        ),
-    ),
-    positional_encoding=dict(num_feats=32),
-    bbox_head=dict(num_classes=len(_base_.classes), embed_dims=64),
+    # Channels are the base's 256: MMDetection 3.3's decoder has no other number.
+    encoder=dict(num_layers=1, layer_cfg=dict(ffn_cfg=dict(feedforward_channels=128))),
+    decoder=dict(num_layers=2, layer_cfg=dict(ffn_cfg=dict(feedforward_channels=128))),
+    bbox_head=dict(num_classes=len(_base_.classes)),
     dn_cfg=dict(group_cfg=dict(num_dn_queries=10)),
     test_cfg=dict(max_per_img=20),
 )
