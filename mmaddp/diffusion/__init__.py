@@ -12,6 +12,7 @@ from .image_samplers import (
     ImageSampler,
     samplers_of,
 )
+from .mage_sampler import MAGESampler, MAGEStep
 from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
 from .noise_levels import BetaNoise
@@ -32,6 +33,8 @@ __all__ = [
     'HeunSampler',
     'ImageNoise',
     'ImageSampler',
+    'MAGESampler',
+    'MAGEStep',
     'MaskSchedule',
     'MeanSampler',
     'NonLeakingAugmentation',

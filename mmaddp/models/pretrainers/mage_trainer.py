@@ -1,24 +1,28 @@
-"""Training of a token predictor on one's own images."""
+"""MAGE: training of a token predictor, and generation with it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmaddp.diffusion import masks_from_noise
+from mmaddp.checkpoints import convert_checkpoint
+from mmaddp.diffusion import ImageNoise, MAGESampler, MAGEStep, masks_from_noise
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, check_range
 
+from ..inspection import gray_out
 from ..losses import masked_token_loss
 from ..pixel_values import IMAGES_TO_UNIT_RANGE
+from .base import ImageGenerator, Start
 from .frozen import FrozenTokenizer
 
 
 @MODELS.register_module()
-class MAGETrainer(FrozenTokenizer, BaseModel):
+class MAGETrainer(FrozenTokenizer, ImageGenerator):
     """MAGE's masked-token objective on the tokens of a frozen tokenizer (its section 3.2).
 
     Args:
@@ -36,6 +40,8 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
     Raises:
         UserError: The parts have different numbers of codes, or an option is out of range.
     """
+
+    checkpoint_prefixes = ('token_predictor.',)
 
     def __init__(
         self,
@@ -108,3 +114,54 @@ class MAGETrainer(FrozenTokenizer, BaseModel):
         return nn.init.trunc_normal_(
             torch.empty(()), self.mean, self.std, self.min_ratio, 1.0
         ).item()
+
+    def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+        """A released MAGE or ADDP file."""
+        weights = convert_checkpoint(checkpoint, target='pretrain')
+        return {
+            n: v for n, v in weights.items() if n.startswith(('token_predictor.', 'tokenizer.'))
+        }
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """A square of VQ tokens."""
+        return (math.isqrt(self.num_patches),) * 2
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a token."""
+        return self.tokenizer.stride
+
+    @property
+    def samplers(self) -> dict[str, Any]:
+        """MAGE's iterative decoding."""
+        return {'mage': MAGESampler()}
+
+    def sample_steps(
+        self, sampler: MAGESampler, start: Start, noise: ImageNoise
+    ) -> Iterator[MAGEStep]:
+        """All steps of the decoding."""
+        return sampler(self.token_predictor, *start, noise)
+
+    def step_images(self, step: MAGEStep) -> Tensor:
+        """The image of all sampled tokens."""
+        return self.tokenizer.decode(self.tokenizer.embed(step.z))
+
+    def step_views(self, step: MAGEStep) -> Tensor:
+        """The image, and the image with positions that stay masked in gray."""
+        images = self.step_images(step)
+        return torch.stack([images, gray_out(images, step.m)], dim=1)
+
+    def blank(self) -> Start:
+        """All tokens masked."""
+        known = torch.zeros(1, self.num_patches, dtype=torch.long)
+        return Start(known, torch.ones_like(known, dtype=torch.bool))
+
+    def known_values(self, images: Tensor) -> Tensor:
+        """Token ids (B, N)."""
+        return self.tokenizer.encode(images)
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """The images after a pass through the tokenizer."""
+        grid = tuple(side // self.stride for side in images.shape[-2:])
+        return self.tokenizer.decode(self.tokenizer.embed(self.tokenizer.encode(images)), grid)
