@@ -153,13 +153,12 @@ def addp_vit_base(checkout: Path) -> nn.Module:
         checkout: Of ChangyaoTian/ADDP.
 
     Raises:
-        UserError: It is none, or omegaconf is not installed, which its code reads configs with.
+        UserError: It is none.
+        ImportError: omegaconf is not installed, which its code reads configs with.
     """
     checkout = checkout.resolve()
     if not (checkout / 'modeling/encoders/models_addp.py').is_file():
         raise UserError(f'{checkout}: no checkout of ChangyaoTian/ADDP')
-    if importlib.util.find_spec('omegaconf') is None:
-        raise UserError("ADDP's own code needs omegaconf: pip install omegaconf")
     args = argparse.Namespace(
         drop_out_rate=0.1,
         label_smoothing=0.1,

@@ -158,14 +158,19 @@ def _parse(path: str, backend_args: dict | None) -> dict:
         content = json.loads(get(path, backend_args=backend_args))
     except ValueError as error:
         raise UserError(f'{path}: not a JSON file: {error}: write it again') from error
-    if not isinstance(content, dict) or not isinstance(content.get('images'), list):
-        raise UserError(f"{path}: not in COCO format: it has no list 'images'")
+    lists = content if isinstance(content, dict) else {}
     # The images of a test set have no annotations at all.
-    content['annotations'] = content.get('annotations') or []
+    lists['annotations'] = lists.get('annotations') or []
     for key in ('images', 'annotations', 'categories'):
-        if not all(isinstance(one, dict) for one in content.get(key) or ()):
+        listed = lists.get(key) or ([] if key == 'categories' else lists.get(key))
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
             raise UserError(f"{path}: not in COCO format: '{key}' is not a list of objects")
-    return content
+    return lists
+
+
+def _check_keys(one: dict, kind: str, name: str, path: str) -> None:
+    if _as_id(one.get('id')) is None or one.get(name) is None:
+        raise UserError(f"{path}: the {kind} {_shorten(one)} needs 'id' and '{name}': add them")
 
 
 # Categories
@@ -183,8 +188,7 @@ def _match_categories(
     listed = content.get('categories') or _default_categories(content, classes, path)
     by_name: dict[str, list] = {}
     for one in listed:
-        if 'name' not in one or _as_id(one.get('id')) is None:
-            raise UserError(f"{path}: the category {one} needs 'id' and 'name': add them")
+        _check_keys(one, 'category', 'name', path)
         by_name.setdefault(str(one['name']), []).append(_as_id(one['id']))
     _check_names(by_name, classes, path)
     used = {_as_id(one.get('category_id')) for one in content['annotations']}
@@ -239,9 +243,8 @@ def _check_names(by_name: dict[str, list], classes: tuple[str, ...], path: str) 
 def _index_images(content: dict, path: str) -> dict[Any, dict]:
     images: dict[Any, dict] = {}
     for one in content['images']:
-        i = _as_id(one.get('id'))
-        if i is None or not isinstance(one.get('file_name'), str):
-            raise UserError(f"{path}: the image {_shorten(one)} needs 'id' and 'file_name'")
+        _check_keys(one, 'image', 'file_name', path)
+        i = _as_id(one['id'])
         if i in images and images[i]['file_name'] != one['file_name']:
             raise UserError(
                 f'{path}: images {images[i]["file_name"]} and {one["file_name"]} have the same id '

@@ -175,14 +175,11 @@ def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> n
     Raises:
         OSError: The file is empty, or of no known type, or has pixels of 32 bits.
     """
-    if not content:
-        raise OSError('the file is empty')
-    # OpenCV would round floats in [0, 1] to black and white.
-    image = (
-        None
-        if content.startswith(_TIFF_MARKERS) and not _has_bytes(content)
-        else (mmcv.imfrombytes(content, flag=flag, backend=backend))
-    )
+    image = None
+    # OpenCV would round the floats in [0, 1] of a TIFF to black and white.
+    if content and not (content.startswith(_TIFF_MARKERS) and not _has_bytes(content)):
+        image = mmcv.imfrombytes(content, flag=flag, backend=backend)
+    # Pillow says what is wrong with an empty file.
     if image is None and _has_bytes(content):
         image = mmcv.imfrombytes(content, flag=flag, backend='pillow')
     if image is None:
@@ -269,20 +266,15 @@ class LoadImage(LoadImageFromFile):
     @classmethod
     def like(cls, reader: LoadImageFromFile) -> LoadImage:
         """One with the options of MMCV's transform."""
-        names = ('to_float32', 'color_type', 'imdecode_backend', 'ignore_empty', 'backend_args')
+        names = ('to_float32', 'color_type', 'imdecode_backend', 'backend_args')
         return cls(**{name: getattr(reader, name) for name in names})
 
-    def transform(self, results: dict) -> dict | None:
+    def transform(self, results: dict) -> dict:
         """Read ``results['img_path']`` unless ``results['img']`` is there."""
         if 'img' in results:
             return results
-        try:
-            content = get(results['img_path'], backend_args=self.backend_args)
-            image = decode_image(content, self.color_type, self.imdecode_backend)
-        except Exception:
-            if self.ignore_empty:
-                return None
-            raise
+        content = get(results['img_path'], backend_args=self.backend_args)
+        image = decode_image(content, self.color_type, self.imdecode_backend)
         if self.to_float32:
             image = image.astype(np.float32)
         size = image.shape[:2]
@@ -297,6 +289,6 @@ def read_all_types(dataset: Any) -> None:
     pipeline = getattr(dataset, 'pipeline', None)
     if hasattr(pipeline, 'transforms'):
         pipeline.transforms = [
-            LoadImage.like(one) if type(one) is LoadImageFromFile else one
+            LoadImage.like(one) if type(one) is LoadImageFromFile and not one.ignore_empty else one
             for one in pipeline.transforms
         ]

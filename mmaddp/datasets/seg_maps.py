@@ -90,14 +90,16 @@ def check_pair(image_path: str, map_path: str, stored: bool = False) -> bool:
     expected = image.size if stored else image.turned
     if seg_map.size == expected:
         return not stored and image.orientation > 1 and image.size == image.turned
-    said = f'{map_path}: is {_by(seg_map.size)}, and its image {image_path} {_by(expected)}'
+    remedy = ': resize the map without interpolation, or pair the files anew'
     if image.size != image.turned and seg_map.size in (image.size, image.turned):
         color_type = 'color' if stored else 'color_ignore_orientation'
-        raise UserError(
-            f'{said} by its EXIF tag: set color_type={color_type!r} of LoadImageFromFile in all '
+        remedy = (
+            f' by its EXIF tag: set color_type={color_type!r} of LoadImageFromFile in all '
             'pipelines, or turn the map'
         )
-    raise UserError(f'{said}: resize the map without interpolation, or pair the files anew')
+    raise UserError(
+        f'{map_path}: is {_by(seg_map.size)}, and its image {image_path} {_by(expected)}{remedy}'
+    )
 
 
 def other_suffixes(dataset: Any) -> Counter:

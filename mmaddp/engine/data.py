@@ -58,10 +58,9 @@ class GuardedDataset:
             return self._read_elsewhere(index)
         try:
             sample = self.dataset[index]
-        except UserError:
-            raise
         except Exception as error:
-            self._check_images(index, thorough=True)
+            if not isinstance(error, UserError):
+                self._check_images(index, thorough=True)
             if isinstance(error, KeyError):
                 image = self._info(index).get('img_path')
                 raise UserError(f'{image}: its annotations have no {error}') from error
@@ -226,31 +225,33 @@ def _without_idle_workers(dataloader: dict) -> dict:
 def _build(config: dict, source: str) -> Any:
     try:
         dataset = _load(config)
-    except UserError:
-        raise
     except (AssertionError, OSError, RuntimeError, json.JSONDecodeError) as error:
         reason = str(error).partition('\n')[0]
         raise UserError(
             f'{source}: {reason}: check data_root, data_prefix, with_label '
             f'and ann_file={config.get("ann_file", "")!r}'
         ) from error
-    except ValueError:
+    except ValueError as error:
         # MMEngine cannot serialize an empty dataset.
-        if config.get('serialize_data') is False:
+        if isinstance(error, UserError) or config.get('serialize_data') is False:
             raise
         return _build({**config, 'serialize_data': False}, source)
     if len(dataset) == 0:
-        for leaf in leaves(dataset):
-            for suffix in other_suffixes(leaf):
-                raise UserError(
-                    f'{source}: no image in {leaf.data_prefix["img_path"]} ends with '
-                    f'{leaf.img_suffix!r}, but some with {suffix!r}: set img_suffix={suffix!r}'
-                )
-        raise UserError(
-            f'{source}: no image is left: check data_root, ann_file, data_prefix and '
-            'filter_cfg, which drops images without annotations'
-        )
+        raise UserError(f'{source}: {_why_empty(dataset)}')
     return dataset
+
+
+def _why_empty(dataset: Any) -> str:
+    for leaf in leaves(dataset):
+        for suffix in other_suffixes(leaf):
+            return (
+                f'no image in {leaf.data_prefix["img_path"]} ends with {leaf.img_suffix!r}, but '
+                f'some with {suffix!r}: set img_suffix={suffix!r}'
+            )
+    return (
+        'no image is left: check data_root, ann_file, data_prefix and filter_cfg, which drops '
+        'images without annotations'
+    )
 
 
 def _load(config: dict) -> Any:
