@@ -90,6 +90,7 @@ class CocoDataset(MMDetCocoDataset):
         if not self.test_mode and found.images and not found.total:
             raise UserError(f'{found.path}: has no annotations to train on: add them')
         found.check_used()
+        # Neither training nor evaluation counts crowds.
         used = {one['category_id'] for one in found.annotations if not one['iscrowd']}
         told = [f'{count} {what}' for what, count in found.told.items()]
         if found.lost:
@@ -126,6 +127,7 @@ class AnnotatedImageReader(BaseTransform):
         if loaded is None:
             return None
         annotated = results['height'], results['width']
+        # A square image tells nothing; it is turned, as most who annotate see it.
         if loaded['ori_shape'] == annotated[::-1] != annotated:
             loaded = self.as_stored(results)
         if loaded['ori_shape'] != annotated:

@@ -64,5 +64,7 @@ def open_part(name: str, config: dict) -> tuple[Any, np.ndarray]:
     count = len(dataset)
     if (start, stop) == (0, 1):
         return dataset, np.arange(count)
+    # Folders are sorted by class: a share of the first images would lack classes.
     order = np.random.default_rng(_SHARE_SEED).permutation(count)
+    # Rounded alike at both ends, adjoining shares neither overlap nor leave out.
     return dataset, np.sort(order[round(start * count) : round(stop * count)])

@@ -63,6 +63,7 @@ class ImageFolder(CustomDataset):
         return self._label(images) if self.with_label else images
 
     def _label(self, images: list[str]) -> list[tuple[str, int]]:
+        # Folders without images give no class.
         names = sorted({_class_of(path) for path in images})
         classes, source = self._classes(names)
         unknown = [name for name in names if name not in classes]

@@ -34,6 +34,7 @@ def check_seg_dataset(dataset: Any, source: str) -> None:
     if getattr(dataset, 'backend_args', None):
         return
     _report_other_suffixes(dataset)
+    # A fault of a whole set shows in fifty files; the others are checked when they are read.
     step = max(1, len(dataset) // _SAMPLED)
     infos = [dataset.get_data_info(i) for i in range(0, len(dataset), step)]
     infos = [info for info in infos if info.get('seg_map_path')]
@@ -87,6 +88,7 @@ def check_pair(image_path: str, map_path: str, stored: bool = False) -> bool:
             f'{map_path}: has {seg_map.channels} channels, and a map has one, of class indices: '
             'save one channel where all are equal, or replace each color by its index'
         )
+    # Maps are never turned: MMSegmentation reads their pixels as stored.
     expected = image.size if stored else image.turned
     if seg_map.size == expected:
         return not stored and image.orientation > 1 and image.size == image.turned
@@ -164,6 +166,7 @@ def _used(values: set[int], dataset: Any) -> set[int]:
 
 def _is_useless(values: set[int], dataset: Any) -> bool:
     """Whether all labels are ignored, or all but a background of 0."""
+    # 255 beside 0 alone is a mask drawn in white, whose objects would all be ignored.
     return not _used(values, dataset) or {255} < values <= {0, 255}
 
 

@@ -39,6 +39,7 @@ class TinyImageNet(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """An entry for each image: 'img_path' and 'gt_label'."""
         root = Path(self.data_root)
+        # The file's own order is another; DDAE's authors sort, as ImageFolder does.
         wnids = sorted((root / 'wnids.txt').read_text().split())
         self._metainfo['classes'] = tuple(wnids)
         images = (train_images if self.split == 'train' else val_images)(root, wnids)

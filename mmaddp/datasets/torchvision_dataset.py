@@ -42,6 +42,7 @@ class TorchvisionDataset(BaseDataset):
         **kwargs: Any,
     ) -> None:
         self.name, self.options = name, dict(options or {})
+        # Such as CLEVR's counts 3 to 10, which become classes 0 to 7.
         self.index_of = None if labels is None else {label: i for i, label in enumerate(labels)}
         super().__init__(ann_file='', data_root=data_root, **kwargs)
 

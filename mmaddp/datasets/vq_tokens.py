@@ -53,10 +53,12 @@ class VQTokenDataset(Dataset):
         return self.index['num_images']
 
     def __getitem__(self, index: int) -> dict:
+        # Seeded by SeededDataset with the position.
         crop = np.random.randint(self.index['crops_per_image'])
         number, row = divmod(int(index), self.index['shard_size'])
         shard = self._shard(number)
         ids = torch.from_numpy(shard.get_slice('ids')[row, crop].astype(np.int64))
+        # Fixed-length bytes, filled with zeros.
         path = shard.get_slice('paths')[row, crop].tobytes().rstrip(b'\0').decode()
         sample = BaseDataElement(metainfo={'img_path': path, 'crop': crop})
         return {'inputs': ids, 'data_samples': sample}
@@ -97,6 +99,7 @@ def describe_tokenizer(tokenizer: nn.Module) -> dict[str, Any]:
     digest = hashlib.sha256()
     for name, tensor in sorted(tokenizer.state_dict().items()):
         digest.update(f'{name} {tuple(tensor.shape)}'.encode())
+        # float32, so that a copy of the weights in half precision differs.
         digest.update(tensor.cpu().float().contiguous().numpy().tobytes())
     return {'num_embeddings': tokenizer.num_embeddings, 'tokenizer_sha256': digest.hexdigest()}
 

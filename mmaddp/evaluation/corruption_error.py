@@ -61,6 +61,7 @@ def corruption_errors(errors: Mapping[str, Mapping[int, float]]) -> CorruptionEr
     missing = {c: severities for c, severities in lacking.items() if severities}
     whole = [c for c in CORRUPTIONS if c not in missing]
     error = {c: sum(errors[c][s] for s in SEVERITIES) / len(SEVERITIES) for c in whole}
+    # The sums over severities have equally many terms, so their ratio is that of the means.
     ce = {c: 100 * error[c] / ALEXNET_ERRORS[c] for c in whole}
     if missing:
         return CorruptionErrors(error, ce, None, None, missing)

@@ -98,6 +98,7 @@ class GenerationMetrics:
         """All metrics of features of generated images."""
         score, std = inception_score(features.logits)
         precision, recall = None, None
+        # Published statistics of a Gaussian leave precision and recall unknown.
         if self.reference.manifold is not None:
             precision, recall = precision_recall(
                 features.manifold.to(self.device), self.reference.manifold.to(self.device)
@@ -123,6 +124,7 @@ class GenerationMetrics:
 
 def check_number(source: object, found: int, wanted: int | None = None) -> None:
     """Refuse fewer images than asked for, or than the metrics need."""
+    # An image is not its own neighbor, hence one more.
     needed = max(SPLITS, NEIGHBORS + 1, wanted or 0)
     measured = min(found, wanted or found)
     if measured < needed:
@@ -156,6 +158,7 @@ def inception_score(logits: Tensor) -> tuple[float, float]:
     Args:
         logits: (N, classes), shuffled with a fixed seed before splitting.
     """
+    # p(y|x) comes from logits without bias, as in TensorFlow's network.
     metric = torch_fidelity('metric_isc').isc_features_to_metric(logits, splits=SPLITS)
     return metric['inception_score_mean'], metric['inception_score_std']
 

@@ -96,6 +96,7 @@ def load_reference(
             f'{path}: {len(files)} images; a reference needs {min_images} or more, and published '
             f'figures have tens of thousands'
         )
+    # Other images, sizes or weights give another name, and so are computed anew.
     kept = Path(cache_dir, f'{path.resolve().name}-{fingerprint(path, files, crop, networks)}.npz')
     if not kept.is_file():
         images = ImageFiles(files, crop)
@@ -115,6 +116,7 @@ def fingerprint(
 
 def _stamp(file: Path) -> tuple[int, int]:
     status = file.stat()
+    # Reading 50,000 images to hash them would take as long as their features.
     return status.st_size, status.st_mtime_ns
 
 
@@ -143,6 +145,7 @@ def read_statistics(path: Path, networks: str) -> ReferenceStatistics:
         UserError: The file cannot be read, or is of other networks.
     """
     try:
+        # A pickle inside could run code; published files hold plain arrays.
         with np.load(path, allow_pickle=False) as kept:
             wanted = ('mu', 'sigma', 'manifold', 'size', 'networks')
             content = {name: kept[name] for name in wanted if name in kept}

@@ -44,6 +44,7 @@ class NamedAccuracy(BaseMetric):
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
         """The accuracy of each name, the best and the mean."""
+        # (images, names) -> (names,)
         top1 = (100 * torch.stack(results).double().mean(dim=0)).tolist()
         by_name = dict(zip(self.names, top1))
         compared = [value for name, value in by_name.items() if name not in self.controls]

@@ -59,6 +59,7 @@ def _summarize_corruptions(results: dict[str, dict[int, Mapping]]) -> dict:
         }
         for c in results
     }
+    # One corruption with missing classes makes the mean incomparable.
     fewest = min(r['classes'] for severities in results.values() for r in severities.values())
     return {
         'top1': None if figures.mean_error is None else 100 - figures.mean_error,

@@ -43,6 +43,7 @@ class SubsetAccuracy(Accuracy):
     def _restrict(self, sample: dict) -> dict:
         scores = sample['pred_score'].cpu()
         self._check_num_classes(len(scores))
+        # Scores (1000,) -> the best of the set's own classes, as an index of the 1,000
         indices = scores.new_tensor(self._subset()).long()
         best = scores[indices].argmax(dim=0, keepdim=True)
         return {'pred_label': indices[best], 'gt_label': sample['gt_label']}

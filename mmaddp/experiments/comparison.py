@@ -218,6 +218,7 @@ def compare(
 
     def ready(key: str) -> bool:
         probe = comparison.probe_of(cells[key])
+        # A cell that needs a best cell waits until its probe has finished.
         return probe is None or probe in folder or probe not in cells
 
     def run(key: str, path: Path) -> Metrics:
@@ -237,6 +238,7 @@ def compare(
 def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
     """Record config and encoder of a cell; refuse a cell that was run with others."""
     config, entry = cell_config(comparison, folder, job), comparison.entry(job)
+    # The place of the folder is not part of the identity.
     config.work_dir = job.key
     identity = {
         f'config of {job.key}': digest(config.to_dict()),
@@ -311,6 +313,7 @@ def images_seen(entry: Entry) -> dict[str, int]:
     """Number of images seen in pre-training, if checkpoint and config tell."""
     if not (entry.checkpoint and entry.pretrain):
         return {}
+    # Published encoders do not say.
     iterations = iterations_of(entry.checkpoint)
     return {IMAGES: iterations * batch_size(load_config(entry.pretrain))} if iterations else {}
 

@@ -87,6 +87,7 @@ def probe(config: Config, resume: str | None = None) -> ProbeResults | None:
         UserError: Config, data or checkpoint do not fit, or the probe to resume has another grid
             or encoder.
     """
+    # Refuses a folder of another grid before anything is trained.
     ResultsFolder(config.work_dir, identity_of(config), fresh=resume is None)
     runner = train(config, resume)
     with clear_errors(config):

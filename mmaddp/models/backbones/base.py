@@ -98,6 +98,7 @@ class BaseEncoder(Loadable, ABC):
             remedy = 'needs a time: set out_blocks and time' if time is None else 'takes no time'
             raise UserError(f'{type(self).__name__} {remedy}')
         if time is not None and not isinstance(time, Tensor):
+            # One number for all: (B,)
             time = torch.full((len(x),), float(time), device=x.device)
         layers = self.layers if layers is None else layers
         return self.collect_maps(self.layer_outputs(x, time), layers, x.shape[-2:])
@@ -126,4 +127,5 @@ class BaseEncoder(Loadable, ABC):
                 f'layers {", ".join(map(str, unknown)) or "(none)"}: the network has '
                 f'{", ".join(self.layers)}'
             )
+        # `layers` may be in any order.
         return max(layers, key=self.layers.index)

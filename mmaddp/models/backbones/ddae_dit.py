@@ -97,6 +97,7 @@ class DDAEDiT(Denoiser, PlainViT):
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
+        # Single sizes replace those of the named architecture.
         given = dict(embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads)
         arch = resolve_arch(arch, ARCHITECTURES)
         arch |= {name: size for name, size in given.items() if size is not None}
@@ -118,6 +119,7 @@ class DDAEDiT(Denoiser, PlainViT):
         self.blocks = nn.ModuleList(AdaptiveBlock(*sizes) for _ in range(self.num_layers))
         self.norm, self.head = nn.Identity(), None
         if out_blocks is None:
+            # The second half is the variance, which DDAE does not use.
             out_channels = in_channels * (1 + learn_sigma)
             self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
         self.set_backbone(out_blocks, time, process, frozen)
@@ -137,6 +139,7 @@ class DDAEDiT(Denoiser, PlainViT):
             arch=arch,
             **patches,
             input_size=(positions_from(state)[0] or 16) * patches['patch_size'],
+            # One more row for the null class of classifier-free guidance.
             num_classes=size_of(state, (r'condition\.label\.weight', 0)) - 1,
             learn_sigma=outputs != values,
             out_blocks=[f'layer-{depth - 1}'] if truncated else None,
@@ -168,6 +171,7 @@ class DDAEDiT(Denoiser, PlainViT):
         Without an autoencoder the inputs are latents already.
         """
         if self.autoencoder is not None:
+            # 8 x 2 pixels a patch for the published DiT
             side = self.autoencoder.stride * self.patch_size
             height, width = images.shape[-2:]
             images = F.pad(images, (0, -width % side, 0, -height % side))
@@ -208,6 +212,7 @@ class DDAEDiT(Denoiser, PlainViT):
         # The patch embedding counts as a linear layer.
         nn.init.xavier_uniform_(self.patch_embed.proj.weight.data.flatten(1))
         nn.init.zeros_(self.patch_embed.proj.bias)
+        # N(0, 0.02) as in DiT's initialize_weights.
         for layer in (self.condition.label, self.condition.time.fc1, self.condition.time.fc2):
             nn.init.normal_(layer.weight, std=0.02)
         # adaLN-Zero: gates, and so the residual branches, start at zero.

@@ -88,6 +88,7 @@ class DDAEUNet(UNet):
         self.in_channels, self.num_blocks = in_channels, num_blocks
         self.attention_stages = set(attention_stages)
         self.resblock_updown, self.with_cp, self.reduction = resblock_updown, with_cp, reduction
+        # DDPM widens the sinusoids four times before they reach the blocks.
         self.layer_options = dict(time_dims=4 * base_channels, dropout=dropout)
         self.block_options = dict(self.layer_options, attention_window=attention_window)
         self.stride = 2 ** (len(self.widths) - 1)
@@ -114,6 +115,7 @@ class DDAEUNet(UNet):
         stages, resamples = stages_from(state)
         in_block = r'res\.(conv1|conv2|norm2)\.(weight|bias)'
         prefixes = [rf'down\.({"|".join(map(str, indices))})\.' for indices in stages]
+        # The width of a resolution is that of what its first convolution gives.
         widths = [size_of(state, (prefix + in_block, 0)) for prefix in prefixes]
         # Blocks on the way up; resampling layers have neither part.
         ups = {n.split('.')[1] for n in state if re.match(r'up\.\d+\.(res|attn)\.', n)}
@@ -152,6 +154,7 @@ class DDAEUNet(UNet):
         width = self.widths[-1]
         return nn.ModuleList(
             UNetBlock(width, width, with_attention=attends, **self.block_options)
+            # DDPM: block, attention, block.
             for attends in (True, False)
         )
 
@@ -162,6 +165,7 @@ class DDAEUNet(UNet):
             # One block more than on the way down, for the map of the resampling or of conv_in.
             for _ in range(self.num_blocks + 1):
                 names[f'out_{len(names) + 1}'] = UpBlock(len(layers), width, 2**stage)
+                # The block reads its own input and a skip connection: C + C_skip channels.
                 layers.append(self.build_block(channels + skips.pop(), stage))
                 channels = width
             if stage:
@@ -183,6 +187,7 @@ class DDAEUNet(UNet):
     def truncate(self, layer: str) -> None:
         """See :class:`Denoiser`; an encoder takes no augmentation labels."""
         last = self.up_blocks[layer].index
+        # The way down stays whole: all blocks on the way up need the coarsest map.
         del self.up[last + 1 :]
         self.up_blocks = {n: block for n, block in self.up_blocks.items() if block.index <= last}
         self.norm_out = self.conv_out = self.time_embed.augment = None

@@ -92,6 +92,7 @@ class Denoiser(BaseEncoder):
 
         The authors' ``EDM.D_x`` multiplies all that the network sees by c_in, in probing too.
         """
+        # c_in of DDPM is 1, of EDM 1 / sqrt(sigma^2 + sigma_data^2).
         if self.process is None or self.time is None:
             return images
         return self.process.scale_input(images, self.process.level_at(self.time))
@@ -131,6 +132,7 @@ class Denoiser(BaseEncoder):
 
     def train(self, mode: bool = True) -> Denoiser:
         """Set the mode; a frozen network stays in evaluation mode."""
+        # Dropout of a frozen encoder would make features random.
         return super().train(mode and not self.frozen)
 
 
@@ -177,6 +179,7 @@ class UNet(Denoiser):
 
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
         """A block's map without the padding."""
+        # Rounded up: a position with some image in it is not padding.
         height, width = (-(-side // self.up_blocks[layer].stride) for side in size)
         return output[..., :height, :width]
 
@@ -186,5 +189,6 @@ class UNet(Denoiser):
 
     def pad(self, x: Tensor) -> Tensor:
         """Pad by zeros at the right and bottom until ``stride`` divides the sides."""
+        # Skip connections need equal maps on the way down and up.
         height, width = (-side % self.stride for side in x.shape[-2:])
         return F.pad(x, (0, width, 0, height)) if height or width else x

@@ -99,9 +99,11 @@ class DiffusersUNet(UNet):
         skips = [unet.conv_in(self.pad(x))]
         # The forward pass of UNet2DModel, but one residual block at a time on the way up.
         for block in unet.down_blocks:
+            # A block returns its last map, and all maps for the skip connections.
             skips += block(skips[-1], embedding)[1]
         x = unet.mid_block(skips[-1], embedding)
         for block in unet.up_blocks:
+            # Blocks of other resolutions have no attention.
             attentions = getattr(block, 'attentions', [nn.Identity()] * len(block.resnets))
             for resnet, attention in zip(block.resnets, attentions):
                 x = attention(resnet(torch.cat([x, skips.pop()], dim=1), embedding))

@@ -39,6 +39,7 @@ class NoiseConditionalHead(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, hidden_dims: int | None = None) -> None:
         super().__init__()
+        # The authors' width of the hidden layer.
         hidden_dims = hidden_dims or 2 * channels
         self.time_dims, self.num_classes = channels // 4, num_classes
         self.time_embed = nn.Sequential(
@@ -110,6 +111,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor or IMAGES_TO_SIGNED_RANGE, init_cfg)
+        # Frozen, the denoiser can still generate; trained, it is a supervised control.
         network = dict(pretrainer['network'], frozen=frozen)
         self.pretrainer = MODELS.build(dict(pretrainer, network=network))
         self.process = self.pretrainer.process
@@ -122,6 +124,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         self.eval_levels = eval_levels or numbers[:: max(1, len(numbers) // EVAL_LEVELS)]
         for number in self.eval_levels:
             self.process.level(number)  # raises if there is no such level
+        # EDM's sigmas by number, to be indexed by sampled numbers; a timestep is its own number.
         levels = torch.tensor([self.process.level(number) for number in numbers])
         self.register_buffer('levels', levels, persistent=False)
 
@@ -164,6 +167,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         """Samples with ``pred_label_by_name``, the label at each level: 'level_1' and so on."""
         indices = [sample.sample_idx for sample in data_samples]
         x_0 = self.pretrainer.encode(images)
+        # One noise for all levels of an image: accuracies differ by the level alone.
         noise = ImageNoise(self.seed, indices).normal(x_0)
         by_level = []
         for number in self.eval_levels:
@@ -188,7 +192,9 @@ class NoiseConditionalClassifier(ImageGenerator):
 
     def read(self, features: Tensor, level: Tensor | float) -> Tensor:
         """Logits (B, num_classes) of a block's map (B, C, h, w)."""
+        # The head counts levels, whatever unit of time the network takes.
         numbers = self.process.number(level).to(features.device).expand(len(features))
+        # (B, C, h, w) -> (B, C), averaged over the positions
         return self.head(features.float().mean((2, 3)), numbers)
 
     def denoise_and_classify(self, x_t: Tensor, level: Tensor | float) -> tuple[Tensor, Tensor]:

@@ -60,6 +60,7 @@ class Block(nn.Module):
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.attn = Attention(embed_dims, num_heads, drop_rate, rel_pos_size, two_stream)
+        # DINOv2's checkpoints have factors, MAE's and ADDP's none.
         self.ls1, self.ls2 = (
             LayerScale(embed_dims, layer_scale_init_value)
             if layer_scale_init_value
@@ -81,6 +82,7 @@ class Block(nn.Module):
         Returns:
             As ``x``.
         """
+        # Pre-norm: x + f(LN(x)), so that the residual path has no norm.
         x = x + self.drop_path(self.ls1(self.attend(self.norm1(x), grid, **options)))
         return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
 

@@ -26,6 +26,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, base_channels: int, augment_dim: int = 0) -> None:
         super().__init__()
         self.base_channels = base_channels
+        # Without a bias, all-zero labels are no augmentation (EDM's map_augment).
         self.augment = nn.Linear(augment_dim, base_channels, bias=False) if augment_dim else None
         self.fc1 = nn.Linear(base_channels, 4 * base_channels)
         self.fc2 = nn.Linear(4 * base_channels, 4 * base_channels)
@@ -42,6 +43,7 @@ class TimeEmbedding(nn.Module):
         """
         embedding = sinusoids(time, self.base_channels).to(self.fc1.weight.dtype)
         if augment is not None:
+            # (B, augment_dim) -> (B, C), added before the MLP
             embedding = embedding + self.augment(augment)
         return F.silu(self.fc2(F.silu(self.fc1(embedding))))
 
@@ -125,8 +127,10 @@ class SpatialAttention(nn.Module):
         """(B, C, h, w) -> (B, C, h, w)."""
         grid = x.shape[-2:]
         if self.window_size is None or max(grid) <= self.window_size:
+            # (B, C, h, w) -> (B, h * w, C) and back
             tokens = self.attend(self.norm(x).flatten(2).transpose(1, 2))
             return x + tokens.transpose(1, 2).unflatten(2, grid)
+        # (B, C, h, w) -> (B, h, w, C) -> (B * windows, window_size^2, C)
         windows = window_partition(self.norm(x).permute(0, 2, 3, 1), self.window_size)
         windows = self.attend(windows, is_inside_map(x, self.window_size))
         return x + window_unpartition(windows, self.window_size, grid).permute(0, 3, 1, 2)
@@ -151,6 +155,7 @@ def is_inside_map(x: Tensor, window_size: int) -> Tensor | None:
     if not any(side % window_size for side in x.shape[-2:]):
         return None
     inside = window_partition(x.new_ones(1, *x.shape[-2:], 1, dtype=torch.bool), window_size)
+    # (windows, S, 1) -> (windows, 1, 1, S), once for each image
     return inside.mT[:, None].repeat(len(x), 1, 1, 1)
 
 

@@ -26,6 +26,7 @@ class PixelShuffleNeck(BaseModule):
     def __init__(self, in_channels: int, scale: int = 2, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.embed_dims = in_channels // scale**2
+        # (B, C, h, w) -> (B, C / s^2, s h, s w), without parameters
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor]:

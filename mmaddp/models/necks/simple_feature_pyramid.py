@@ -48,6 +48,7 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        # ViTDet, section 3: all levels come from the last map, which is the strongest.
         self.in_indices = tuple(in_indices or len(scale_factors) * (-1,))
         if num_outs < len(scale_factors) or len(self.in_indices) != len(scale_factors):
             raise UserError(
@@ -80,6 +81,7 @@ class PyramidLevel(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, scale: float) -> None:
         super().__init__()
         self.resize, channels = build_resize(in_channels, scale)
+        # No activation between the convolutions, as in detectron2.
         self.lateral = ConvNorm(channels, out_channels, kernel_size=1)
         self.output = ConvNorm(out_channels, out_channels, kernel_size=3, padding=1)
 
@@ -104,6 +106,7 @@ def build_resize(channels: int, scale: float) -> tuple[nn.Module, int]:
     """The layers that resize a map by ``scale``, and the channels of their output."""
     check_choice('scale_factors', scale, SCALES)
     if scale == 4:
+        # detectron2's SimpleFeaturePyramid: C -> C/2 -> C/4, with a norm and GELU between the two.
         half, quarter = channels // 2, channels // 4
         upsample = nn.ConvTranspose2d(channels, half, kernel_size=2, stride=2)
         further = nn.ConvTranspose2d(half, quarter, kernel_size=2, stride=2)

@@ -153,6 +153,7 @@ class ImageGenerator(FrozenParts, BaseModel):
         """Generate images (B, 3, H, W), about [0, 1], one for each generator of ``noise``."""
         sampler = self.sampler() if sampler is None else sampler
         images = torch.arange(len(noise.generators))
+        # As many images as generators.
         start = self.blank().repeat(len(images)).select(images, next(self.parameters()).device)
         self.check_start(sampler, start.masked)
         # Keep only the last step.
@@ -233,6 +234,7 @@ class Pretrainer(ImageGenerator):
         Yields:
             A name, images (M, 3, H, W) in [0, 1] of a grid, and its number of columns.
         """
+        # Nothing to show by default.
         yield from ()
 
     def forward(
@@ -331,4 +333,5 @@ class Pretrainer(ImageGenerator):
 
 def rows_of(views: Sequence[Tensor]) -> tuple[Tensor, int]:
     """Columns (B, 3, H, W) as the images of a grid, row by row, and the number of columns."""
+    # (B, V, 3, H, W) -> (B * V, 3, H, W): the views of an image side by side
     return torch.stack(tuple(views), dim=1).flatten(0, 1), len(views)

@@ -94,9 +94,11 @@ class DARL(FrozenTokenizer, Pretrainer):
         self.tokenizer = MODELS.build(tokenizer) if tokenizer else None
         self.check_options()
         decoder = patch_decoder or self.default_decoder()
+        # The decoder's sizes follow from backbone and target, whatever its config says.
         self.patch_decoder = MODELS.build({**decoder, **self.sizes})
         self.patch_decoder.check_noise(self.noise)
         if inputs == 'tokens':
+            # Tokens replace patches. A parameter without gradient would stop DDP.
             self.token_embed = nn.Embedding(self.tokenizer.num_embeddings, self.backbone.embed_dims)
             nn.init.normal_(self.token_embed.weight, std=0.02)
             self.backbone.patch_embed.requires_grad_(False)
@@ -132,6 +134,7 @@ class DARL(FrozenTokenizer, Pretrainer):
     @property
     def sizes(self) -> dict[str, int]:
         """Sizes of the patch decoder: C, and P or the number of codes."""
+        # P, the RGB values of a patch
         values = 3 * self.backbone.patch_size**2
         patch_dims = self.tokenizer.num_embeddings if self.target == 'tokens' else values
         return dict(embed_dims=self.backbone.embed_dims, patch_dims=patch_dims)
@@ -181,6 +184,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         """
         if self.noise is None:
             return None, None, None
+        # gamma ~ Beta(a, b), one for each patch: (B, N, 1)
         gamma = self.noise.sample((*x_0.shape[:2], 1), x_0.device)
         epsilon = torch.randn_like(x_0)
         # x^s = sqrt(gamma) x^0 + sqrt(1 - gamma) epsilon
@@ -212,6 +216,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         """An order for each image of (B, N, C): (B, N), or None for the backbone's own."""
         if not self.random_order:
             return None
+        # The argsort of uniform noise is a uniform permutation.
         return torch.rand(tokens.shape[:2], device=tokens.device).argsort(dim=1)
 
     def encode(self, tokens: Tensor, grid: tuple[int, int], order: Tensor | None = None) -> Tensor:
@@ -238,6 +243,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         Returns:
             x^0 or epsilon (..., P), or the logits of the codes (..., K); float32.
         """
+        # Losses and samplers need float32, also under autocast.
         return self.patch_decoder(z, x_s, gamma).float()
 
     def simple_loss(self, prediction: Tensor, x_0: Tensor, epsilon: Tensor | None) -> Tensor:
@@ -282,6 +288,7 @@ class DARL(FrozenTokenizer, Pretrainer):
     def pixel_range(self) -> tuple[Tensor, Tensor]:
         """Black and white as normalized patches, (P,) each."""
         black, white = -self.mean / self.std, (1 - self.mean) / self.std
+        # A patch holds its pixels one after another, three channels each: (p * p * 3,).
         return tuple(one.flatten().repeat(self.backbone.patch_size**2) for one in (black, white))
 
     def to_images(self, patches: Tensor, images: Tensor) -> Tensor:
@@ -326,6 +333,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         noise: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Maps under the causal mask of the pre-training, from all patches."""
+        # The backbone of a config for transfer may be without the mask.
         causal, self.backbone.causal = self.backbone.causal, True
         try:
             return super().forward_intermediates(x, layers, level, noise)
@@ -372,6 +380,7 @@ class DARL(FrozenTokenizer, Pretrainer):
 
     def sample_steps(self, sampler: Any, start: Start, noise: ImageNoise) -> Iterator[PatchStep]:
         """One step for each row of positions, and the last."""
+        # All images of a batch mask equally many positions.
         columns, count = self.grid[1], int(start.masked[0].sum())
         for number, step in enumerate(sampler(self, *start, noise), start=1):
             if number % columns == 0 or number >= count:
@@ -396,6 +405,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         masked = torch.ones(1, self.num_patches, dtype=torch.bool)
         if self.inputs == 'tokens':
             return Start(torch.zeros_like(masked, dtype=torch.long), masked)
+        # Known values are ignored where masked, so zeros do.
         return Start(torch.zeros(1, self.num_patches, 3 * self.stride**2), masked)
 
     def known_values(self, images: Tensor) -> Tensor:
@@ -466,6 +476,7 @@ class DARL(FrozenTokenizer, Pretrainer):
 
     def fixed_corruption(self, x_0: Tensor, gamma: float, seed: int) -> tuple[Tensor, Tensor]:
         """x_t^s (B, N, P) and gamma (B, N, 1) from a seed, with one noise level for all patches."""
+        # Sampled on the CPU, so that every device shows the same noise.
         generator = torch.Generator().manual_seed(seed)
         epsilon = torch.randn(x_0.shape, generator=generator).to(x_0)
         level = torch.full_like(x_0[..., :1], gamma)

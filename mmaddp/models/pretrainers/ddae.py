@@ -66,6 +66,7 @@ class DDAE(Pretrainer):
         self.augmentation = None if augment is None else NonLeakingAugmentation(augment)
         self.process = TASK_UTILS.build(process)
         self.network = MODELS.build(network)
+        # `layer_settings` names the process, which scales the images of a backbone.
         self.network.process = self.process
         self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
         self.check_augmentation(network.get('augment_dim', 0))
@@ -75,6 +76,7 @@ class DDAE(Pretrainer):
         """Refuse a network that does not take the labels of the augmentation."""
         if self.augmentation is not None and self.autoencoder is not None:
             raise UserError('augment: transforms images, but the network sees latents: remove it')
+        # EDM's augmentation has nine labels (EDM, appendix F.2).
         wanted = 0 if self.augmentation is None else self.augmentation.label_dims
         if dims != wanted:
             raise UserError(
@@ -210,6 +212,7 @@ class DDAE(Pretrainer):
 
     def some(self, steps: Iterator[Denoised], sampler: Any) -> Iterator[Denoised]:
         """The steps of a sampler that are worth showing."""
+        # Ancestral sampling has no `steps`: it takes one for each level.
         count = getattr(sampler, 'steps', self.num_levels)
         every = -(-count // MAX_VIEWS)  # rounded up
         for number, step in enumerate(steps, start=1):
@@ -225,6 +228,7 @@ class DDAE(Pretrainer):
         stride = 1 if self.autoencoder is None else self.autoencoder.stride
         check_multiples((self.img_size, self.img_size), stride)
         side = self.img_size // stride
+        # The autoencoder may still be on the CPU: it moves at first use.
         device = next(self.network.parameters()).device
         shape = len(noise.generators), self.network.in_channels, side, side
         return torch.zeros(shape, device=device)
@@ -252,6 +256,7 @@ class DDAE(Pretrainer):
     def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
         """D(x_t, t) for images noised to a level: one pass of the network."""
         x_0 = self.encode(self.from_unit_range(images))
+        # The middle level by default.
         level = self.process.level(self.default_level if level is None else level)
         x_t = self.process.perturb(x_0, level, noise.normal(x_0))
         return self.to_images(self.denoise(x_t, level))
@@ -293,8 +298,10 @@ class DDAE(Pretrainer):
         x_0 = self.encode(images)
         if self.autoencoder is not None:
             yield self.decode(x_0)
+        # The same noise at each level, so that columns can be compared.
         noise = ImageNoise(seed, range(len(x_0))).normal(x_0)
         for share in levels:
+            # Levels count from 1.
             level = self.process.level(max(1, round(share * self.num_levels)))
             x_t = self.process.perturb(x_0, level, noise)
             yield self.decode(x_t)

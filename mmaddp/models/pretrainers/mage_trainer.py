@@ -91,6 +91,7 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
             data_samples: Unused.
             mode: Unused; there is only the loss.
         """
+        # (B, N), precomputed or from the frozen tokenizer
         ids = self.tokenize(inputs)
         mask, dropped = self.sample_masks(*ids.shape, ids.device)
         # The loss scores the K codes alone: models_mage.py of the authors, line 350.
@@ -106,17 +107,20 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         # One noise for both, so that every dropped token is masked.
         num_masked = math.ceil(tokens * self.sample_ratio())
         noise = torch.rand(batch, tokens).to(device)
+        # As many as the smallest ratio masks, so that the encoder's length is constant.
         num_dropped = math.ceil(tokens * self.min_ratio)
         return masks_from_noise(noise, num_masked), masks_from_noise(noise, num_dropped)
 
     def sample_ratio(self) -> float:
         """A mask ratio from the truncated normal distribution, in [min_ratio, 1]."""
+        # Section 3.2 of MAGE: mean 0.55, std 0.25, truncated to [0.5, 1].
         return nn.init.trunc_normal_(
             torch.empty(()), self.mean, self.std, self.min_ratio, 1.0
         ).item()
 
     def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         """A released MAGE or ADDP file."""
+        # ADDP's released file holds the same predictor and tokenizer beside its own encoder.
         weights = convert_checkpoint(checkpoint, target='pretrain')
         return {
             n: v for n, v in weights.items() if n.startswith(('token_predictor.', 'tokenizer.'))

@@ -127,6 +127,7 @@ class MLPPatchDecoder(PatchDecoder):
         Returns:
             (..., P).
         """
+        # (..., C)
         x = z + self.embed(x_s, gamma) if self.noisy else z
         for layer in self.layers:
             x = x + layer(x)
@@ -159,6 +160,7 @@ class TransformerPatchDecoder(PatchDecoder):
         mlp_ratio: float = 4.0,
     ) -> None:
         super().__init__(embed_dims, patch_dims, True, condition_on_gamma)
+        # A toy backbone may have fewer than 64 channels.
         num_heads = num_heads or max(embed_dims // HEAD_DIMS, 1)
         self.blocks = nn.ModuleList(
             Block(embed_dims, num_heads, mlp_ratio) for _ in range(num_layers)
@@ -179,6 +181,7 @@ class TransformerPatchDecoder(PatchDecoder):
         """
         # (..., C) and (..., C) -> (M, 2, C), a sequence of two tokens for each patch
         pairs = torch.stack([z, self.embed(x_s, gamma)], dim=-2).view(-1, 2, self.embed_dims)
+        # M = B * N patches, each a sequence of its own.
         patches = torch.cat([self.decode(part) for part in pairs.split(MAX_SEQUENCES)])
         return patches.view(*z.shape[:-1], -1)
 

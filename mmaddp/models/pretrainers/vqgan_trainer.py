@@ -77,6 +77,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
         self.discriminator = MODELS.build(discriminator) if discriminator else None
         self.perceptual = PerceptualLoss(**perceptual) if perceptual else None
         self.freeze(*(['perceptual'] if perceptual else []))
+        # Checkpoints of one process and of several have the same names.
         self._register_state_dict_hook(_without_wrappers)
 
     def forward(
@@ -108,6 +109,7 @@ class VQGANTrainer(FrozenParts, BaseModel):
         Raises:
             UserError: The optimizer wrappers do not fit the model's parts.
         """
+        # As in VQGAN's code, the tokenizer is updated first.
         wrappers = self.check_wrappers(optim_wrapper)
         with wrappers['tokenizer'].optim_context(self.tokenizer):
             images = self.data_preprocessor(data, True)['inputs']
@@ -117,11 +119,13 @@ class VQGANTrainer(FrozenParts, BaseModel):
         wrappers['tokenizer'].update_params(loss)
         if self.is_adversarial():
             with wrappers['discriminator'].optim_context(self.discriminator):
+                # Detached: the discriminator's loss must not reach the decoder.
                 loss = self.discriminator_loss(images, output.images.detach())
             wrappers['discriminator'].update_params(loss)
             # 'loss' is what training logs as the total.
             logged.update(loss_discriminator=loss, loss=logged['loss'] + loss)
         if self.is_quantized():
+            # Codes that nothing has used move to features of this batch.
             self.usage.revive(unwrapped(self.tokenizer).codebook, output.features)
             logged['codebook_perplexity'] = self.usage.count(output.ids)
         return logged
@@ -147,12 +151,14 @@ class VQGANTrainer(FrozenParts, BaseModel):
         discriminator.requires_grad_(False)
         loss = hinge_generator_loss(discriminator(decoded))
         discriminator.requires_grad_(True)
+        # lambda compares the two gradients at the decoder's last layer, G_L in equation 7.
         last_layer = unwrapped(self.tokenizer).decoder.conv_out.weight
         weight = self.adversarial_weight * adaptive_weight(reconstruction, loss, last_layer)
         return dict(loss_adversarial=weight * loss, adversarial_weight=weight)
 
     def discriminator_loss(self, images: Tensor, decoded: Tensor) -> Tensor:
         """The discriminator's loss, equation 5 with the hinge of VQGAN's code."""
+        # One pass for both halves: (2B, 3, H, W) -> two maps of scores (B, 1, h, w).
         real, fake = self.discriminator(torch.cat([images, decoded.to(images)])).chunk(2)
         return hinge_discriminator_loss(real, fake)
 
@@ -193,4 +199,5 @@ def _without_wrappers(module: VQGANTrainer, state: dict, prefix: str, metadata: 
     for name, child in module.named_children():
         if is_model_wrapper(child):
             for key in [key for key in state if key.startswith(f'{prefix}{name}.module.')]:
+                # Only the first occurrence is the wrapper's.
                 state[key.replace(f'{name}.module.', f'{name}.', 1)] = state.pop(key)

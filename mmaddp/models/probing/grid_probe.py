@@ -55,12 +55,14 @@ class LinearHead(BaseModule):
     ) -> None:
         super().__init__()
         self.norm = (
+            # MAE's main_linprobe.py: no scale and shift, which the linear layer would repeat.
             nn.BatchNorm1d(channels, affine=False, eps=1e-6) if batch_norm else nn.Identity()
         )
         self.weight = nn.Parameter(torch.zeros(num_classes, channels))
         self.bias = nn.Parameter(torch.zeros(num_classes))
         # Zeros are no worse a start: the problem is convex.
         if init_std:
+            # A generator of its own: the number of heads must not move the global state.
             generator = torch.Generator().manual_seed(torch.initial_seed())
             weight = torch.empty(num_classes, channels, device='cpu')
             nn.init.trunc_normal_(weight, std=init_std, generator=generator)
@@ -158,6 +160,7 @@ class GridProbe(FrozenParts, BaseModel):
         if self.checkpoint is None:
             self.encoder.encoder_module.init_weights()
         else:
+            # One of our checkpoints, or a published file; judged as for fine-tuning.
             self.encoder.encoder_module.load(self.checkpoint)
         self._is_init = True
 
@@ -192,6 +195,7 @@ class GridProbe(FrozenParts, BaseModel):
             indices: Indices of the images in their data set, which determine their noise; None
                 samples it anew.
         """
+        # The clean input is the same for all levels: an autoencoder runs once.
         x = self.encoder.encoder_inputs(images)
         noise = self.sample_noise(x, indices) if self.encoder.num_levels else None
         features = {}
@@ -203,6 +207,7 @@ class GridProbe(FrozenParts, BaseModel):
 
     def sample_noise(self, x: Tensor, indices: Sequence[int] | None) -> Tensor:
         """Standard normal noise of the shape of ``x``; ``indices`` as in :meth:`features`."""
+        # In evaluation the noise is a function of the image's index.
         return torch.randn_like(x) if indices is None else ImageNoise(0, indices).normal(x)
 
     def flat(self, images: Tensor) -> Tensor:
@@ -213,11 +218,13 @@ class GridProbe(FrozenParts, BaseModel):
         self, features: dict[Cell, Tensor], data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
         """The cross entropy, averaged over the batch and summed over all cells."""
+        # (B,)
         labels = torch.cat([sample.gt_label for sample in data_samples])
         losses = [
             F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
             for scores in self.scores(features).values()
         ]
+        # A sum, since heads share no parameters: each gets the gradient of its own loss.
         return dict(loss=torch.stack(losses).sum())
 
     def predict(

@@ -35,6 +35,7 @@ class KLAutoencoder(BaseModule):
     @property
     def stride(self) -> int:
         """Pixels of an image per position of the latents."""
+        # Each block but the last halves the grid: 8 for Stable Diffusion's four blocks.
         return 2 ** (len(self.network[0].config.block_out_channels) - 1)
 
     @cached_property
@@ -56,7 +57,9 @@ class KLAutoencoder(BaseModule):
             ImportError: ``diffusers`` is not installed.
             UserError: The network cannot be read.
         """
+        # Not a submodule, so `.to()` of the model does not move it.
         network = self.network[0].to(images.device)
+        # A Gaussian with mean and variance for each position: q(z | x).
         posterior = network.encode(images.float()).latent_dist
         latents = posterior.sample() if self.sample else posterior.mode()
         return (latents * self.scale).to(images.dtype)

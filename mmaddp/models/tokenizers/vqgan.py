@@ -65,6 +65,7 @@ class VQGAN(Loadable):
     ) -> None:
         super().__init__(init_cfg)
         self.num_embeddings = num_embeddings
+        # Every level but the last halves the grid.
         self.stride = 2 ** (len(channel_multipliers) - 1)
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
         self.encoder = Encoder(widths, embed_dims, norm_groups)
@@ -148,6 +149,7 @@ class VQGAN(Loadable):
         """
         side = math.isqrt(embeddings.shape[1])
         grid = grid or (side, side)
+        # (B, N, E) -> (B, E, N) -> (B, E, h, w)
         return self.decoder(embeddings.transpose(1, 2).unflatten(2, grid))
 
 
@@ -155,6 +157,7 @@ def channel_multipliers(state: Tensors) -> tuple[int, ...]:
     """Width of each level in units of the finest, from the names and shapes of its norms."""
     norm = r'encoder\.down\.{}\.block\.\d\.norm2\.weight'
     indices = [re.match(r'encoder\.down\.(\d+)\.', name) for name in state]
+    # A file without the encoder's levels is taken for the released one, of five.
     levels = 1 + max((int(match[1]) for match in indices if match), default=4)
     widths = [size_of(state, (norm.format(level), 0)) for level in range(levels)]
     return tuple(width // (widths[0] or 1) for width in widths)
@@ -166,6 +169,7 @@ class Codebook(nn.Module):
     def __init__(self, num_embeddings: int, embed_dims: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(num_embeddings, embed_dims)
+        # As taming-transformers' VectorQuantizer: U(-1/K, 1/K).
         nn.init.uniform_(self.embedding.weight, -1 / num_embeddings, 1 / num_embeddings)
 
     def forward(self, features: Tensor) -> Tensor:
