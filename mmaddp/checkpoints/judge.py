@@ -40,11 +40,13 @@ class WeightRules:
             where that is impossible.
         dropped: Why a tensor may be dropped that the module has no place for.
         optional: What may stay as initialized, if the file has nothing of it.
+        filled: What an ``init_cfg`` of its own fills, if the file has nothing of it.
     """
 
     resized: Mapping[str, Callable[[Tensor, torch.Size], Tensor]] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     optional: Sequence[str] = ()
+    filled: Sequence[str] = ()
 
 
 @dataclass
@@ -173,9 +175,11 @@ class ModuleRules:
     def stays_initialized(self, name: str, state: Tensors, module: nn.Module) -> bool:
         """Whether a tensor may stay as it is: nothing of its kind is there, and it can learn."""
         for prefix, rules in self.rules:
-            for pattern in rules.optional:
+            for pattern in (*rules.filled, *rules.optional):
                 kind = re.compile(re.escape(prefix) + pattern)
                 if kind.match(name) and not any(map(kind.match, state)):
+                    if pattern in rules.filled:
+                        return True
                     # A frozen norm would never learn; frozen zeros have no effect.
                     parameter = dict(module.named_parameters()).get(name)
                     return parameter is None or parameter.requires_grad or not parameter.any()

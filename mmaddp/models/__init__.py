@@ -5,7 +5,7 @@ from mmaddp.utils import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        'backbones': ['ADDPViT', 'DARLViT', 'DDAEDiT', 'DDAEUNet', 'DiffusersUNet'],
+        'backbones': ['ADDPViT', 'DARLViT', 'DDAEDiT', 'DDAEUNet', 'DiffusersUNet', 'MAGEViT'],
         'classifiers': ['NoiseConditionalClassifier'],
         'dense_heads': ['RPNHead'],
         'discriminators': ['PatchDiscriminator'],

@@ -46,6 +46,32 @@ PAPER = {
 ABLATIONS = {
     **{grid: {k: [v] for k, v in figures.items()} for grid, figures in VARIANTS.items()},
     'darl_table-15': TABLE_15,
+    'darl_table-6': {'mae': [57.2, 48.6], 'supervised': [54.1, 45.8]},
+    # ADDP's tables 1, 2 and 7; MAE's ViT-H from its repository.
+    'addp_cls': {
+        'scratch-pixels': [82.6],
+        'scratch-tokens': [81.6],
+        'mae-vit-b': [83.6],
+        'mae-vit-l': [85.9],
+        'mae-vit-h': [86.9],
+        'mage-vit-b': [82.5],
+        'mage-vit-l': [83.9],
+    },
+    'mage_linear': {'vit-b': [74.7], 'vit-l': [78.9]},
+    'addp_coco': {
+        'mage-vit-b': [36.3, 31.3],
+        'mage-vit-l': [31.4, 27.6],
+        'pixels_256px': [29.4],
+        'tokens_256px': [12.3],
+        'pixels_1024px': [47.5],
+        'tokens_1024px': [31.0],
+    },
+    'addp_ade20k': {
+        'mage-vit-b': [39.6],
+        'mage-vit-l': [43.1],
+        'pixels_256px': [43.7],
+        'tokens_256px': [31.1],
+    },
     # Linear accuracy: the authors' repository, and table 2 of the paper.
     'ddae_probes': {
         **{

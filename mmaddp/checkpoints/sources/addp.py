@@ -165,10 +165,36 @@ def mage(tensors: Tensors) -> list[Rule]:
     return [keep('vqgan.{rest}', 'tokenizer.{rest}', 'tokenizer'), *predictor('')]
 
 
+def token_encoder(word: str, position: str, norm: str, prefix: str = '') -> list[Rule]:
+    """The encoder as a backbone on tokens, from the names of its three embeddings."""
+    return [
+        keep(f'{prefix}{word}.weight', 'patch_embed.word.weight'),
+        keep(f'{prefix}{position}.weight', 'pos_embed', note='unsqueezed', transform=leading_axis),
+        keep(f'{prefix}{norm}.{{rest}}', 'embed_norm.{rest}', 'embedding norm'),
+        keep(f'{prefix}blocks.{{rest}}', 'blocks.{rest}'),
+        keep(f'{prefix}norm.{{rest}}', 'norm.{rest}', 'final norm'),
+    ]
+
+
+def leading_axis(positions: Tensor) -> Tensor:
+    """(1 + N, C) -> (1, 1 + N, C)."""
+    return positions[None]
+
+
 MAGE = Source(
     'mage',
     marks=[{'token_emb.word_embeddings.weight', 'blocks.0.norm1.weight'}],
     tables={
+        'backbone': [
+            *token_encoder(
+                'token_emb.word_embeddings', 'token_emb.position_embeddings', 'token_emb.LayerNorm'
+            ),
+            *(
+                drop(name, 'decoder', PREDICTOR_UNUSED.get(name, PRETRAINING))
+                for name in (*PREDICTOR_UNUSED, 'decoder_{rest}', 'mlm_layer.{rest}')
+            ),
+            keep('vqgan.{rest}', 'patch_embed.tokenizer.{rest}', 'tokenizer'),
+        ],
         'pretrain': mage,
         'token_predictor': lambda tensors: part_of(mage(tensors), 'token_predictor'),
         'tokenizer': lambda tensors: part_of(mage(tensors), 'tokenizer'),

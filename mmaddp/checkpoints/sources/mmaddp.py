@@ -12,7 +12,7 @@ from mmaddp.utils import UserError
 
 from ..judge import class_of
 from ..rules import PARTS, Rule, Source, Tensors, drop, keep, under
-from .addp import official, official_extras
+from .addp import official, official_extras, token_encoder
 
 # Where a model has its encoder; '' is a file of its own.
 ENCODERS = ('backbone.', 'encoder.', 'network.', '')
@@ -43,6 +43,10 @@ def backbone(tensors: Tensors) -> list[Rule]:
     for other in ('encoder.', 'unet.'):
         if prefix is None and any(key.startswith(other) for key in tensors):
             prefix = other if other == 'encoder.' else ''
+    if prefix is None and prefix_of(tensors, 'token_predictor') is not None:
+        names = (f'token_embed.{name}' for name in ('word', 'position', 'norm'))
+        prefix = prefix_of(tensors, 'token_predictor')
+        return [*token_encoder(*names, prefix), *drop_others()]
     if prefix is None:
         raise UserError('it holds no encoder')
     rows = {

@@ -4,6 +4,7 @@ from .darl_vit import DARLViT
 from .ddae_dit import DDAEDiT
 from .ddae_unet import DDAEUNet
 from .diffusers_unet import DiffusersUNet
+from .mage_vit import MAGEViT
 
 __all__ = [
     'ADDPViT',
@@ -12,4 +13,5 @@ __all__ = [
     'DDAEDiT',
     'DDAEUNet',
     'DiffusersUNet',
+    'MAGEViT',
 ]

@@ -124,7 +124,10 @@ class ADDPViT(PlainViT):
         """See :class:`Loadable`: a ViT with learned positions, a class token or relative ones."""
         # MAE-shaped files have a class token; those of DARL and DiT have tensors of their own.
         has_own = {'cls_token', 'pos_embed'} & set(state) or any('rel_pos' in n for n in state)
-        other = any(n in ('start_token', 'query_token') or '.modulation.' in n for n in state)
+        other = any(
+            n in ('start_token', 'query_token', 'patch_embed.word.weight') or '.modulation.' in n
+            for n in state
+        )
         blocks = any(re.match(r'blocks\.\d+\.[a-z]', name) for name in state)
         if not has_own or other or not blocks:
             return None

@@ -144,7 +144,10 @@ class DARLViT(PlainViT):
     @classmethod
     def settings_from(cls, state: Tensors) -> dict[str, Any] | None:
         """See :class:`Loadable`: a ViT with a start token, or without learned positions."""
-        other = any(n == 'cls_token' or '.modulation.' in n or 'rel_pos' in n for n in state)
+        other = any(
+            n in ('cls_token', 'patch_embed.word.weight') or '.modulation.' in n or 'rel_pos' in n
+            for n in state
+        )
         starts = {name.partition('.')[0] for name in state}
         if other or not {'blocks', 'patch_embed'} <= starts:
             return None
