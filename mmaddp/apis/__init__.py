@@ -5,6 +5,7 @@ from mmaddp.utils import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     'mmaddp',
     {
+        'apis.exporting': ['export'],
         'apis.generation': ['extract_features', 'generate', 'inpaint', 'reconstruct'],
         'apis.models': ['load_pretrainer'],
         'apis.prediction': ['predict'],

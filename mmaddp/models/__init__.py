@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'classifiers': ['NoiseConditionalClassifier'],
         'dense_heads': ['RPNHead'],
         'discriminators': ['PatchDiscriminator'],
+        'exported': ['ExportedModel'],
         'layers': ['LN2d', 'RisingEMA'],
         'necks': ['LastTokenNeck', 'PixelShuffleNeck', 'PoolNormNeck', 'SimpleFeaturePyramid'],
         'pretrainers': [
