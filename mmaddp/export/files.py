@@ -39,7 +39,8 @@ def write_network(network: ExportedNetwork, path: Path, format: str, info: dict[
     """
     if format == 'onnx':
         require('onnx', 'onnxscript')
-    program = torch.export.export(network, network.examples(), strict=False)
+    with torch.no_grad():
+        program = torch.export.export(network, network.examples(), strict=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Under its own name from the beginning, since ONNX names the file of weights after it.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

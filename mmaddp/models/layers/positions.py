@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -54,7 +53,6 @@ def sincos_pos_embed(coordinates: Tensor, embed_dims: int, base: float = 1e4) ->
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
-@lru_cache(maxsize=64)
 def resize_matrix(old: int, new: int, mode: str) -> Tensor:
     """The matrix (new, old) that resizes one axis as ``F.interpolate`` does.
 
@@ -67,12 +65,23 @@ def resize_matrix(old: int, new: int, mode: str) -> Tensor:
         new: Positions after.
         mode: 'bicubic' or 'linear'.
     """
-    # The cached matrix must not carry the mode or the default device of this call.
-    with torch.inference_mode(False):
-        units = torch.eye(old, device='cpu')[None, None]
-        if mode == 'linear':
-            return F.interpolate(units[0], size=new, mode='linear')[0].t()
-        return F.interpolate(units, size=(new, old), mode=mode)[0, 0]
+    key = old, new, mode
+    if key not in _MATRICES:
+        # The cached matrix must not carry the mode or the default device of this call.
+        with torch.inference_mode(False):
+            units = torch.eye(old, device='cpu')[None, None]
+            if mode == 'linear':
+                matrix = F.interpolate(units[0], size=new, mode='linear')[0].t()
+            else:
+                matrix = F.interpolate(units, size=(new, old), mode=mode)[0, 0]
+        if type(matrix) is not Tensor:
+            return matrix  # one of torch.export's, which has no values
+        _MATRICES[key] = matrix
+    return _MATRICES[key]
+
+
+# Matrices by their arguments.
+_MATRICES: dict[tuple[int, int, str], Tensor] = {}
 
 
 def resize_pos_embed(pos_embed: Tensor, shape: torch.Size) -> Tensor:
