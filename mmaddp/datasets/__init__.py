@@ -7,9 +7,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         'coco': ['CocoDataset'],
         'dataset_parts': ['DatasetParts'],
-        'image_files': ['LoadImage'],
         'image_folder': ['ImageFolder'],
         'imagenet_variants': ['ImageNetVariant', 'imagenet_wnids', 'variant_wnids'],
+        'loading': ['LoadImage'],
         'robustness_parts': ['RobustnessPart', 'find_parts'],
         'tiny_imagenet': ['TinyImageNet'],
         'torchvision_dataset': ['TorchvisionDataset'],

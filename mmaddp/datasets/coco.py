@@ -17,7 +17,8 @@ from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
 
 from .coco_format import CocoFile, read_coco
-from .image_files import Header, LoadImage, read_header
+from .image_files import Header, read_header
+from .loading import LoadImage
 
 
 @DATASETS.register_module()

@@ -13,14 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmcv
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
 from mmengine.fileio import LocalBackend, get, get_file_backend
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmaddp.registry import TRANSFORMS
 from mmaddp.utils import UserError
 
 IMAGE_SUFFIXES = (
@@ -32,6 +29,7 @@ _FOREIGN_FOLDERS = {'__MACOSX', '__pycache__', '@eaDir', '$RECYCLE.BIN', 'lost+f
 _END_MARKERS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 _TIFF_MARKERS = (b'II*\0', b'MM\0*')
 _ORIENTATION = 0x0112
+_MMCV_READER = 'mmcv.transforms.loading.LoadImageFromFile'
 # Pillow raises all of these for files that it cannot decode.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -175,6 +173,8 @@ def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> n
     Raises:
         OSError: The file is empty, or of no known type, or has pixels of 32 bits.
     """
+    import mmcv  # not needed to list files
+
     image = None
     # OpenCV would round the floats in [0, 1] of a TIFF to black and white.
     if content and not (content.startswith(_TIFF_MARKERS) and not _has_bytes(content)):
@@ -259,36 +259,16 @@ def _has_end_marker(path: str) -> bool:
         return marker in file.read()
 
 
-@TRANSFORMS.register_module()
-class LoadImage(LoadImageFromFile):
-    """MMCV's loading, for images of all types, except those that the data set has read itself."""
-
-    @classmethod
-    def like(cls, reader: LoadImageFromFile) -> LoadImage:
-        """One with the options of MMCV's transform."""
-        names = ('to_float32', 'color_type', 'imdecode_backend', 'backend_args')
-        return cls(**{name: getattr(reader, name) for name in names})
-
-    def transform(self, results: dict) -> dict:
-        """Read ``results['img_path']`` unless ``results['img']`` is there."""
-        if 'img' in results:
-            return results
-        content = get(results['img_path'], backend_args=self.backend_args)
-        image = decode_image(content, self.color_type, self.imdecode_backend)
-        if self.to_float32:
-            image = image.astype(np.float32)
-        size = image.shape[:2]
-        return {**results, 'img': image, 'img_shape': size, 'ori_shape': size}
-
-
 def read_all_types(dataset: Any) -> None:
     """Let a dataset's pipeline read all types of images.
 
     Configs name MMCV's reader, which the inferencers of OpenMMLab look for.
     """
     pipeline = getattr(dataset, 'pipeline', None)
-    if hasattr(pipeline, 'transforms'):
-        pipeline.transforms = [
-            LoadImage.like(one) if type(one) is LoadImageFromFile and not one.ignore_empty else one
-            for one in pipeline.transforms
-        ]
+    for index, one in enumerate(getattr(pipeline, 'transforms', ())):
+        # By name, so that MMCV may be absent.
+        is_reader = f'{type(one).__module__}.{type(one).__name__}' == _MMCV_READER
+        if is_reader and not one.ignore_empty:
+            from .loading import LoadImage
+
+            pipeline.transforms[index] = LoadImage.like(one)
