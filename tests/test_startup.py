@@ -9,6 +9,7 @@ from pkgutil import walk_packages
 
 import pytest
 import torch
+from tiny_runs import classifier, write_images
 
 import mmaddp
 from mmaddp import registry
@@ -61,6 +62,22 @@ def test_conversion_needs_none_of_the_task_libraries(tmp_path):
     torch.save(encoder.state_dict(), tmp_path / 'encoder.pth')
     words = 'tools/model_converters/convert_checkpoint.py', tmp_path / 'encoder.pth'
     assert imported_by((*TASK_LIBRARIES, 'mmcv'), *words, tmp_path / 'backbone.pth')[0] == []
+
+
+def test_a_classifier_needs_neither_mmdet_nor_mmseg(tmp_path):
+    """MMPretrain imports MMDetection's models where it is installed; our code does not."""
+    config = classifier(write_images(tmp_path / 'images'), tmp_path / 'run', by_epoch=False)
+    config.train_cfg.max_iters, config.custom_hooks = 1, []
+    config.dump(tmp_path / 'config.py')
+    names = ('mmdet.datasets', 'mmdet.evaluation', 'mmseg', 'mmengine')
+    imported, printed = imported_by(names, 'tools/train.py', tmp_path / 'config.py')
+    assert imported == ['mmengine']
+    assert 'OneDL' not in printed
+
+
+def test_mmengine_is_enough_to_pretrain_probe_and_generate(tmp_path):
+    imported_by((), 'tests/without_openmmlab.py', tmp_path)
+    assert (tmp_path / 'backbone.pth').is_file()
 
 
 def registries():

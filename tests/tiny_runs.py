@@ -24,7 +24,9 @@ CLASSES = ('blue', 'green', 'red')
 RUNS = itertools.count()
 # Children are forked from a server that has imported everything once.
 CHILDREN = multiprocessing.get_context('forkserver')
-CHILDREN.set_forkserver_preload(['mmaddp', 'mmpretrain.models', 'mmpretrain.datasets'])
+CHILDREN.set_forkserver_preload(
+    ['mmaddp.engine.runs', 'mmaddp.models.pretrainers', 'mmpretrain.models', 'mmpretrain.datasets']
+)
 
 
 @HOOKS.register_module()

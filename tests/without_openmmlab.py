@@ -39,7 +39,9 @@ class Noise:
         return 4
 
     def __getitem__(self, index):
-        sample = BaseDataElement(metainfo=dict(sample_idx=index), gt_label=torch.tensor([index % 2]))
+        sample = BaseDataElement(
+            metainfo=dict(sample_idx=index), gt_label=torch.tensor([index % 2])
+        )
         inputs = torch.randint(0, 256, (3, SIDE, SIDE), dtype=torch.uint8)
         return dict(inputs=inputs, data_samples=sample)
 

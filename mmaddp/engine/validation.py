@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import io
 import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import Any, Callable
 
@@ -96,11 +98,24 @@ def validate(config: Config) -> None:
             Names the dotted key and the nearest name.
     """
     init_default_scope(config.get('default_scope') or 'mmengine')
-    for key in config:
-        if key in _SECTIONS:
-            _check(config[key], key, _SECTIONS[key])
-        else:
-            _check_setting(key)
+    with _silent_about_onedl():  # here OpenMMLab's packages are imported
+        for key in config:
+            if key in _SECTIONS:
+                _check(config[key], key, _SECTIONS[key])
+            else:
+                _check_setting(key)
+
+
+@contextmanager
+def _silent_about_onedl() -> Iterator[None]:
+    """Drop the lines that OpenMMLab's packages print about the data sets of a service."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        lines = printed.getvalue().splitlines(keepends=True)
+        sys.stdout.writelines(line for line in lines if 'import OneDL' not in line)
 
 
 def accepted_keys(function: Callable) -> tuple[set[str], bool]:
