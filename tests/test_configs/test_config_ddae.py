@@ -24,7 +24,7 @@ RECIPES = {
     'ddae-edm_ddpmpp_4xb64-amp-2000e': dict(DDPMPP, **EDM),
     'ddae-edm_ddpmpp-aug_8xb64-amp-4000e': dict(DDPMPP, **EDM, processes=8, epochs=4000),
 }
-CIFAR10, TINY_IMAGENET = '_cifar10-32px', '_tiny-imagenet-64px'
+CIFAR10, TINY_IMAGENET = '_cifar10-32px', '_tiny-imagenet'
 NAMES = [name + CIFAR10 for name in RECIPES]
 # The authors published no settings for Tiny-ImageNet: here they are CIFAR-10's.
 NAMES += [name + TINY_IMAGENET for name in RECIPES if 'edm_unet' not in name]
@@ -37,6 +37,19 @@ ABLATIONS = {
     'betas-larger': {'model.process.beta_start': (1e-4 + 0.02) / 2},
 }
 BASE = 'ddae-ddpm_unet_4xb128-amp-2000e' + CIFAR10
+
+
+@pytest.fixture
+def load(load_config, load_variant):
+    """A config of CIFAR-10, or its variant on Tiny-ImageNet."""
+
+    def read(name: str) -> Config:
+        if not name.endswith(TINY_IMAGENET):
+            return load_config(FOLDER + name)
+        base = FOLDER + name.replace(TINY_IMAGENET, CIFAR10)
+        return load_variant('ddae_tiny-imagenet', 'tiny-imagenet', base)
+
+    return read
 
 
 def recipe_of(name: str) -> dict:
@@ -63,8 +76,8 @@ def rates(cfg: Config, steps: int) -> list[float]:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_training_is_the_authors(name, load_config):
-    cfg, recipe = load_config(FOLDER + name), recipe_of(name)
+def test_training_is_the_authors(name, load):
+    cfg, recipe = load(name), recipe_of(name)
     assert cfg.train_dataloader.batch_size == recipe['images']
     assert cfg.auto_scale_lr.base_batch_size == recipe['processes'] * recipe['images']
     wrapper = cfg.optim_wrapper
@@ -84,17 +97,17 @@ def test_training_is_the_authors(name, load_config):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_rate_rises_epoch_by_epoch(name, load_config):
+def test_the_rate_rises_epoch_by_epoch(name, load):
     """Lr min((epoch + 1) / warm-up, 1), as the authors set it."""
-    cfg, recipe = load_config(FOLDER + name), recipe_of(name)
+    cfg, recipe = load(name), recipe_of(name)
     epochs, largest = recipe['warmup'], 1e-4 * recipe['processes']
     expected = [largest * min((epoch + 1) / epochs, 1) for epoch in range(epochs + 3)]
     assert rates(cfg, epochs + 3) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_networks_are_the_authors(name, load_config):
-    model, recipe = build(load_config(FOLDER + name)), recipe_of(name)
+def test_networks_are_the_authors(name, load):
+    model, recipe = build(load(name)), recipe_of(name)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     assert size == pytest.approx(recipe['size'], abs=0.05)
     drops = {m.p for m in model.modules() if isinstance(m, nn.Dropout)}
@@ -123,33 +136,48 @@ def test_an_ablation_differs_in_what_it_says_alone(ablation, load_config, load_v
 
 def test_there_is_no_other_full_size_config(repository):
     names = {path.stem for path in (repository / 'configs' / FOLDER).glob('*e_*.py')}
-    assert names == set(NAMES)
+    assert names == {name for name in NAMES if name.endswith(CIFAR10)}
     grid = Config.fromfile(repository / 'configs/grids/ddae-ddpm_figure-4.py')
     assert set(grid.variants) == set(ABLATIONS)
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_figures_3_and_4_find_their_checkpoints(name, load_config):
+def test_figures_3_and_4_find_their_checkpoints(name, load):
     """All of them are kept; figure 4 looks at those of 150 to 2,000 epochs."""
-    checkpoint = load_config(FOLDER + name).default_hooks.checkpoint
+    checkpoint = load(name).default_hooks.checkpoint
     assert checkpoint.max_keep_ckpts == -1
     if '-aug' not in name:
         seen = (150, 250, 500, 1000, 1500, 2000)
         assert not any(epoch % checkpoint.interval for epoch in seen)
 
 
-def test_data_come_from_the_environment(repository, monkeypatch):
-    for variable, data in (('CIFAR10_DIR', CIFAR10), ('TINY_IMAGENET_DIR', TINY_IMAGENET)):
-        monkeypatch.setenv(variable, '/data/here')
-        name = f'configs/{FOLDER}ddae-ddpm_unet_4xb128-amp-2000e{data}.py'
-        cfg = Config.fromfile(repository / name)
-        assert cfg.train_dataloader.dataset.data_root == '/data/here'
+def test_data_come_from_the_environment(repository, monkeypatch, load_variant):
+    monkeypatch.setenv('CIFAR10_DIR', '/data/here')
+    monkeypatch.setenv('TINY_IMAGENET_DIR', '/data/there')
+    cifar10 = Config.fromfile(repository / f'configs/{FOLDER}{BASE}.py')
+    tiny = load_variant('ddae_tiny-imagenet', 'tiny-imagenet')
+    found = [cfg.train_dataloader.dataset.data_root for cfg in (cifar10, tiny)]
+    assert found == ['/data/here', '/data/there']
+
+
+@pytest.mark.parametrize('name', [name for name in NAMES if name.endswith(TINY_IMAGENET)])
+def test_tiny_imagenet_changes_data_and_size_alone(name, load):
+    changed, base = load(name), load(name.replace(TINY_IMAGENET, CIFAR10))
+    assert (
+        changed.work_dir
+        == f'work_dirs/{FOLDER}{name.replace(TINY_IMAGENET, CIFAR10)}/tiny-imagenet'
+    )
+    assert changed.train_dataloader.dataset.type == 'mmaddp.TinyImageNet'
+    outside = {
+        key for key in differences(base, changed) if not key.startswith('train_dataloader.dataset.')
+    }
+    assert outside == {'model.img_size', 'work_dir'}
 
 
 def test_parameters_in_the_readme_are_counted(repository, load_config):
     readme = (repository / 'configs' / FOLDER / 'README.md').read_text()
     rows = re.findall(r'\]\((ddae-\S+)\.py\) \| [^|]+ \| [\d,]+ \| (\d+\.\d) \|', readme)
-    assert len(rows) == len(NAMES)
+    assert len(rows) == len(RECIPES)
     for name, millions in rows:
         parameters = build(load_config(FOLDER + name)).parameters()
         assert f'{sum(p.numel() for p in parameters) / 1e6:.1f}' == millions

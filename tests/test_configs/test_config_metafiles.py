@@ -7,7 +7,7 @@ import pytest
 import yaml
 from darl_figures import FIGURES, TABLE_15, VARIANTS
 from ddae_figures import FIGURES as DDAE_FIGURES
-from ddae_figures import IMAGENET_TRANSFER, REPOSITORY
+from ddae_figures import IMAGENET_TRANSFER, REPOSITORY, TINY_IMAGENET
 from mmengine.config import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -96,8 +96,8 @@ ABLATIONS = {
 ROBUSTNESS = [35.2, 54.4, 40.9, 57.3, 47.0]
 # Images of an epoch of COCO, by ViTDet's 184,375 steps of 64 images for 100 of them.
 COCO_IMAGES = 118_000
-# Grids of any config of detection, whose figures are those of det's READMEs.
-DETECTOR_GRIDS = {'vitdet_schedules', 'darl_pyramids'}
+# Grids of any config, whose figures are those of other READMEs.
+FREE_GRIDS = {'vitdet_schedules', 'darl_pyramids', 'ddae_tiny-imagenet'}
 
 
 def read_metafile(repository, folder: str) -> dict:
@@ -196,10 +196,10 @@ def test_readme_of_ablations_has_every_variant_with_its_figures(repository):
     for section in sections:
         (grid,) = re.findall(r'^\[(\S+)\]\(\1\.py\)', section)
         rows[grid] = dict(re.findall(r'(?m)^\| `(\S+)` \|(.*)\|$', section))
-    assert set(rows) >= {path.stem for path in grids.glob('*.py')} - DETECTOR_GRIDS
+    assert set(rows) >= {path.stem for path in grids.glob('*.py')} - FREE_GRIDS
     for path in grids.glob('*.py'):
         variants = Config.fromfile(path).get('variants', {})
-        if path.stem not in DETECTOR_GRIDS:
+        if path.stem not in FREE_GRIDS:
             assert set(rows[path.stem]) == set(variants)
         for variant, figures in ABLATIONS.get(path.stem, {}).items():
             cells = [cell.strip() for cell in rows[path.stem][variant].split('|')]
@@ -213,3 +213,8 @@ def test_readme_of_ddae_has_the_transfer_from_imagenet(repository):
     (row,) = [line for line in readme.splitlines() if f'| {IMAGENET_TRANSFER} |' in line]
     assert 'ENCODER' in row
     assert 'table 3' in row
+
+
+def test_readme_of_ddae_has_tiny_imagenet(repository):
+    readme = (repository / 'configs/pretrain/ddae/README.md').read_text()
+    assert TINY_IMAGENET in readme.splitlines()

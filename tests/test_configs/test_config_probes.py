@@ -38,10 +38,10 @@ VARIANTS = {
     'ddpm_ddpmpp': 'ddae-ddpm_ddpmpp_4xb64-amp-2000e_cifar10-32px',
     'edm_ddpmpp': 'ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px',
     'edm_ddpmpp-aug': 'ddae-edm_ddpmpp-aug_8xb64-amp-4000e_cifar10-32px',
-    'ddpm_unet_tiny-imagenet': 'ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px',
-    'ddpm_ddpmpp_tiny-imagenet': 'ddae-ddpm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px',
-    'edm_ddpmpp_tiny-imagenet': 'ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px',
-    'edm_ddpmpp-aug_tiny-imagenet': 'ddae-edm_ddpmpp-aug_8xb64-amp-4000e_tiny-imagenet-64px',
+    'ddpm_unet_tiny-imagenet': 'ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px',
+    'ddpm_ddpmpp_tiny-imagenet': 'ddae-ddpm_ddpmpp_4xb64-amp-2000e_cifar10-32px',
+    'edm_ddpmpp_tiny-imagenet': 'ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px',
+    'edm_ddpmpp-aug_tiny-imagenet': 'ddae-edm_ddpmpp-aug_8xb64-amp-4000e_cifar10-32px',
 }
 FIGURE_4 = ('t-64', 't-256', 't-512', 'betas-smaller', 'betas-larger')
 CIFAR = 'cls/ddae/ddae-ddpm_unet_probe_1xb128-15e_cifar10-32px'
@@ -77,7 +77,11 @@ def test_the_grid_is_built(name, load_config):
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_a_variant_probes_its_pretraining_by_the_same_recipe(variant, load_config, load_variant):
     probe = load_variant('ddae_probes', variant)
-    pretraining = load_config(f'pretrain/ddae/{VARIANTS[variant]}')
+    name = f'pretrain/ddae/{VARIANTS[variant]}'
+    tiny = 'tiny-imagenet' in variant
+    pretraining = (
+        load_variant('ddae_tiny-imagenet', 'tiny-imagenet', name) if tiny else load_config(name)
+    )
     assert probe.model.encoder.to_dict() == pretraining.model.to_dict()
     says = {
         key for key in differences(load_config(CIFAR), probe) if not key.startswith('model.enc')
@@ -87,7 +91,7 @@ def test_a_variant_probes_its_pretraining_by_the_same_recipe(variant, load_confi
         *data,
         'num_classes',
     }
-    classes = 200 if 'tiny-imagenet' in variant else 10
+    classes = 200 if tiny else 10
     for split in ('train', 'val', 'test'):
         kind = probe[f'{split}_dataloader'].dataset.type
         assert ('TinyImageNet' in kind) == (classes == 200)

@@ -14,7 +14,7 @@ dense = dict(
     with_cp=True,
     init_cfg=dict(
         type='Pretrained',
-        checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',
+        checkpoint='{{$ENCODER:work_dirs/pretrain/ddae/ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px/tiny-imagenet/epoch_2000.pth}}',
     ),
 )
 

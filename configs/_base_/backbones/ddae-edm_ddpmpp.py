@@ -22,7 +22,7 @@ dense = dict(
     with_cp=True,
     init_cfg=dict(
         type='Pretrained',
-        checkpoint='{{$ENCODER:work_dirs/ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',
+        checkpoint='{{$ENCODER:work_dirs/pretrain/ddae/ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px/tiny-imagenet/epoch_2000.pth}}',
     ),
 )
 

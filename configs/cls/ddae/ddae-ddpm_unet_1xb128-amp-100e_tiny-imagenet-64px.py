@@ -16,7 +16,7 @@ model = dict(
         out_blocks=('out_6',),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$ENCODER:work_dirs/ddae-ddpm_unet_4xb128-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',
+            checkpoint='{{$ENCODER:work_dirs/pretrain/ddae/ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px/tiny-imagenet/epoch_2000.pth}}',
         ),
     ),
     head=dict(num_classes=200),

@@ -17,7 +17,7 @@ model = dict(
         out_blocks=('out_8',),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$ENCODER:work_dirs/ddae-edm_ddpmpp_4xb64-amp-2000e_tiny-imagenet-64px/epoch_2000.pth}}',
+            checkpoint='{{$ENCODER:work_dirs/pretrain/ddae/ddae-edm_ddpmpp_4xb64-amp-2000e_cifar10-32px/tiny-imagenet/epoch_2000.pth}}',
         ),
     ),
     head=dict(num_classes=200),
