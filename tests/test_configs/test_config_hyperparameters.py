@@ -234,16 +234,17 @@ def test_fine_tuning_follows_table_15(name, load_config):
 
 
 @pytest.mark.parametrize('size', ['b', 'l'])
-def test_linear_probe_follows_table_16(size, load_config):
-    name = f'addp_vit-{size}_linear_16xb1024-lars-90e_in1k-224px'
-    cfg = load_config(f'cls/addp/{name}')
+def test_linear_probe_follows_table_16(size, load_config, load_variant):
+    name = 'addp_vit-b_linear_16xb1024-lars-90e_in1k-224px'
+    large = size == 'l'
+    cfg = load_variant('addp_linear', 'addp-vit-l') if large else load_config(f'cls/addp/{name}')
     assert images_per_step(cfg, name) == cfg.auto_scale_lr.base_batch_size == 16384
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('LARS', 6.4, 0.0)
     warmup, cosine = cfg.param_scheduler
     assert cfg.train_cfg.max_epochs == cosine.end == 90
     assert warmup.end == cosine.begin == 10
-    check_encoder(cfg, name)
+    check_encoder(cfg, name.replace('vit-b', f'vit-{size}'))
     assert cfg.model.backbone.frozen_stages == dict(b=12, l=24)[size]
     assert cfg.model.neck.norm_cfg == dict(type='BN1d', affine=False, eps=1e-6)
     backbone = cfg.model.backbone

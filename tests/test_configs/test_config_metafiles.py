@@ -31,7 +31,6 @@ PAPER = {
     'addp_vit-b_8xb128-amp-coslr-100e_in1k-256px': [83.9],
     'addp_vit-l_8xb128-amp-coslr-50e_in1k-256px': [85.9],
     'addp_vit-b_linear_16xb1024-lars-90e_in1k-224px': [11.5],
-    'addp_vit-l_linear_16xb1024-lars-90e_in1k-224px': [23.8],
     'addp_resnet50_8xb256-amp-coslr-100e_in1k-256px': [79.7],
     'addp_resnet50_8xb256-amp-coslr-300e_in1k-256px': [80.9],
     'addp_vit-b_64xb64-amp-coslr-1600e_in1k-256px': [8.9, 95.32],
@@ -57,7 +56,7 @@ ABLATIONS = {
         'mage-vit-b': [82.5],
         'mage-vit-l': [83.9],
     },
-    'mage_linear': {'vit-b': [74.7], 'vit-l': [78.9]},
+    'addp_linear': {'addp-vit-l': [23.8], 'mage-vit-b': [74.7], 'mage-vit-l': [78.9]},
     'addp_coco': {
         'mage-vit-b': [36.3, 31.3],
         'mage-vit-l': [31.4, 27.6],

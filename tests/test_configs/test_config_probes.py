@@ -137,7 +137,7 @@ def test_the_recipe_is_that_of_the_authors_code(name, epochs, load_config):
     assert (crop.type, crop.crop_size, crop.padding) == ('RandomCrop', 32, 4)
 
 
-BLOCKS = {'b': (12, 768), 'l': (24, 1024)}
+BLOCKS = {'b': (12, 768), 'l': (24, 1024), 'h': (32, 1280)}
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
 
@@ -148,10 +148,12 @@ def build(config):
 
 
 @pytest.mark.parametrize('size', BLOCKS)
-def test_linear_evaluation_follows_table_13(size, load_config):
+def test_linear_evaluation_follows_table_13(size, load_config, load_variant):
     layers, dims = BLOCKS[size]
-    config = load_config(
-        f'cls/darl/darl-diff_vit-{size}_linear-all-depths_16xb1024-lars-90e_in1k-224px'
+    config = (
+        load_config('cls/darl/darl-diff_vit-l_linear-all-depths_16xb1024-lars-90e_in1k-224px')
+        if size == 'l'
+        else load_variant('darl-diff_figure-8', f'vit-{size}')
     )
     optimizer = config.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.momentum) == ('LARS', 0.1, 0.9)

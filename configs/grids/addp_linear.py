@@ -1,6 +1,7 @@
-# MAGE's linear probe, by its released command: 256 x 256, crops of 0.2 to 1 of the area, 4,096
-# images a step, a base rate of 0.1 (ViT-L: 0.05) times 4096 / 256. The average of the tokens passes
-# a LayerNorm that does not learn, then the BatchNorm.
+# Linear probes: ADDP's ViT-L, by table 16 as its ViT-B, and MAGE's, by its released command. MAGE's
+# has 256 x 256, crops of 0.2 to 1 of the area, 4,096 images a step and a base rate of 0.1 (ViT-L:
+# 0.05) times 4096 / 256. The average of its tokens passes a LayerNorm that does not learn, then the
+# BatchNorm.
 _base_ = '../_base_/backbones/mage_vit-b.py'
 
 config = '../cls/addp/addp_vit-b_linear_16xb1024-lars-90e_in1k-224px.py'
@@ -10,7 +11,7 @@ pool = dict(
 )
 norm = dict(type='ClsBatchNormNeck', affine=False, eps=1e-6)
 encoder = dict(**_base_.encoder, img_size=256, final_norm=False)
-vit_b = {
+mage = {
     'model.data_preprocessor.mean': _base_.pixel_values.mean,
     'model.data_preprocessor.std': _base_.pixel_values.std,
     'model.backbone': dict(_delete_=True, **encoder, frozen_stages=12),
@@ -27,9 +28,16 @@ vit_b = {
     'auto_scale_lr.base_batch_size': 4096,
 }
 variants = {
-    'vit-b': vit_b,
-    'vit-l': {
-        **vit_b,
+    'addp-vit-l': {
+        'model.backbone.arch': 'large',
+        'model.backbone.frozen_stages': 24,
+        'model.backbone.init_cfg.checkpoint': 'checkpoints/addp-vit-large-16.pth',
+        'model.neck.in_channels': 1024,
+        'model.head.in_channels': 1024,
+    },
+    'mage-vit-b': mage,
+    'mage-vit-l': {
+        **mage,
         'model.backbone.arch': 'large',
         'model.backbone.frozen_stages': 24,
         'model.backbone.init_cfg.checkpoint': 'checkpoints/mage-vitl-1600.pth',
