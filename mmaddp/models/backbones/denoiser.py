@@ -180,7 +180,8 @@ class UNet(Denoiser):
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
         """A block's map without the padding."""
         # Rounded up: a position with some image in it is not padding.
-        height, width = (-(-side // self.up_blocks[layer].stride) for side in size)
+        stride = self.up_blocks[layer].stride
+        height, width = ((side + stride - 1) // stride for side in size)
         return output[..., :height, :width]
 
     def block_features(self, x: Tensor, time: Tensor) -> dict[str, Tensor]:

@@ -148,7 +148,8 @@ class PlainViT(BaseEncoder):
     def layer_map(self, layer: str, output: Tensor, size: tuple[int, int]) -> Tensor:
         """Patch tokens as a map; only the last block's go through the final norm."""
         # Rounded up, since the embedding pads to whole patches.
-        grid = tuple(-(-side // self.patch_embed.patch_size) for side in size)
+        patch_size = self.patch_embed.patch_size
+        grid = tuple((side + patch_size - 1) // patch_size for side in size)
         return self.to_map(self.norm(output) if layer == self.layers[-1] else output, grid)
 
     @property

@@ -59,12 +59,13 @@ class Attention(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         num_heads: Heads; must divide C.
-        drop_rate: Dropout of the attention weights and of the output; 0 with relative positions.
-        rel_pos_size: (h, w) of the grid for decomposed relative positions; None for none.
+        drop_rate: Dropout of the attention weights and of the output.
+        rel_pos_size: (h, w) of the grid for decomposed relative positions; None for none. They
+            allow no dropout, query stream, causal mask, rotary positions or cache.
         two_stream: Add a second query projection, for a query stream (DARL's appendix A.5).
 
     Raises:
-        UserError: Dropout together with relative positions.
+        UserError: Dropout or a query stream together with relative positions.
     """
 
     def __init__(
@@ -76,8 +77,11 @@ class Attention(nn.Module):
         two_stream: bool = False,
     ) -> None:
         super().__init__()
-        if drop_rate and rel_pos_size is not None:
-            raise UserError(f'drop_rate={drop_rate}: must be 0 with relative positions')
+        if rel_pos_size is not None and (drop_rate or two_stream):
+            raise UserError(
+                f'drop_rate={drop_rate}, two_stream={two_stream}: must be 0 and False with '
+                'relative positions'
+            )
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
@@ -107,7 +111,7 @@ class Attention(nn.Module):
             x: (B, N + M, C), N content tokens, then M tokens of a query stream.
             grid: (h, w) with h * w = N, for relative positions.
             phases: (N + M, D / 2) or (B, N + M, D / 2) complex, rotary positions of a head's D
-                channels. Relative positions ignore them and ``causal``.
+                channels.
             causal: Let content see itself and earlier content only.
             cache: Keys and values of earlier content, to which this content's are appended.
             num_queries: M. No token sees a query. The last query sees all content, the one before
@@ -115,7 +119,12 @@ class Attention(nn.Module):
 
         Returns:
             As ``x``.
+
+        Raises:
+            UserError: Relative positions together with what their kernel leaves out.
         """
+        if self.use_rel_pos and (causal or phases is not None or cache is not None):
+            raise UserError('relative positions allow no causal mask, rotary positions or cache')
         if num_queries:
             return self.merge_heads(self.two_streams(x, num_queries, phases, cache))
         q, k, v = self.project(x, phases)  # (B, heads, N, D) each

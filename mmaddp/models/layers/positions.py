@@ -25,7 +25,8 @@ def interpolate_pos_embed(
     prefix, patches = pos_embed.split(
         [num_prefix_tokens, pos_embed.shape[1] - num_prefix_tokens], dim=1
     )
-    size = round(patches.shape[1] ** 0.5)
+    # Whole numbers for tracing, which takes sizes for tensors.
+    size = math.isqrt(int(patches.shape[1]))
     if (size, size) == tuple(grid):
         return pos_embed
     # Interpolation is separable: rows (h, s) and columns (w, s) act one after the other.

@@ -80,7 +80,12 @@ def rotary_angles(coordinates: Tensor, head_dims: int, base: float = 1e4) -> Ten
 
 
 def phase_factors(angles: Tensor) -> Tensor:
-    """``exp(i m theta)`` of appendix D: radians -> complex."""
+    """``exp(i m theta)`` of appendix D: radians (..., D / 2) -> complex.
+
+    ONNX has no complex numbers: while exporting to it, cosines and then sines, (..., D).
+    """
+    if torch.onnx.is_in_onnx_export():
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
     return torch.polar(torch.ones_like(angles), angles)
 
 
@@ -97,5 +102,9 @@ def apply_rotary(x: Tensor, phases: Tensor) -> Tensor:
     # Always in full precision: half precision blurs distant positions.
     pairs = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (-1, 2))
     # The product of complex numbers of appendix D.
-    rotated = torch.view_as_complex(pairs) * phases
-    return torch.view_as_real(rotated).flatten(-2).to(x.dtype)
+    if phases.is_complex():
+        rotated = torch.view_as_real(torch.view_as_complex(pairs) * phases)
+    else:
+        (a, b), (cos, sin) = pairs.unbind(-1), phases.chunk(2, dim=-1)
+        rotated = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1)
+    return rotated.flatten(-2).to(x.dtype)

@@ -156,7 +156,7 @@ def is_inside_map(x: Tensor, window_size: int) -> Tensor | None:
         return None
     inside = window_partition(x.new_ones(1, *x.shape[-2:], 1, dtype=torch.bool), window_size)
     # (windows, S, 1) -> (windows, 1, 1, S), once for each image
-    return inside.mT[:, None].repeat(len(x), 1, 1, 1)
+    return inside.transpose(1, 2)[:, None].repeat(len(x), 1, 1, 1)
 
 
 class UNetBlock(nn.Module):

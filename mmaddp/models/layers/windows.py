@@ -33,7 +33,8 @@ def window_unpartition(windows: Tensor, window_size: int, grid: tuple[int, int])
         (B, h, w, C).
     """
     # (B, rows, columns, window_size, window_size, C) -> (B, h, w, C)
-    rows, columns = (-(-side // window_size) for side in grid)
+    # Rounded up without negative numbers, which ONNX divides toward zero.
+    rows, columns = ((side + window_size - 1) // window_size for side in grid)
     x = windows.reshape(-1, rows, columns, window_size, window_size, windows.shape[-1])
     x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
     return x[:, : grid[0], : grid[1]]

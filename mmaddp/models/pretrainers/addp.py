@@ -70,6 +70,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
 
     timed_steps = ('tokenize', 'predict_tokens', 'synthesize', 'encode', 'decode')
     checkpoint_prefixes = ('encoder.', 'decoder.')
+    input_parts = ()  # the encoder sees pixels
     training_parts = ('token_predictor',)
 
     def __init__(

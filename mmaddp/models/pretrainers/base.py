@@ -265,6 +265,11 @@ class Pretrainer(ImageGenerator):
         return self.forward_intermediates(self.encoder_inputs(images), [layer])[layer]
 
     @property
+    def input_parts(self) -> tuple[str, ...]:
+        """The frozen children that :meth:`encoder_inputs` uses, which probes load too."""
+        return self.frozen_parts
+
+    @property
     def layers(self) -> list[str]:
         """Names of the encoder's layers, in order of computation."""
         return self.encoder_module.layers

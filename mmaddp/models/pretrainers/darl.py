@@ -67,6 +67,7 @@ class DARL(FrozenTokenizer, Pretrainer):
 
     timed_steps = ('tokenize', 'embed', 'encode', 'corrupt', 'decode')
     checkpoint_prefixes = ('backbone.', 'patch_decoder.')
+    input_parts = ()  # the encoder sees pixels
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,6 +44,28 @@ class FrozenParts(nn.Module):
             for name, tensor in self.get_submodule(part).state_dict().items()
         }
 
+    def check_parts(self, names: Sequence[str], key: str = 'model') -> None:
+        """Refuse to use frozen children with random weights.
+
+        Any ``init_cfg`` that has run counts, so that a config can ask for a random part.
+
+        Args:
+            names: Children.
+            key: Where the config has this model.
+
+        Raises:
+            UserError: Neither ``init_cfg`` nor a file has filled a part; names the key.
+        """
+        for name in names:
+            part = self.get_submodule(name)
+            initialized = getattr(part, 'init_cfg', None) and part.is_init
+            if not initialized and name not in self.loaded_parts:
+                raise UserError(
+                    f'{key}.{name}.init_cfg is not set and no file that was loaded holds the '
+                    f'{name}, which would stay random: set {key}.{name}.init_cfg='
+                    "dict(type='Pretrained', checkpoint=…), also to resume"
+                )
+
     def train(self, mode: bool = True) -> FrozenParts:
         """Set the mode; the frozen children stay in evaluation mode."""
         super().train(mode)
@@ -64,22 +86,8 @@ class FrozenTokenizer(FrozenParts):
         self.frozen_dtype = name and DTYPES[name]
 
     def check_filled(self) -> None:
-        """Refuse to train on a frozen part with random weights.
-
-        Any ``init_cfg`` that has run counts, so that a config can ask for a random part.
-
-        Raises:
-            UserError: Neither ``init_cfg`` nor a file has filled a part; names the key.
-        """
-        for name in self.frozen_parts:
-            part = self.get_submodule(name)
-            initialized = getattr(part, 'init_cfg', None) and part.is_init
-            if not initialized and name not in self.loaded_parts:
-                raise UserError(
-                    f'model.{name}.init_cfg is not set and no file that was loaded holds the '
-                    f'{name}, which would stay random: set model.{name}.init_cfg='
-                    "dict(type='Pretrained', checkpoint=…), also to resume"
-                )
+        """Refuse to train on a frozen part with random weights."""
+        self.check_parts(self.frozen_parts)
 
     @torch.no_grad()
     def tokenize(self, inputs: Tensor) -> Tensor:

@@ -154,7 +154,11 @@ class GridProbe(FrozenParts, BaseModel):
         return 3 * self.pixels**2 if cell.layer == PIXELS else self.encoder.channels(cell.layer)
 
     def init_weights(self) -> None:
-        """Fill the encoder."""
+        """Fill the encoder, and the frozen parts that make its input.
+
+        Raises:
+            UserError: The weights cannot be loaded, or such a part would stay random.
+        """
         if self.is_init:
             return
         if self.checkpoint is None:
@@ -162,6 +166,10 @@ class GridProbe(FrozenParts, BaseModel):
         else:
             # One of our checkpoints, or a published file; judged as for fine-tuning.
             self.encoder.encoder_module.load(self.checkpoint)
+        for name in self.encoder.input_parts:
+            self.encoder.get_submodule(name).init_weights()
+        if self.encoder.input_parts:
+            self.encoder.check_parts(self.encoder.input_parts, 'model.encoder')
         self._is_init = True
 
     def forward(

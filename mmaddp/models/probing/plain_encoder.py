@@ -20,6 +20,7 @@ class PlainEncoder(nn.Module):
     """
 
     num_levels = 0
+    input_parts = ()
 
     def __init__(self, encoder: BaseEncoder) -> None:
         super().__init__()

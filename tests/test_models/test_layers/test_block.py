@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmaddp.models.layers import Block
+from mmaddp.models.layers import Block, KVCache
+from mmaddp.utils import UserError
 
 GRID = (4, 4)
 
@@ -44,5 +45,15 @@ def test_both_branches_and_the_weights_of_attention_are_dropped():
 
 
 def test_dropout_and_relative_positions_are_refused_together():
-    with pytest.raises(ValueError, match=r'drop_rate=0\.1: must be 0 with relative positions'):
+    with pytest.raises(ValueError, match=r'drop_rate=0\.1, .* be 0 and False with relative pos'):
         Block(16, 2, drop_rate=0.1, rel_pos_size=GRID)
+
+
+def test_relative_positions_refuse_what_they_would_ignore():
+    with pytest.raises(UserError, match=r'two_stream=True: must be 0 and False with relative pos'):
+        Block(16, 2, two_stream=True, rel_pos_size=GRID)
+    block, x = Block(16, 2, rel_pos_size=GRID), torch.randn(1, GRID[0] * GRID[1], 16)
+    phases = torch.ones(x.shape[1], 4, dtype=torch.complex64)
+    for options in (dict(causal=True), dict(phases=phases), dict(cache=KVCache(x.shape[1]))):
+        with pytest.raises(UserError, match='relative positions allow no causal mask'):
+            block(x, GRID, **options)

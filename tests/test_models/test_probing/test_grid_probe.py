@@ -4,13 +4,16 @@ import copy
 
 import pytest
 import torch
+from mmengine.model import BaseModule
 from mmpretrain.engine import LARS
 from tiny_addp import addp
 from tiny_darl import darl
 from tiny_ddae import UNET, ddae, random_images
 from tiny_probe import labeled, tiny_probe, train_probe
+from torch import nn
 from torch.nn import functional as F
 
+from mmaddp.models import DDAE
 from mmaddp.models.probing import Cell, LinearHead, average
 from mmaddp.utils import UserError
 
@@ -212,3 +215,36 @@ def test_repeated_levels_count_once():
 def test_a_level_of_clean_images_is_refused():
     with pytest.raises(UserError, match='noise level 3: ADDPViT has no noise levels'):
         tiny_probe(VITS[0], levels=[3])
+
+
+class LatentDDAE(DDAE):
+    """A method from outside that sees images through a frozen part of its own."""
+
+    def __init__(self, codec, **settings):
+        super().__init__(**settings)
+        self.codec = BaseModule(codec)
+        self.codec.conv = nn.Conv2d(3, 3, 1)
+        self.freeze('codec')
+
+    def encoder_inputs(self, images):
+        return self.codec.conv(images)
+
+
+def test_the_frozen_part_in_front_of_the_encoder_is_loaded_too():
+    codec = dict(type='Constant', layer='Conv2d', val=0.5, bias=0.25)
+    probe = tiny_probe(dict(ddae(), type=LatentDDAE, codec=codec), levels=[1])
+    probe._is_init = False
+    probe.init_weights()
+    assert probe.encoder.codec.conv.weight.unique().tolist() == [0.5]
+    assert probe.encoder.codec.conv.bias.unique().tolist() == [0.25]
+    probe = tiny_probe(dict(ddae(), type=LatentDDAE, codec=None), levels=[1])
+    probe._is_init = False
+    with pytest.raises(UserError, match=r'model\.encoder\.codec\.init_cfg is not set'):
+        probe.init_weights()
+
+
+def test_a_tokenizer_that_the_encoder_does_not_use_is_not_loaded():
+    probe = tiny_probe(addp())
+    probe._is_init = False
+    probe.init_weights()
+    assert not probe.encoder.tokenizer.is_init
