@@ -21,6 +21,8 @@ from mmengine.runner import Runner
 from mmaddp.operators import mmcv_ext
 from mmaddp.utils import UserError
 
+pytestmark = pytest.mark.generations
+
 MASK_RCNN = 'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
 DINO = 'det/addp/dino_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
 # Before anything imports mmcv's extension, if there is one.

@@ -18,6 +18,8 @@ from mmaddp.utils import UserError
 
 from .layouts import encoder_shapes, mae_shapes, random_weights
 
+pytestmark = pytest.mark.generations
+
 
 @pytest.fixture
 def mae_file(tmp_path):

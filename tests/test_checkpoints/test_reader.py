@@ -17,6 +17,8 @@ from safetensors.torch import save_file
 from mmaddp.checkpoints import read_checkpoint
 from mmaddp.utils import UserError
 
+pytestmark = pytest.mark.generations
+
 WEIGHTS = {'a.weight': torch.arange(12.0).reshape(3, 4), 'a.bias': torch.ones(3).half()}
 
 

@@ -60,6 +60,7 @@ def test_small_pretrainings_train_every_weight(data, objective, repository, tmp_
     assert all(state['exp_avg'].any() for state in moments.values())
 
 
+@pytest.mark.generations
 def test_a_classifier_goes_on_from_the_pretraining(repository, tmp_path, images, monkeypatch):
     pretraining = short(repository, PRETRAININGS[0].format(OBJECTIVES[1]), tmp_path / 'pretraining')
     encoder = train(pretraining).model.backbone.state_dict()

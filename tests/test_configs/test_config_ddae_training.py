@@ -89,6 +89,7 @@ def test_a_checkpoint_has_the_average_where_others_look(trained):
     assert not torch.allclose(weights(trained, STEPS)['network.conv_in.weight'], moved, atol=1e-6)
 
 
+@pytest.mark.generations
 def test_the_average_survives_a_resume(trained, repository, images, tmp_path):
     shutil.copy(trained / f'iter_{STEPS - 1}.pth', tmp_path)
     train(short(repository, CONFIGS[0], images, tmp_path, STEPS), 'auto')

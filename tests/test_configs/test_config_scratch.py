@@ -78,6 +78,7 @@ def test_the_loss_is_logged_by_mask_ratio(name, load_config):
     assert 'TensorboardVisBackend' in [backend.type for backend in cfg.visualizer.vis_backends]
 
 
+@pytest.mark.generations
 def test_each_toy_training_goes_on_from_the_one_before(repository, tmp_path, monkeypatch):
     """Tokenizer, token predictor and ADDP, from a folder of pictures alone."""
     monkeypatch.setenv('IMAGE_DIR', str(write_images(tmp_path / 'pictures', per_class=1)))

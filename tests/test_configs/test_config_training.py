@@ -8,6 +8,8 @@ import pytest
 from config_runs import all_names, load, shorten, train_and_evaluate
 from mmengine.runner import Runner
 
+pytestmark = pytest.mark.generations
+
 DETECTORS = {
     'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py': {},
     # A pyramid over four depths.

@@ -74,6 +74,7 @@ def test_recipes_are_the_published_ones(name, load_config):
     assert rate == (0.7 if name == DINO else 0.65)
 
 
+@pytest.mark.generations
 @pytest.mark.parametrize(('name', 'encoder'), TOYS)
 def test_heads_train_and_evaluate(name, encoder, repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_DIR', str(shared / 'data' / 'penn_fudan_coco'))

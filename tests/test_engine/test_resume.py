@@ -30,6 +30,8 @@ from mmaddp.engine.resumption.checkpoints import (
 )
 from mmaddp.utils import UserError
 
+pytestmark = pytest.mark.generations
+
 KILLED = -signal.SIGKILL
 
 
