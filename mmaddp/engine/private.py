@@ -1,6 +1,6 @@
 """What the engine uses of the private names of MMEngine and torch, each with its reason.
 
-Holds for mmengine 0.10.7, onedl-mmengine 0.10.12 and torch 2.4 to 2.12. A new version of either is
+Holds for mmengine 0.10.7, onedl-mmengine 0.10.12 and torch 2.1 to 2.14. A new version of either is
 checked against this file.
 """
 
