@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -12,6 +13,19 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Callable
+
+_ANOTHER_FOLDER = 'give another path, or change its permissions'
+_DISK_FAULTS = {
+    errno.EACCES: _ANOTHER_FOLDER,
+    errno.EPERM: _ANOTHER_FOLDER,
+    errno.EROFS: _ANOTHER_FOLDER,
+    errno.ENAMETOOLONG: _ANOTHER_FOLDER,
+    errno.EEXIST: 'it is a file, give a folder',
+    errno.ENOTDIR: 'part of it is a file, give a folder',
+    errno.ENOSPC: 'free some space, then go on',
+    errno.EDQUOT: 'free some space, then go on',
+    errno.EFBIG: 'the limit of file sizes is too low (ulimit -f)',
+}
 
 
 class UserError(ValueError):
@@ -99,12 +113,27 @@ def check_multiples(size: Sequence[int], side: int) -> None:
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Run a command-line tool; a :class:`UserError` ends it in one line and exit status 1."""
+    """Run a command-line tool; what the user can mend ends it in one line and exit status 1."""
     try:
         main()
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
+    except (UserError, OSError) as error:
+        message = str(error) if isinstance(error, UserError) else disk_fault(error)
+        if message is None:
+            raise
+        print(f'error: {message}', file=sys.stderr)
         sys.exit(1)
+
+
+def disk_fault(error: OSError, folder: str = '') -> str | None:
+    """One line about a file that cannot be written or read, or None for another error.
+
+    Args:
+        error: The error.
+        folder: What was written to, where the error does not say it.
+    """
+    if error.errno not in _DISK_FAULTS:
+        return None
+    return f'{error.filename or folder}: {error.strerror}: {_DISK_FAULTS[error.errno]}'
 
 
 @contextmanager

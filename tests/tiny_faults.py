@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,15 @@ class StopBefore(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         if runner.iter == self.iteration:
             raise KeyboardInterrupt
+
+
+def hold_folder(work_dir: str, marker: Path) -> None:
+    """Do as a training that does not end."""
+    from mmaddp.engine.resumption import lock_folder
+
+    with lock_folder(work_dir):
+        marker.touch()
+        signal.pause()
 
 
 def train_to_the_error(config: Config, path: str) -> None:

@@ -20,9 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import DictAction
-
-from mmaddp.engine.arguments import add_launcher_arguments
+from mmaddp.engine.arguments import OptionsAction, add_device_argument, add_launcher_arguments
 from mmaddp.utils import UserError, run_tool, write_json
 
 if TYPE_CHECKING:
@@ -72,7 +70,7 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--num-workers', type=int, default=2, help='worker processes per data loader (%(default)s)'
     )
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
+    add_device_argument(parser)
 
 
 def add_model_arguments(group: argparse._ArgumentGroup) -> None:
@@ -80,12 +78,12 @@ def add_model_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument('--config', help='a config of configs/pretrain')
     group.add_argument('--checkpoint', help='the weights of the model')
     group.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE'
+        '--cfg-options', nargs='+', action=OptionsAction, default={}, metavar='KEY=VALUE'
     )
     group.add_argument(
         '--settings',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='NAME=V1,V2',
         help="values of the sampler's settings, such as steps=10,20 (its defaults)",

@@ -6,7 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from mmaddp.engine.arguments import add_config_arguments, add_launcher_arguments
+from mmaddp.engine.arguments import (
+    add_config_arguments,
+    add_device_argument,
+    add_launcher_arguments,
+)
 from mmaddp.utils import UserError, run_tool
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
     parser.add_argument(
         '--batch-size', type=int, default=16, help='images per batch and process (%(default)s)'
     )
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
+    add_device_argument(parser)
     parser.add_argument(
         '--grid',
         type=int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmaddp.engine.arguments import add_config_arguments
+from mmaddp.engine.arguments import add_config_arguments, add_device_argument
 from mmaddp.utils import run_tool
 
 
@@ -25,7 +25,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, default=1, help='images of one size at once (%(default)s)'
     )
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
+    add_device_argument(parser)
     parser.add_argument(
         '--score-thr',
         type=float,

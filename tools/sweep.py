@@ -13,8 +13,7 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
+from mmaddp.engine.arguments import OptionsAction
 from mmaddp.experiments.grid import RULES, read_sweep
 from mmaddp.utils import run_tool
 
@@ -35,7 +34,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='options of all cells',

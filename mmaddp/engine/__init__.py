@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'WeightDecayOptimWrapperConstructor',
         ],
         'resumption': [
+            'ChangedSettingsHook',
             'CheckpointHook',
             'EpochBasedTrainLoop',
             'IterBasedTrainLoop',

@@ -3,8 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import ast
+from typing import Any
 
 from mmengine.config import DictAction
+
+
+class OptionsAction(DictAction):
+    """MMEngine's KEY=VALUE arguments, where a value may also be ``dict(type='SGD', lr=0.1)``."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        """Read the options."""
+        for given in values:
+            try:
+                super().__call__(parser, namespace, [given], option_string)
+            except (ValueError, SyntaxError, AssertionError, RecursionError):
+                hint = f'{given}: give KEY=VALUE as in a config'
+                raise argparse.ArgumentError(self, hint) from None
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        if 'dict(' not in val and '{' not in val:
+            return DictAction._parse_iterable(val)
+        return ast.literal_eval(_Literals().visit(ast.parse(val.strip(), mode='eval')))
+
+
+class _Literals(ast.NodeTransformer):
+    """Makes calls of ``dict`` literals, and bare words strings as MMEngine does."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if ast.unparse(node.func) != 'dict' or node.args:
+            return node
+        keys = [keyword.arg and ast.Constant(keyword.arg) for keyword in node.keywords]
+        return ast.Dict(keys, [self.visit(keyword.value) for keyword in node.keywords])
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Constant(node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return ast.Constant(ast.unparse(node))
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +51,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         metavar='KEY=VALUE',
         help='settings that replace those of the config, such as train_dataloader.batch_size=2',
@@ -62,3 +99,20 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     )
     # torch.distributed.launch passes it; torchrun sets the environment.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    help = 'cpu, cuda, cuda:1, …; default: the GPU if there is one'
+    parser.add_argument('--device', type=_device, help=help)
+
+
+def _device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        known = f'this machine has cpu and {torch.cuda.device_count()} GPUs'
+        raise argparse.ArgumentTypeError(f'{name}: there is no such device: {known}') from error
+    return name

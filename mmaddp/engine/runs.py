@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 
-from mmaddp.utils import UserError, check_choice, write_json
+from mmaddp.utils import UserError, check_choice, disk_fault, write_json
 
 from .best_cell import apply_best_cell
-from .resumption import find_newest
+from .resumption import find_newest, lock_folder
+from .runner.launch import read_launcher
 from .validation import accepted_keys, check_machine, check_option, find_type, validate
 
 AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
@@ -159,7 +160,8 @@ def train(config: Config, resume: str | None = None) -> Any:
     Raises:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
-    with clear_errors(config):
+    rank = 0 if config.get('launcher', 'none') == 'none' else read_launcher(config.launcher)[0]
+    with clear_errors(config), lock_folder(config.work_dir) if rank == 0 else nullcontext():
         validate(config)
         if resume == 'auto':
             resume = find_newest(config.work_dir)
@@ -264,18 +266,21 @@ def clear_errors(config: Config | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        message = _one_line(error, (config or {}).get('model') or {})
+        config = config or {}
+        message = _one_line(error, config.get('model') or {}, config.get('work_dir', ''))
         if message is None:
             raise
         _tell_launcher(message)
         raise UserError(message) from error
 
 
-def _one_line(error: Exception, model: dict) -> str | None:
+def _one_line(error: Exception, model: dict, work_dir: str) -> str | None:
     text = str(error).strip()
     if isinstance(error, UserError):
         # A dataloader worker's error carries its traceback, which ends with the error itself.
         return text.rsplit(f'{type(error).__name__}: ', 1)[-1]
+    if isinstance(error, OSError) and disk_fault(error):
+        return disk_fault(error, work_dir)
     if 'out of memory' in text.lower():
         parts = [part for part in ('backbone', 'encoder') if _can_recompute(model.get(part))]
         return (

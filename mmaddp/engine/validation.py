@@ -6,7 +6,9 @@ import ast
 import difflib
 import inspect
 import io
+import math
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -14,6 +16,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import Any, Callable
 
+import torch
 from mmengine import registry as roots
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -25,6 +28,7 @@ from mmaddp.registry import LazyRegistry
 from mmaddp.utils import UserError
 
 from .data import is_local
+from .resumption import flatten
 
 # The registry of each part of a config.
 _SECTIONS = {
@@ -84,6 +88,15 @@ _COMPLETE = {'dataset', 'hook', 'metric', 'transform'}
 _COMPLETE_PARTS = ('model', 'model.backbone', 'model.neck', 'model.head', 'model.decode_head')
 # The transforms inside are those of another library.
 _FOREIGN = {'Albu', 'mmdet.Albu', 'mmpretrain.Albumentations', 'Albumentations'}
+# Lowest and highest values by key, and whether they are whole numbers.
+_NUMBERS = {
+    r'\w+_dataloader\.batch_size': (1, math.inf, True),
+    r'\w+_dataloader\.num_workers': (0, math.inf, True),
+    r'train_cfg\.(max_epochs|max_iters|val_interval)': (1, math.inf, True),
+    r'optim_wrapper\.accumulative_counts': (1, math.inf, True),
+    r'optim_wrapper\.(\w+\.)?optimizer\.(lr|weight_decay)': (0, math.inf, False),
+    r'randomness\.seed': (0, 2**32 - 1, True),
+}
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}
 _SYNC_NORMS = ('SyncBN', 'MMSyncBN')
 
@@ -223,7 +236,8 @@ def _check_keys(
         close = nearest(name, known, cutoff=0.9 if open_ended else 0.6)
         if open_ended and not close:
             continue
-        hint = f'did you mean {key}.{close}?' if close else 'remove it'
+        other = 'remove it, or replace the whole dict by one with _delete_=True'
+        hint = f'did you mean {key}.{close}?' if close else other
         raise UserError(f'{key}.{name}: {owner} has no such key: {hint}')
 
 
@@ -310,8 +324,11 @@ def check_machine(config: Config, stage: str) -> None:
         stage: 'train' or 'test'.
 
     Raises:
-        UserError: Files or folders are missing, or the config needs GPUs that are not there.
+        UserError: Files or folders are missing, a number is out of range, or the config needs GPUs
+            that are not there.
     """
+    for key, value in flatten(config.to_dict()):
+        _check_number(key.lstrip('.'), value)
     for name in _STAGES[stage]:
         for source, dataset in _datasets(config.get(f'{name}_dataloader'), f'{name}_dataloader'):
             _check_paths(source, dataset)
@@ -320,8 +337,22 @@ def check_machine(config: Config, stage: str) -> None:
             _check_exists(evaluator.get('ann_file') or '', f'{name}_evaluator.ann_file')
     if config.get('load_from'):
         _check_exists(config.load_from, 'checkpoint')
+    local_rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
+    if config.get('launcher', 'none') != 'none' and 0 < gpus <= local_rank:
+        raise UserError(f'process {local_rank} of this machine has no GPU: there are {gpus}')
     if get_device() == 'cpu':
         check_runs_on_cpu(config, trains=stage == 'train')
+
+
+def _check_number(key: str, value: Any) -> None:
+    for pattern, (low, high, whole) in _NUMBERS.items():
+        if value is None or not re.fullmatch(pattern, key):
+            continue
+        is_number = isinstance(value, (int, float)) and low <= value <= high and value < math.inf
+        if not is_number or (whole and value != int(value)):
+            kind = 'a whole number' if whole else 'a number'
+            bounds = f'{low} or more' if high == math.inf else f'{low} to {high}'
+            raise UserError(f'{key}={value!r}: must be {kind}, {bounds}')
 
 
 def _datasets(config: Any, source: str) -> Iterator[tuple[str, dict]]:
@@ -368,28 +399,17 @@ def check_runs_on_cpu(config: Config, trains: bool) -> None:
         UserError: Mixed precision, or SyncBN in several processes; names the option that makes
             it run.
     """
-    for key, value in _leaves(config.get('optim_wrapper') or {}, 'optim_wrapper'):
+    for key, value in flatten(config.get('optim_wrapper') or {}, 'optim_wrapper'):
         if trains and key.endswith('.type') and 'Amp' in str(value):
             raise UserError(
                 f'{key}={value} (mixed precision) needs a GPU and this machine has none: '
                 'give --amp off'
             )
     if config.get('launcher', 'none') != 'none' and trains:
-        keys = [key for key, value in _leaves(config.get('model'), 'model') if value in _SYNC_NORMS]
+        keys = [key for key, value in flatten(config.get('model'), 'model') if value in _SYNC_NORMS]
         if keys:
             options = ' '.join(f'{key}=BN' for key in keys)
             raise UserError(
                 'SyncBN in several processes needs GPUs and this machine has none: '
                 f'give --cfg-options {options}'
             )
-
-
-def _leaves(config: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(config, dict):
-        for name, value in config.items():
-            yield from _leaves(value, f'{key}.{name}')
-    elif isinstance(config, (list, tuple)):
-        for index, value in enumerate(config):
-            yield from _leaves(value, f'{key}.{index}')
-    else:
-        yield key, config

@@ -1,26 +1,41 @@
 """Each kind of bad input ends in one line that names the file or key and the remedy."""
 
+import argparse
+import errno
 import json
 import os
 import re
+import time
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.fileio import LocalBackend
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
-from tiny_runs import classifier, write_images
+from tiny_faults import hold_folder
+from tiny_runs import CHILDREN, classifier, write_images
 
 from mmaddp.datasets.image_files import image_fault
+from mmaddp.engine.arguments import add_config_arguments, add_device_argument
 from mmaddp.engine.data import GuardedDataset
 from mmaddp.engine.hooks.data_check_hook import out_of_range
+from mmaddp.engine.resumption import lock_folder
 from mmaddp.engine.runner.weights import check_weights
-from mmaddp.engine.runs import clear_errors, load_config, set_amp, set_auto_scale_lr, train
+from mmaddp.engine.runs import (
+    clear_errors,
+    load_config,
+    set_amp,
+    set_auto_scale_lr,
+    train,
+)
 from mmaddp.engine.runs import test as run_test
 from mmaddp.engine.validation import check_machine, check_runs_on_cpu
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, run_tool
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
@@ -184,7 +199,81 @@ class TestConfig:
             _ = 1 / 0
 
 
+class TestOptions:
+    @staticmethod
+    def _parse(*options):
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        add_config_arguments(parser)
+        add_device_argument(parser)
+        return parser.parse_args(['c.py', '--cfg-options', *options]).cfg_options
+
+    @pytest.mark.parametrize(
+        ('text', 'value'),
+        [
+            ("dict(type='SGD',lr=0.1)", {'type': 'SGD', 'lr': 0.1}),
+            ('dict(type=mmaddp.X, betas=(0.9, 0.95))', {'type': 'mmaddp.X', 'betas': (0.9, 0.95)}),
+            ("[dict(a=1), {'b': dict(c=None)}]", [{'a': 1}, {'b': {'c': None}}]),
+            ('1,2', [1, 2]),
+            ('[a,b]', ['a', 'b']),
+            ('1e-3', 1e-3),
+            ('true', True),
+        ],
+    )
+    def test_values(self, text, value):
+        assert self._parse(f'a.b={text}') == {'a.b': value}
+
+    @pytest.mark.parametrize('text', ['foo', 'a=dict(b=', 'a=f(b,c)', 'a=dict(b=f(1))', 'a=(1,b'])
+    def test_what_is_no_value(self, text):
+        with pytest.raises(argparse.ArgumentError, match='give KEY=VALUE as in a config'):
+            self._parse('x=1', text)
+
+    def test_an_optimizer_of_another_type(self, config_file):
+        optimizer = self._parse("optim_wrapper.optimizer=dict(_delete_=True,type='SGD',lr=0.1)")
+        loaded = load_config(config_file, optimizer)
+        assert loaded.optim_wrapper.optimizer == {'type': 'SGD', 'lr': 0.1}
+
+    @pytest.mark.parametrize('device', ['tpu', 'cuda:99', 'xla'])
+    def test_unknown_devices(self, device):
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        add_device_argument(parser)
+        assert parser.parse_args(['--device', 'cpu']).device == 'cpu'
+        with pytest.raises(argparse.ArgumentError, match=f'{device}: there is no such device'):
+            parser.parse_args(['--device', device])
+
+
 class TestMachine:
+    @pytest.mark.parametrize(
+        ('key', 'value', 'range'),
+        [
+            ('train_dataloader.batch_size', 0, 'a whole number, 1 or more'),
+            ('val_dataloader.batch_size', 2.5, 'a whole number, 1 or more'),
+            ('train_dataloader.num_workers', -1, 'a whole number, 0 or more'),
+            ('train_cfg.max_epochs', 0, 'a whole number, 1 or more'),
+            ('optim_wrapper.accumulative_counts', 0, 'a whole number, 1 or more'),
+            ('optim_wrapper.optimizer.lr', -1e-3, 'a number, 0 or more'),
+            ('optim_wrapper.optimizer.lr', float('nan'), 'a number, 0 or more'),
+            ('optim_wrapper.optimizer.lr', 'high', 'a number, 0 or more'),
+            ('randomness.seed', -1, '0 to 4294967295'),
+            ('randomness.seed', 2**32, '0 to 4294967295'),
+        ],
+    )
+    def test_numbers_out_of_range(self, config, key, value, range):
+        config.merge_from_dict({key: value})
+        with pytest.raises(UserError, match=f'^{re.escape(key)}=.*: must be .*{range}') as error:
+            train(config)
+        one_line(error)
+
+    def test_numbers_in_range(self, config):
+        config.merge_from_dict({'train_cfg.val_interval': 1e9, 'randomness.seed': 2**32 - 1})
+        check_machine(config, 'train')
+
+    def test_more_processes_than_gpus(self, config, monkeypatch):
+        config.launcher = 'pytorch'
+        monkeypatch.setenv('LOCAL_RANK', '4')
+        monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+        with pytest.raises(UserError, match='process 4 of this machine has no GPU: there are 4'):
+            check_machine(config, 'train')
+
     @no_gpu
     def test_mixed_precision(self, config):
         set_amp(config, 'auto')
@@ -323,6 +412,92 @@ class TestCoco:
         (tmp_path / 'a.json').write_text(whole[: len(whole) // 2])
         with pytest.raises(UserError, match=r'a\.json: not a JSON file: Expecting'):
             GuardedDataset(config)
+
+
+class TestDisks:
+    def test_a_work_folder_that_is_a_file(self, tmp_path, config):
+        (tmp_path / 'file').touch()
+        for folder in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+            config.work_dir = str(folder)
+            with pytest.raises(UserError, match=rf'^{folder}: .*is a file') as error:
+                train(config)
+            one_line(error)
+
+    def test_a_full_disk(self, tmp_path, config):
+        """A log can be written there, a checkpoint cannot."""
+        put = LocalBackend.put
+
+        def put_what_is_small(backend, content, path):
+            if len(content) > 20_000:
+                raise OSError(errno.ENOSPC, 'No space left on device')
+            put(backend, content, path)
+
+        with (
+            mock.patch.object(LocalBackend, 'put', put_what_is_small),
+            pytest.raises(UserError, match=rf'^{config.work_dir}: No space left .*free some space'),
+        ):
+            train(config)
+        assert not [*tmp_path.glob('work/*.pth'), *tmp_path.glob('work/.*.tmp')]
+
+    @pytest.mark.parametrize('code', [errno.EROFS, errno.EACCES, errno.EPERM])
+    def test_a_folder_that_cannot_be_written(self, code):
+        with (
+            pytest.raises(UserError, match=r'^/x: .*: give another path'),
+            clear_errors(),
+        ):
+            raise OSError(code, os.strerror(code), '/x')
+
+    def test_other_errors_keep_their_traceback(self):
+        with pytest.raises(FileNotFoundError), clear_errors():
+            Path('/absent/file').read_text()
+
+    def test_tools_say_it_in_one_line(self, capsys):
+        def main():
+            raise OSError(errno.ENOSPC, 'No space left on device', '/x/grid.json')
+
+        with pytest.raises(SystemExit) as status:
+            run_tool(main)
+        assert status.value.code == 1
+        line = 'error: /x/grid.json: No space left on device: free some space, then go on\n'
+        assert capsys.readouterr().err == line
+
+
+class TestTwoRunsInOneFolder:
+    def test_the_second_is_refused_while_the_first_lives(self, tmp_path, config):
+        marker = tmp_path / 'marker'
+        child = CHILDREN.Process(target=hold_folder, args=(config.work_dir, marker))
+        child.start()
+        try:
+            while not marker.exists():
+                assert child.is_alive()
+                time.sleep(0.01)
+            with pytest.raises(UserError, match=f'process {child.pid} on .* trains there'):
+                train(config)
+        finally:
+            child.kill()
+            child.join()
+        train(config)
+
+    def test_only_the_first_of_several_processes_takes_the_lock(self, config, monkeypatch):
+        environment = {'RANK': '1', 'WORLD_SIZE': '2', 'LOCAL_RANK': '1'}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        config.launcher, config.train_dataloader.batch_size = 'pytorch', 0
+        with mock.patch('mmaddp.engine.runs.lock_folder') as lock, pytest.raises(UserError):
+            train(config)
+        lock.assert_not_called()
+
+    def test_a_file_system_without_locks(self, tmp_path):
+        refused = mock.patch('fcntl.lockf', side_effect=OSError(errno.ENOLCK, 'No locks available'))
+        with refused, lock_folder(tmp_path / 'run'):
+            assert (tmp_path / 'run').is_dir()
+
+
+def test_epochs_without_a_batch(config):
+    config.merge_from_dict({'train_dataloader.batch_size': 8, 'train_dataloader.drop_last': True})
+    with pytest.raises(UserError, match=r'train_dataloader gives no batch: .*drop_last=False'):
+        train(config)
+    assert not list(Path(config.work_dir).glob('*.pth'))
 
 
 class TestLabels:

@@ -25,7 +25,7 @@ from tiny_runs import (
 from mmaddp.engine.resumption.checkpoints import (
     check_agreement,
     find_newest,
-    read_meta,
+    read_training,
     remove_leftovers,
 )
 from mmaddp.utils import UserError
@@ -72,7 +72,7 @@ def test_killed_while_writing_a_checkpoint(tmp_path, images, uninterrupted, by_e
     first = 'epoch_1.pth' if by_epoch else 'iter_3.pth'
     assert [path.name for path in work_dir.glob('*.pth')] == [first]
     assert list(work_dir.glob('.*.tmp'))
-    assert read_meta(work_dir / first)['seed'] is not None
+    assert read_training(work_dir / first)['meta']['seed'] is not None
     assert in_child(run_training, config, True) == 0
     assert not list(work_dir.glob('.*.tmp'))
     seed = last_checkpoint(work_dir)['meta']['seed']
@@ -220,7 +220,7 @@ class TestFindNewest:
     def test_weights_alone_cannot_be_resumed(self, tmp_path):
         torch.save({'state_dict': {}}, tmp_path / 'best.pth')
         with pytest.raises(UserError, match='no training state'):
-            read_meta(tmp_path / 'best.pth')
+            read_training(tmp_path / 'best.pth')
 
     def test_processes_that_see_different_folders(self):
         gathered = mock.patch('mmaddp.engine.resumption.checkpoints.all_gather_object')

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmaddp.engine.arguments import add_config_arguments
+from mmaddp.engine.arguments import add_config_arguments, add_device_argument
 from mmaddp.utils import run_tool
 
 
@@ -30,7 +30,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument('--seed', type=int, default=0, help='seed of the noise and the subset')
     parser.add_argument('--batch-size', type=int, default=128, help='images per batch')
     parser.add_argument('--num-workers', type=int, default=2, help='processes that load images')
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
+    add_device_argument(parser)
     parser.add_argument(
         '--work-dir', help='folder of the results (work_dirs/CONFIG/alignment_level-N)'
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmaddp.engine.arguments import add_config_arguments
+from mmaddp.engine.arguments import add_config_arguments, add_device_argument
 from mmaddp.utils import run_tool
 
 
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--batch-size', type=int, help="default: the config's")
     parser.add_argument('--num-workers', type=int, help="default: the config's")
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, …; default: the GPU if there is one')
+    add_device_argument(parser)
     parser.add_argument(
         '--work-dir',
         help='folder of the results, also for later runs of the same model; default: '

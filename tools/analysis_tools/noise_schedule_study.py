@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
+from mmaddp.engine.arguments import OptionsAction
 from mmaddp.experiments.grid import RULES
 from mmaddp.utils import run_tool
 
@@ -33,7 +32,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.add_argument(
             f'--{stage}-options',
             nargs='+',
-            action=DictAction,
+            action=OptionsAction,
             default={},
             metavar='KEY=VALUE',
             help=f'options of the {stage} config',

@@ -4,7 +4,8 @@ from .checkpoints import (
     CheckpointHook,
     check_agreement,
     find_newest,
-    read_meta,
+    lock_folder,
+    read_training,
     remove_leftovers,
     resolve_resume,
 )
@@ -21,8 +22,10 @@ from .positions import (
     seed_everything,
     skip_batches,
 )
+from .settings import ChangedSettingsHook, flatten
 
 __all__ = [
+    'ChangedSettingsHook',
     'CheckpointHook',
     'EpochBasedTrainLoop',
     'IterBasedTrainLoop',
@@ -33,8 +36,10 @@ __all__ = [
     'check_agreement',
     'derive_seed',
     'find_newest',
+    'flatten',
     'keep_random_state',
-    'read_meta',
+    'lock_folder',
+    'read_training',
     'remove_leftovers',
     'resolve_resume',
     'seed_data',

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import logging
+import os
 import re
+import socket
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from mmengine.config import Config
@@ -27,7 +34,7 @@ _NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth$')
 
 
 def resolve_resume(config: Config) -> Config:
-    """Turn ``resume=True`` into a checkpoint and its seed.
+    """Turn ``resume=True`` into a checkpoint, and its seed where the config has none.
 
     The checkpoint is ``load_from``, or else the newest whole one of ``work_dir``. If there is none,
     training starts from the beginning.
@@ -42,9 +49,10 @@ def resolve_resume(config: Config) -> Config:
         print_log(f'{config.work_dir} has no checkpoint: starting from the beginning', 'current')
         config.resume = False
         return config
-    meta = read_meta(config.load_from)
-    if meta.get('seed') is not None:
-        config.randomness = {**(config.get('randomness') or {}), 'seed': meta['seed']}
+    meta = read_training(config.load_from)['meta']
+    randomness = config.get('randomness') or {}
+    if randomness.get('seed') is None and meta.get('seed') is not None:
+        config.randomness = {**randomness, 'seed': meta['seed']}
     return config
 
 
@@ -73,21 +81,21 @@ def find_newest(work_dir: str | Path) -> str | None:
     folder = named.parent if named else Path(work_dir)
     for path in _candidates(folder, named):
         try:
-            read_meta(path)
+            read_training(path)
         except UserError as error:
-            print_log(f'not resuming from a broken file: {error}', 'current')
+            print_log(f'not resuming from a broken file: {error}', 'current', logging.WARNING)
         else:
             return str(path)
     return None
 
 
-def read_meta(path: str | Path) -> dict[str, Any]:
-    """Epoch, iteration, seed and config of a training checkpoint.
+def read_training(path: str | Path) -> dict[str, Any]:
+    """A checkpoint to resume from, its tensors left on the disk; ``meta`` has the position.
 
-    Reads no tensors and executes nothing from the file.
+    Executes nothing from the file.
 
     Raises:
-        UserError: The file is missing, broken, unsafe or holds no training state.
+        UserError: The file is missing, broken anywhere, unsafe or holds no training state.
     """
     checkpoint = map_checkpoint(path)
     if not {'meta', 'optimizer'} <= checkpoint.keys():
@@ -95,7 +103,47 @@ def read_meta(path: str | Path) -> dict[str, Any]:
             f'{path} holds weights but no training state: start from it with '
             '--cfg-options load_from=PATH instead of --resume'
         )
-    return checkpoint['meta']
+    status = Path(path).stat()
+    damaged = _damaged_part(path, status.st_size, status.st_mtime_ns)
+    if damaged:
+        raise UserError(f'{path}: damaged: the checksum of {damaged} is wrong; take an older one')
+    return checkpoint
+
+
+@lru_cache
+def _damaged_part(path: str | Path, size: int, modified: int) -> str | None:
+    """The first part of a file of PyTorch whose checksum is wrong."""
+    # Reads the whole file: once, as long as it stays the same.
+    with ZipFile(path) as archive:
+        return archive.testzip()
+
+
+@contextmanager
+def lock_folder(work_dir: str | Path) -> Iterator[None]:
+    """Keep other trainings out of a work folder.
+
+    Raises:
+        UserError: Another process trains there.
+    """
+    path = Path(work_dir) / '.lock'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'a+') as lock:
+        try:
+            # Ends with this process, however it ends. Other than flock, it is not inherited by the
+            # workers of dataloaders, which outlive it for seconds, and NFS has it on all hosts.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                lock.seek(0)
+                raise UserError(
+                    f'{work_dir}: {lock.read() or "another process"} trains there: end it, or give '
+                    'another --work-dir'
+                ) from None
+            print_log(f'{path}: no locks here ({error.strerror})', 'current', logging.WARNING)
+        lock.truncate(0)
+        lock.write(f'process {os.getpid()} on {socket.gethostname()}')
+        lock.flush()
+        yield
 
 
 def remove_leftovers(work_dir: str | Path) -> None:
@@ -107,19 +155,23 @@ def remove_leftovers(work_dir: str | Path) -> None:
 
 def _named_by_pointer(work_dir: Path) -> Path | None:
     pointer = work_dir / 'last_checkpoint'
-    text = pointer.read_text().strip() if pointer.is_file() else ''
-    if not text:
+    if not pointer.is_file():
         return None
-    named = Path(text)
+    named = Path(os.fsdecode(pointer.read_bytes()).strip().replace('\0', ''))
     # A folder that was moved keeps its checkpoints but not the paths inside its files.
-    return named if named.is_file() else work_dir / named.name
+    for path in (named, work_dir / named.name):
+        with suppress(OSError):  # garbage may be too long for a path
+            if path.is_file():
+                return path
+    print_log(f'{pointer} names no file: taking the last one written', 'current', logging.WARNING)
+    return None
 
 
 def _candidates(folder: Path, named: Path | None) -> list[Path]:
     """Checkpoints, the preferred one first."""
     numbered = [path for path in folder.glob('*.pth') if _step(path) is not None]
     numbered.sort(key=_written_at, reverse=True)
-    if named is None or not named.is_file():
+    if named is None:
         return numbered
     later = [path for path in numbered if _follows(path, named)]
     return [*later, named, *(path for path in numbered if path != named and path not in later)]

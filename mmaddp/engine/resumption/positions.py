@@ -229,7 +229,7 @@ class EndlessBatches:
             if skipped == to_skip:
                 break
             if skipped == 0:
-                raise self._no_batch()
+                raise _no_batch()
             to_skip -= skipped
             self._next_epoch()
         return iter(self._dataloader)
@@ -240,18 +240,19 @@ class EndlessBatches:
         try:
             return next(self._batches)
         except StopIteration:
-            raise self._no_batch() from None
+            raise _no_batch() from None
 
     def _next_epoch(self) -> None:
         self._epoch += 1
         batch_sampler = self._dataloader.batch_sampler
         getattr(batch_sampler, 'set_epoch', batch_sampler.sampler.set_epoch)(self._epoch)
 
-    @staticmethod
-    def _no_batch() -> UserError:
-        return UserError(
-            'train_dataloader gives no batch: it has fewer images than batch_size and drop_last'
-        )
+
+def _no_batch() -> UserError:
+    return UserError(
+        'train_dataloader gives no batch: its images are fewer than batch_size (of all processes) '
+        'and drop_last is set: lower train_dataloader.batch_size or give drop_last=False'
+    )
 
 
 def _validate_end(runner: Any) -> None:
@@ -285,6 +286,8 @@ class EpochBasedTrainLoop(MMEngineEpochLoop):
 
     def run(self) -> Any:
         """Train from the current epoch to the last."""
+        if len(self.dataloader) == 0:
+            raise _no_batch()
         at_end = self.epoch >= self.max_epochs
         model = super().run()
         if at_end:

@@ -21,11 +21,16 @@ from mmengine.runner import load_state_dict as load_into_model
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmaddp.checkpoints import check_meta, read_model_checkpoint
+from mmaddp.checkpoints import check_meta, fit, read_model_checkpoint
 from mmaddp.checkpoints.reader import naming
 from mmaddp.engine.data import guard_evaluation, leaves, limit_workers, make_resumable
 from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded
-from mmaddp.engine.resumption import CheckpointHook, check_agreement, read_meta, resolve_resume
+from mmaddp.engine.resumption import (
+    CheckpointHook,
+    check_agreement,
+    read_training,
+    resolve_resume,
+)
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
 
@@ -111,9 +116,28 @@ class ReproducibleRunner:
             log_processor = {'mean_pattern': _SMOOTHED, **log_processor}
         return super().build_log_processor(log_processor)
 
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume from a checkpoint of this very model.
+
+        Raises:
+            UserError: It is of another model; names what differs.
+        """
+        # MMEngine's reader executes what is in the file, so it comes second.
+        checkpoint = read_training(filename)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        with naming(filename):
+            check_meta(model, checkpoint)
+            fit(checkpoint['state_dict'], model, adapt=False, wanted=self.whole_tensors(model))
+        super().resume(filename, *args, **kwargs)
+
+    def whole_tensors(self, model: nn.Module) -> Mapping[str, torch.Tensor]:
+        """The model's tensors by name; names and shapes are right in any case."""
+        return model.state_dict()
+
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks and the runner's own."""
         super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook({'type': 'mmaddp.ChangedSettingsHook'})
         self.register_hook({'type': 'mmaddp.IterationSeedHook'})
         if self._skips_corrupt_images:
             self.register_hook({'type': 'mmaddp.CorruptImagesHook'})
@@ -195,13 +219,7 @@ class Runner(ReproducibleRunner, MMEngineRunner):
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if is_resuming(self):
-            # MMEngine's reader executes what is in the file, so it comes second.
-            with naming(filename):
-                check_meta(model, {'meta': read_meta(filename)})
-            checkpoint = super().load_checkpoint(filename, map_location, strict, **kwargs)
-            # MMEngine would execute it as a config, to compare a setting of past versions.
-            checkpoint['meta'].pop('config', None)
-            return checkpoint
+            return super().load_checkpoint(filename, map_location, strict, **kwargs)
         checkpoint = self.read_fitting(filename, model, model.state_dict())
         load_into_model(model, checkpoint['state_dict'], strict, logger='current')
         mark_loaded(self)
@@ -244,7 +262,7 @@ class ShardedRunner(ReproducibleRunner, FlexibleRunner):
     ) -> None:
         """Load the weights of ``load_from`` as :class:`mmaddp.Runner` does."""
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        tensors = getattr(self.strategy, 'whole_tensors', None) or model.state_dict()
+        tensors = self.whole_tensors(model)
         weights = self.read_fitting(filename, model, tensors)['state_dict']
         # A head for other classes keeps its initialization.
         other = {n for n in tensors if n in weights and weights[n].shape != tensors[n].shape}
@@ -252,6 +270,10 @@ class ShardedRunner(ReproducibleRunner, FlexibleRunner):
         self.strategy.load_model_state_dict(weights, strict=strict)
         kept = [name for name in tensors if name not in weights]
         self.logger.info(f'Loaded the weights of {filename}; not in it: {kept or "none"}')
+
+    def whole_tensors(self, model: nn.Module) -> Mapping[str, torch.Tensor]:
+        """The model's tensors by name, of which this process may have only shards."""
+        return getattr(self.strategy, 'whole_tensors', None) or model.state_dict()
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Gather and write a checkpoint: a reader finds the whole of it or nothing.
