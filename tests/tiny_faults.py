@@ -66,3 +66,9 @@ def train_to_the_error(config: Config, path: str) -> None:
         run_training(config)
     except UserError as error:
         Path(path + os.environ['RANK']).write_text(str(error))
+
+
+def run_in_own_group(config: Config) -> None:
+    """Train in a process group of its own, to which a signal can be sent."""
+    os.setpgid(0, 0)
+    run_training(config)

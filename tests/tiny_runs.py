@@ -51,6 +51,18 @@ class Recorder(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@HOOKS.register_module()
+class SignalAt(Hook):
+    """Sends a signal to its process in an iteration, in all processes or one of them."""
+
+    def __init__(self, iteration: int, number: int, rank: int | None = None) -> None:
+        self.iteration, self.number, self.rank = iteration, number, rank
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if runner.iter == self.iteration and self.rank in (None, runner.rank):
+            os.kill(os.getpid(), self.number)
+
+
 @DATASETS.register_module()
 class RandomNumbers:
     """Sample i is i and a draw from each generator that pipelines use."""

@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'IterBasedTrainLoop',
             'IterationSeedHook',
             'PositionedSampler',
+            'PreemptionHook',
             'SkippableBatchSampler',
         ],
         'runner': ['FSDPStrategy', 'Runner', 'ShardedRunner'],

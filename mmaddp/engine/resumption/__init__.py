@@ -22,6 +22,7 @@ from .positions import (
     seed_everything,
     skip_batches,
 )
+from .preemption import PreemptionHook, shield_workers
 from .settings import ChangedSettingsHook, flatten
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     'IterationSeedHook',
     'PositionedIndex',
     'PositionedSampler',
+    'PreemptionHook',
     'SkippableBatchSampler',
     'check_agreement',
     'derive_seed',
@@ -44,5 +46,6 @@ __all__ = [
     'resolve_resume',
     'seed_data',
     'seed_everything',
+    'shield_workers',
     'skip_batches',
 ]

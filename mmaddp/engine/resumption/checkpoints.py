@@ -30,6 +30,7 @@ from mmaddp.engine.private import OpenCheckpointHook, accumulative_counts, is_re
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError, atomic_write
 
+PREEMPTED = 'preempted.pth'
 _NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth$')
 
 
@@ -169,7 +170,9 @@ def _named_by_pointer(work_dir: Path) -> Path | None:
 
 def _candidates(folder: Path, named: Path | None) -> list[Path]:
     """Checkpoints, the preferred one first."""
-    numbered = [path for path in folder.glob('*.pth') if _step(path) is not None]
+    numbered = [
+        path for path in folder.glob('*.pth') if _step(path) is not None or path.name == PREEMPTED
+    ]
     numbered.sort(key=_written_at, reverse=True)
     if named is None:
         return numbered
@@ -237,27 +240,39 @@ class CheckpointHook(OpenCheckpointHook):
         self._average_gradients(runner)
         if is_main_process():
             remove_leftovers(runner.work_dir)
-        outdated = self._remember(runner, step)
-        filename = self.filename_tmpl.format(step)
+        outdated = [self.filename_tmpl.format(old) for old in self._remember(runner, step)]
+        self._write(
+            runner,
+            self.filename_tmpl.format(step),
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+        )
+        if is_main_process():
+            for name in (*outdated, PREEMPTED):
+                self._remove(self.file_backend.join_path(self.out_dir, name))
+
+    def save_preempted(self, runner: Any) -> str:
+        """Save all that the next iteration needs, wherever the training is; returns the file."""
+        self._average_gradients(runner)
+        self._write(runner, PREEMPTED, by_epoch=False)
+        return self.last_ckpt
+
+    def _write(self, runner: Any, filename: str, **options: Any) -> None:
         self.last_ckpt = self.file_backend.join_path(self.out_dir, filename)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         runner.save_checkpoint(
             self.out_dir,
             filename,
             self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
             backend_args=self.backend_args,
+            **options,
             **self.args,
         )
-        if not is_main_process():
-            return
-        with atomic_write(Path(runner.work_dir) / 'last_checkpoint') as temporary:
-            temporary.write_text(self.last_ckpt)
-        for old in outdated:
-            self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
+        if is_main_process():
+            with atomic_write(Path(runner.work_dir) / 'last_checkpoint') as temporary:
+                temporary.write_text(self.last_ckpt)
 
     def _remember(self, runner: Any, step: int) -> list[int]:
         """Note the step and return those to be removed."""
@@ -345,6 +360,11 @@ def _bare(model: nn.Module) -> nn.Module:
 
 def _is_sharded(runner: Any) -> bool:
     return isinstance(runner.model, FullyShardedDataParallel)
+
+
+def ends_inside_step(runner: Any) -> bool:
+    """Whether a checkpoint cannot be written here: shards would lose accumulated gradients."""
+    return _is_sharded(runner) and _in_cycle(runner)
 
 
 def _in_cycle(runner: Any) -> bool:

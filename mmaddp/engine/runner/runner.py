@@ -27,9 +27,11 @@ from mmaddp.engine.data import guard_evaluation, leaves, limit_workers, make_res
 from mmaddp.engine.private import accumulative_counts, is_resuming, mark_loaded
 from mmaddp.engine.resumption import (
     CheckpointHook,
+    PreemptionHook,
     check_agreement,
     read_training,
     resolve_resume,
+    shield_workers,
 )
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
@@ -72,8 +74,9 @@ class ReproducibleRunner:
 
     @staticmethod
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
-        """Build a dataloader, with no more workers than batches."""
-        return limit_workers(MMEngineRunner.build_dataloader(dataloader, *args, **kwargs))
+        """Build a dataloader, with no more workers than batches, which signals do not end."""
+        built = MMEngineRunner.build_dataloader(dataloader, *args, **kwargs)
+        return shield_workers(limit_workers(built))
 
     def read_fitting(
         self, filename: str, model: nn.Module, tensors: Mapping[str, torch.Tensor]
@@ -134,11 +137,22 @@ class ReproducibleRunner:
         """The model's tensors by name; names and shapes are right in any case."""
         return model.state_dict()
 
+    def train(self) -> nn.Module:
+        """Train; SIGTERM and SIGUSR1 end it with a checkpoint.
+
+        Raises:
+            SystemExit: With status 75, after such a signal.
+        """
+        with self.preemption.listening():
+            return super().train()
+
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: Any = None) -> None:
         """Register the config's hooks and the runner's own."""
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook({'type': 'mmaddp.ChangedSettingsHook'})
         self.register_hook({'type': 'mmaddp.IterationSeedHook'})
+        self.preemption = PreemptionHook()
+        self.register_hook(self.preemption)
         if self._skips_corrupt_images:
             self.register_hook({'type': 'mmaddp.CorruptImagesHook'})
 
