@@ -6,6 +6,7 @@ Used by dist_train.sh and dist_test.sh: python tools/dist_run.py TOOL CONFIG PRO
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -41,13 +42,21 @@ def main() -> None:
     if len(sys.argv) < 4 or not sys.argv[3].isdigit():
         sys.exit(f'usage: bash tools/dist_{sys.argv[1]}.sh CONFIG ... PROCESSES [options]')
     from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     tool, config, processes, *options = sys.argv[1:]
+    # torchrun passes SIGTERM on to its processes, but not this one.
+    signal.signal(signal.SIGUSR1, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     try:
         torchrun.main(torchrun_arguments(tool, config, processes, options))
+    except SignalException as error:
+        preempted = tool == 'train' and error.sigval == signal.SIGTERM
+        sys.exit(os.EX_TEMPFAIL if preempted else 128 + error.sigval)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
+        if failure.exitcode == os.EX_TEMPFAIL:  # preempted
+            sys.exit(failure.exitcode)
         told = isinstance(failure.message, str) and os.path.isfile(failure.error_file)
         message = failure.message if told else f'exit status {failure.exitcode}; see above'
         sys.exit(f'error: process {rank}: {message}')

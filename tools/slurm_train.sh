@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train under Slurm: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
-# Environment: GPUS (8), GPUS_PER_NODE (8; 0 without GPUs), CPUS_PER_TASK (5) and SRUN_ARGS.
+# Environment: GPUS (8), GPUS_PER_NODE (8; 0 without GPUs), CPUS_PER_TASK (5), SIGNAL_SECONDS (120: save so long before
+# the time limit) and SRUN_ARGS. A preempted training goes on by itself.
 if [ $# -lt 4 ]; then
     echo "usage: bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
     exit 2

@@ -174,6 +174,51 @@ def test_the_launchers_take_the_python_that_is_named(repository, tmp_path):
     assert done.stdout.endswith('dist_run.py train a.py 2\n')
 
 
+def run_under_slurm(repository, folder, statuses, **environment):
+    """Start slurm_train.sh with an srun that ends with each status in turn."""
+    fakes = {
+        'srun': (
+            f'#!/bin/bash\necho "$@" >>{folder}/calls\n'
+            f'status=$(head -1 {folder}/statuses); sed -i 1d {folder}/statuses; exit $status\n'
+        ),
+        'scontrol': f'#!/bin/bash\necho scontrol "$@" >>{folder}/calls\n',
+    }
+    for name, text in fakes.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    (folder / 'statuses').write_text(''.join(f'{status}\n' for status in statuses))
+    variables = {key: value for key, value in os.environ.items() if not key.startswith('SLURM_')}
+    variables.update(environment, PATH=f'{folder}:{os.environ["PATH"]}')
+    script = repository / 'tools' / 'slurm_train.sh'
+    done = subprocess.run(['bash', str(script), 'part', 'job', 'a.py', 'w'], env=variables)
+    return done.returncode, (folder / 'calls').read_text().splitlines()
+
+
+class TestPreemptionUnderSlurm:
+    def test_a_preempted_training_is_started_again_with_resume(self, repository, tmp_path):
+        status, calls = run_under_slurm(repository, tmp_path, [75, 75, 0])
+        assert status == 0
+        assert ['--resume' in call.split() for call in calls] == [False, True, True]
+        assert all('--signal=USR1@120' in call.split() for call in calls)
+
+    def test_a_batch_job_is_requeued_by_slurm(self, repository, tmp_path):
+        status, calls = run_under_slurm(repository, tmp_path, [75], SLURM_JOB_ID='42')
+        assert status == 0
+        assert calls[1:] == ['scontrol requeue 42']
+
+    def test_a_requeued_batch_job_resumes(self, repository, tmp_path):
+        settings = {'SLURM_JOB_ID': '42', 'SLURM_RESTART_COUNT': '1', 'SIGNAL_SECONDS': '60'}
+        status, calls = run_under_slurm(repository, tmp_path, [0], **settings)
+        assert status == 0
+        assert len(calls) == 1
+        assert {'--resume', '--signal=USR1@60'} <= set(calls[0].split())
+
+    def test_a_failure_is_not_requeued(self, repository, tmp_path):
+        status, calls = run_under_slurm(repository, tmp_path, [1], SLURM_JOB_ID='42')
+        assert status == 1
+        assert len(calls) == 1
+
+
 @pytest.mark.parametrize(('name', 'fourth'), [('train', ('--work-dir', 'w')), ('test', ('x.pth',))])
 def test_slurm_scripts_start_the_tool(repository, tmp_path, name, fourth):
     fake = tmp_path / 'srun'
