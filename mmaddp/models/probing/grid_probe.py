@@ -60,7 +60,7 @@ class LinearHead(BaseModule):
         )
         self.weight = nn.Parameter(torch.zeros(num_classes, channels))
         self.bias = nn.Parameter(torch.zeros(num_classes))
-        # Zeros are no worse a start: the problem is convex.
+        # The problem is convex: zeros are as good a start.
         if init_std:
             # A generator of its own: the number of heads must not move the global state.
             generator = torch.Generator().manual_seed(torch.initial_seed())
