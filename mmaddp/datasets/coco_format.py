@@ -137,7 +137,7 @@ def read_coco(
             cannot be read.
 
     Raises:
-        UserError: The file is not in COCO format, its categories do not have the names of ``classes``,
+        UserError: The file is not in COCO format, its categories lack the names of ``classes``,
             or an image has another size than the file says.
     """
     content = _parse(path, backend_args)

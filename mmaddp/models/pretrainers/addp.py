@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -312,16 +311,6 @@ class ADDP(FrozenTokenizer, Pretrainer):
     def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         """Any file that converts to the target 'pretrain'."""
         return convert_checkpoint(checkpoint, target='pretrain')
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """A square of VQ tokens."""
-        return (math.isqrt(self.num_patches),) * 2
-
-    @property
-    def stride(self) -> int:
-        """Pixels of a token."""
-        return self.tokenizer.stride
 
     @property
     def samplers(self) -> dict[str, Any]:

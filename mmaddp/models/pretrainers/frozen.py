@@ -85,6 +85,16 @@ class FrozenTokenizer(FrozenParts):
         check_choice('frozen_dtype', name, (None, *DTYPES))
         self.frozen_dtype = name and DTYPES[name]
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """A square of VQ tokens."""
+        return (math.isqrt(self.num_patches),) * 2
+
+    @property
+    def stride(self) -> int:
+        """Pixels of a token."""
+        return self.tokenizer.stride
+
     def check_filled(self) -> None:
         """Refuse to train on a frozen part with random weights."""
         self.check_parts(self.frozen_parts)

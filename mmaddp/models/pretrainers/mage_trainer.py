@@ -127,16 +127,6 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         }
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """A square of VQ tokens."""
-        return (math.isqrt(self.num_patches),) * 2
-
-    @property
-    def stride(self) -> int:
-        """Pixels of a token."""
-        return self.tokenizer.stride
-
-    @property
     def samplers(self) -> dict[str, Any]:
         """MAGE's iterative decoding."""
         return {'mage': MAGESampler()}
