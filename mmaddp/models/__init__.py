@@ -5,7 +5,15 @@ from mmaddp.utils import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        'backbones': ['ADDPViT', 'DARLViT', 'DDAEDiT', 'DDAEUNet', 'DiffusersUNet', 'MAGEViT'],
+        'backbones': [
+            'ADDPViT',
+            'DARLViT',
+            'DDAEDiT',
+            'DDAEUNet',
+            'DiffusersUNet',
+            'Encoder',
+            'MAGEViT',
+        ],
         'classifiers': ['NoiseConditionalClassifier'],
         'dense_heads': ['RPNHead'],
         'discriminators': ['PatchDiscriminator'],

@@ -4,6 +4,7 @@ from .darl_vit import DARLViT
 from .ddae_dit import DDAEDiT
 from .ddae_unet import DDAEUNet
 from .diffusers_unet import DiffusersUNet
+from .encoder import Encoder
 from .mage_vit import MAGEViT
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'DDAEDiT',
     'DDAEUNet',
     'DiffusersUNet',
+    'Encoder',
     'MAGEViT',
 ]

@@ -46,9 +46,10 @@ class BaseEncoder(Loadable, ABC):
     def channels(self, layer: str) -> int:
         """Channels of a layer's map."""
 
-    @abstractmethod
     def layer_outputs(self, x: Tensor, time: Tensor | None) -> Iterator[Tensor]:
         """Compute the layers one by one, in the order of ``layers``.
+
+        A network that computes them otherwise overrides :meth:`compute_maps` instead.
 
         Args:
             x: (B, C_in, H, W).
@@ -100,7 +101,12 @@ class BaseEncoder(Loadable, ABC):
         if time is not None and not isinstance(time, Tensor):
             # One number for all: (B,)
             time = torch.full((len(x),), float(time), device=x.device)
-        layers = self.layers if layers is None else layers
+        return self.compute_maps(x, time, self.layers if layers is None else layers)
+
+    def compute_maps(
+        self, x: Tensor, time: Tensor | None, layers: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Maps of ``layers`` in order of computation; arguments as checked."""
         return self.collect_maps(self.layer_outputs(x, time), layers, x.shape[-2:])
 
     def collect_maps(

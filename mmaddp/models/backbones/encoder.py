@@ -1,0 +1,366 @@
+"""Any network of another library as an encoder, by its name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmaddp.checkpoints import WeightRules, fit, read_checkpoint
+from mmaddp.checkpoints.convert import unwrap
+from mmaddp.checkpoints.reader import naming
+from mmaddp.checkpoints.rules import Tensors, under
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError, check_choice
+
+from .base import BaseEncoder
+from .libraries import Windows, find_library, measure, pad_image, windowed
+
+NORMS = ('last', 'all', 'none')
+# Where a checkpoint of a training here has the network.
+OWN_PREFIXES = ('backbone.network.', 'encoder.network.', 'network.network.', 'network.')
+# Rows of the summary, by what a name has.
+PARTS = {
+    'layer scale': r'(^|\.)(ls\d|gamma(_\d)?|layer_scale\d?|lambda_?\d)(\.|$)',
+    'register tokens': r'reg(ister)?_tokens?$',
+    'class token': r'(cls|class|dist)_token$',
+    'positions': r'pos_embed|position|rel_pos|relative',
+    'norms': r'norm|(^|\.)(bn|ln)\d?(\.|$)',
+    'network': '',
+}
+MIN_STRIDE = 4
+NUM_GLOBAL = 4
+GIB = 2**30
+
+
+@MODELS.register_module()
+class Encoder(BaseEncoder):
+    """A network of another library: its maps, layers, pixels and depths, by its name.
+
+    Args:
+        model: 'timm:NAME'.
+        out_indices: Layers whose maps a backbone gives; negative ones count from the end. None for
+            the last layer of a plain ViT, and for the last layer of each stride from 4 on of a
+            hierarchical network, finest first.
+        norm: The network's final norm for the map of the 'last' layer, for 'all' maps (as
+            DINOv2's authors probe), or for 'none'. A hierarchical network has it at its last
+            stage only.
+        time: Time input of a denoising network.
+        img_size: Input side, or (H, W), of networks that take one size only. Smaller images are
+            padded to it.
+        window_size: Side in tokens of the attention windows of a plain ViT; 0 makes all blocks
+            global. Windows at the border are smaller: there is no padding.
+        global_attn_indexes: Blocks that attend globally despite windows; None for four, evenly
+            spaced, as in ViTDet.
+        drop_path_rate: Stochastic depth, where the network has it.
+        frozen: Train nothing, without dropout.
+        frozen_stages: -1 trains all; n freezes all depths up to n, see :meth:`get_layer_depth`.
+            Depth 0 are the embeddings.
+        with_cp: Recompute activations in the backward pass.
+        pretrained: Fetch the weights that the library publishes.
+        arguments: Further arguments of the network's constructor.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
+
+    Attributes:
+        network: The library's network, under whose own names the weights stand.
+        depths: Depth of each parameter.
+
+    Raises:
+        UserError: No such library or network, a network without maps, or settings that it does
+            not have.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        out_indices: Sequence[int] | None = None,
+        norm: str = 'last',
+        time: float | None = None,
+        img_size: int | Sequence[int] | None = None,
+        window_size: int = 0,
+        global_attn_indexes: Sequence[int] | None = None,
+        drop_path_rate: float = 0.0,
+        frozen: bool = False,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        pretrained: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_choice('norm', norm, NORMS)
+        library, name = find_library(model)
+        size = (img_size, img_size) if isinstance(img_size, int) else img_size and tuple(img_size)
+        options = {'drop_path_rate': drop_path_rate} if drop_path_rate else {}
+        self.library = library(name, size, {**options, **(arguments or {})}, norm)
+        self.model, self.time, self.pretrained = model, time, pretrained
+        self.frozen, self.frozen_stages = frozen, frozen_stages
+        self.measured = measure(self.library)
+        self.out_indices = self.find_indices(out_indices)
+        self.network = self.library.build()
+        self.depths = self.library.depths(self.network)
+        self.unneeded = set(self.depths) - self.measured.reached(self.out_layers)
+        self.num_depths = 2 + max(self.depths[name] for name in self.measured.reached(self.layers))
+        self.windows = self.set_windows(window_size, global_attn_indexes) if window_size else None
+        if with_cp:
+            self.library.recompute(self.network)
+        self.freeze()
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether the network denoises."""
+        return self.library.takes_time
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the network's input."""
+        return self.library.in_channels(self.network)
+
+    @property
+    def layers(self) -> list[str]:
+        """Blocks 'block_1' … of a plain ViT, stages 'stage_1' … of a hierarchical network."""
+        return list(self.measured.layers)
+
+    @property
+    def out_layers(self) -> list[str]:
+        """The layers of ``out_indices``."""
+        return [self.layers[index] for index in self.out_indices]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all layers have one stride."""
+        return len({layer.stride for layer in self.measured.layers.values()}) == 1
+
+    @property
+    def pixel_values(self) -> dict:
+        """See :class:`BaseEncoder`."""
+        mean, std = self.library.pixel_statistics(self.network)
+        return dict(
+            type='ImgDataPreprocessor',
+            mean=[round(255 * value, 4) for value in mean],
+            std=[round(255 * value, 4) for value in std],
+            bgr_to_rgb=True,
+        )
+
+    def channels(self, layer: str) -> int:
+        """See :class:`BaseEncoder`."""
+        return self.measured.layers[layer].channels
+
+    def stride(self, layer: str) -> int:
+        """Pixels of the image for one position of a layer's map."""
+        return self.measured.layers[layer].stride
+
+    def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
+        """See :class:`BaseEncoder`."""
+        index = dict(out_indices=[self.layers.index(layer)])
+        return dict(index, time=time) if self.takes_time else index
+
+    def find_indices(self, out_indices: Sequence[int] | None) -> list[int]:
+        """Indices of the layers whose maps a backbone gives."""
+        count = len(self.layers)
+        if out_indices is None:
+            strides = {self.stride(layer): i for i, layer in enumerate(self.layers)}
+            coarse = [s for s in sorted(strides) if s >= MIN_STRIDE] or [max(strides)]
+            return [strides[stride] for stride in coarse]
+        wrong = [index for index in out_indices if not -count <= index < count]
+        if wrong:
+            raise UserError(f'out_indices={wrong}: {self.model} has {count} layers')
+        return [index % count for index in out_indices]
+
+    def compute_maps(
+        self, x: Tensor, time: Tensor | None, layers: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """See :class:`BaseEncoder`; images are padded as the network needs them."""
+        self.last_of(layers)
+        size = x.shape[-2:]
+        padded = self.padded_size(size)
+        if self.windows is not None:
+            stride = self.stride(self.layers[0])
+            self.windows.grid = (padded[0] // stride, padded[1] // stride)
+        maps = self.library.maps(self.network, pad_image(x, padded), layers, time)
+        if padded == tuple(size):
+            return maps
+        return {name: self.cut(one, name, size) for name, one in maps.items()}
+
+    def padded_size(self, size: Sequence[int]) -> tuple[int, int]:
+        """(H, W) that the network takes for an image of ``size``.
+
+        Raises:
+            UserError: The image is larger than the one size that the network takes.
+        """
+        if multiple := self.measured.multiple:
+            return tuple(-(-side // multiple) * multiple for side in size)
+        own = self.library.input_size(self.network)
+        if size[0] > own[0] or size[1] > own[1]:
+            raise UserError(
+                f'{self.model} takes images of {own[0]} x {own[1]} pixels, these have '
+                f'{size[0]} x {size[1]}: set img_size=({size[0]}, {size[1]}) in the encoder'
+            )
+        return own
+
+    def cut(self, feature: Tensor, layer: str, size: Sequence[int]) -> Tensor:
+        """A map without what belongs to the padding alone."""
+        height, width = (-(-side // self.stride(layer)) for side in size)
+        return feature[..., :height, :width]
+
+    def set_windows(self, size: int, global_blocks: Sequence[int] | None) -> Windows | None:
+        """Restrict the attention of all blocks but ``global_blocks`` to windows.
+
+        If the blocks do not allow it, all stay global, and the log says what that takes.
+        """
+        attentions = self.library.attentions(self.network)
+        if not attentions:
+            print_log(self.cost_of_global_attention(), 'current')
+            return None
+        windows, count = Windows(size), len(attentions)
+        if global_blocks is None:
+            global_blocks = [count * (part + 1) // NUM_GLOBAL - 1 for part in range(NUM_GLOBAL)]
+        for index in {*range(count)} - {index % count for index in global_blocks}:
+            attention = attentions[index]
+            attention.__class__, attention.windows = windowed(type(attention)), windows
+        return windows
+
+    def cost_of_global_attention(self, side: int = 1024) -> str:
+        """A line that says what global attention takes."""
+        if not self.is_plain:
+            return f'{self.model} is no plain ViT: window_size is left out'
+        tokens = (side // self.stride(self.layers[-1])) ** 2
+        return (
+            f'{self.model}: its blocks cannot attend within windows, so all are global: '
+            f'{tokens:,} tokens at {side} x {side} pixels, and {4 * tokens**2 / GIB:.2f} GiB in '
+            'float32 for the weights of each head, image and block where no fused kernel is used'
+        )
+
+    def freeze(self) -> None:
+        """Stop the gradients of frozen depths, and of what no output needs."""
+        for name, parameter in self.network.named_parameters():
+            if self.frozen or name in self.unneeded or self.depths[name] <= self.frozen_stages:
+                parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Set the mode; frozen modules stay in evaluation mode."""
+        super().train(mode and not self.frozen)
+        for module in self.network.modules() if mode else ():
+            parameters = [parameter.requires_grad for parameter in module.parameters()]
+            if parameters and not any(parameters):
+                module.eval()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise decay, in the library's own grouping.
+
+        Args:
+            param_name: Its name, such as ``network.blocks.3.mlp.fc1.weight``.
+            prefix: Prefix of this module's parameters.
+
+        Returns:
+            The depth, 0 for the embeddings, and the number of depths with that of the heads.
+        """
+        name = param_name[len(prefix) + len('network.') :]
+        return min(self.depths[name], self.num_depths - 1), self.num_depths
+
+    def init_weights(self) -> None:
+        """Fetch the published weights, or load those of ``init_cfg``, if any."""
+        if self.is_init:
+            return
+        if self.pretrained:
+            self.fetch()
+        if self.init_cfg:
+            self.load(self.init_cfg['checkpoint'])
+        self._is_init = True
+
+    def fetch(self) -> None:
+        """Load the weights that the library publishes.
+
+        Raises:
+            UserError: They cannot be had.
+        """
+        try:
+            self.library.fetch(self.network)
+        except UserError:
+            raise
+        except Exception as error:  # hubs and networks have errors of many types
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+            raise UserError(
+                f'pretrained=True: the weights of {self.model} cannot be fetched ({reason}): check '
+                "the network, or name a file in init_cfg=dict(type='Pretrained', checkpoint=PATH)"
+            ) from None
+
+    def load(self, path: str | Path) -> None:
+        """Load a file of the library, or a checkpoint of a training here.
+
+        The log says what became of every tensor.
+
+        Raises:
+            UserError: The file cannot be read or does not fit; nothing is loaded then.
+        """
+        checkpoint = read_checkpoint(path)
+        with naming(path):
+            state, fates = self.fitted(unwrap(checkpoint))
+        self.network.load_state_dict(state, strict=True)
+        print_log(f'{path} loaded into {self.model}: {"; ".join(fates)}', 'current')
+
+    def fitted(self, tensors: Tensors) -> tuple[dict[str, Tensor], list[str]]:
+        """A file's tensors as the network takes them, and what became of each kind.
+
+        Raises:
+            UserError: They do not fit.
+        """
+        wanted = self.network.state_dict()
+        found = [prefix for prefix in OWN_PREFIXES if any(n.startswith(prefix) for n in tensors)]
+        state = under(tensors, found[0]) if found else dict(tensors)
+        fates = (
+            {}
+            if len(state) == len(tensors)
+            else {
+                name: 'dropped: another network has its own'
+                for name in tensors
+                if not name.startswith(found[0])
+            }
+        )
+        if any(name not in state or state[name].shape != wanted[name].shape for name in wanted):
+            state, lost = self.translated(state)
+            fates.update(dict.fromkeys(lost, "dropped: the library's reader leaves it out"))
+        spare = {n: wanted[n] for n in self.unneeded if n in wanted and n not in state}
+        result = fit(
+            {**spare, **state}, self.network, rules=WeightRules(dropped=self.library.dropped)
+        )
+        fates.update(result.fates)
+        fates.update(dict.fromkeys(spare, 'left as initialized: no map needs it'))
+        return result.state_dict, summary(fates)
+
+    def translated(self, state: Tensors) -> tuple[dict[str, Tensor], list[str]]:
+        """Tensors in the network's names, and the names of those that the library leaves out."""
+        try:
+            result = self.library.translate(state, self.network)
+        except UserError:
+            raise
+        except Exception as error:  # the library expects a file of this very network
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+            raise UserError(f'is no file of {self.model} ({reason})') from None
+        held = {tensor.untyped_storage().data_ptr() for tensor in result.values()}
+        made = [name for name, tensor in result.items() if name not in state]
+        lost = [
+            name
+            for name, tensor in state.items()
+            if name not in result and tensor.untyped_storage().data_ptr() not in held
+        ]
+        # Tensors may have been joined into new ones.
+        joined = sum(result[name].numel() for name in made)
+        return result, [] if sum(state[n].numel() for n in lost) <= joined and made else lost
+
+
+def summary(fates: Mapping[str, str]) -> list[str]:
+    """What became of the tensors, by kind: 'layer scale (24) kept' and so on."""
+    rows = Counter((kind_of(name), fate) for name, fate in fates.items())
+    return [f'{kind} ({count}) {fate}' for (kind, fate), count in rows.items()]
+
+
+def kind_of(name: str) -> str:
+    """The row of the summary that tells a tensor."""
+    return next(part for part, pattern in PARTS.items() if re.search(pattern, name))

@@ -1,0 +1,48 @@
+"""Networks of other libraries behind one interface."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from mmaddp.utils import UserError
+
+from .base import Layer, Library, Measured, measure, pad_image
+from .windows import Windows, windowed
+
+# Imported at first use: each needs its library.
+LIBRARIES = {
+    'timm': '.timm_models:TimmModel',
+}
+
+__all__ = [
+    'LIBRARIES',
+    'Layer',
+    'Library',
+    'Measured',
+    'Windows',
+    'find_library',
+    'measure',
+    'pad_image',
+    'windowed',
+]
+
+
+def find_library(model: str) -> tuple[type[Library], str]:
+    """The class of a ``model`` and the name behind its prefix.
+
+    Raises:
+        UserError: There is no such library, or it is not installed.
+    """
+    prefix, _, name = model.partition(':')
+    if prefix not in LIBRARIES or not name:
+        raise UserError(
+            f"model='{model}': give one of {', '.join(f'{one}:NAME' for one in LIBRARIES)}"
+        )
+    module, _, class_name = LIBRARIES[prefix].partition(':')
+    try:
+        return getattr(import_module(module, __name__), class_name), name
+    except ModuleNotFoundError as error:
+        package = {'hf': 'transformers'}.get(prefix, prefix)
+        raise UserError(
+            f"model='{model}' needs the library {package} ({error}): pip install {package}"
+        ) from None

@@ -1,0 +1,313 @@
+"""What :class:`mmaddp.models.Encoder` knows of a network of another library."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmaddp.checkpoints.rules import Tensors
+from mmaddp.utils import UserError
+
+MULTIPLES = (1, 2, 4, 7, 8)
+# Two shapes that divide by little: what runs at both runs at any size.
+TRIAL = ((5, 7), (9, 6))
+
+
+class Layer(NamedTuple):
+    """A layer whose map an encoder gives.
+
+    Attributes:
+        channels: C of its map.
+        stride: Pixels of the image for one position of its map.
+    """
+
+    channels: int
+    stride: int
+
+
+class Library(ABC):
+    """A network of another library: how it is built, run, grouped by depth and filled.
+
+    The network itself belongs to the encoder; every method gets it.
+
+    Args:
+        name: The network's name in its library, or a folder.
+        img_size: (H, W) for networks of one input size; None for the network's own.
+        arguments: Further arguments of the library's constructor.
+        norm: Which maps pass the network's final norm: 'last', 'all' or 'none'.
+
+    Attributes:
+        prefix: What stands before the name in ``model``.
+        takes_time: Whether the network denoises.
+        dropped: Why tensors of a file may be dropped, by regular expression.
+    """
+
+    prefix = ''
+    takes_time = False
+    dropped: Mapping[str, str] = {r'(.*\.)?mask_token$': 'only pre-training masks'}
+
+    def __init__(
+        self,
+        name: str,
+        img_size: tuple[int, int] | None,
+        arguments: Mapping[str, Any],
+        norm: str,
+    ) -> None:
+        self.name, self.img_size, self.norm = name, img_size, norm
+        self.arguments = dict(arguments)
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network with random weights; it may be built on the meta device."""
+
+    @abstractmethod
+    def layers(self, network: nn.Module) -> list[str]:
+        """Names of the layers, in order of computation."""
+
+    @abstractmethod
+    def maps(
+        self, network: nn.Module, x: Tensor, layers: Sequence[str], time: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Maps (B, C, h, w) of ``layers``, from one pass that ends behind the last of them."""
+
+    def strides(self, network: nn.Module) -> dict[str, int]:
+        """Strides of the layers, where the library tells them."""
+        return {}
+
+    def pixel_statistics(self, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and std of RGB pixels in [0, 1] that the network expects."""
+        return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+    def input_size(self, network: nn.Module) -> tuple[int, int]:
+        """(H, W) that the network was made for."""
+        return self.img_size or (224, 224)
+
+    def in_channels(self, network: nn.Module) -> int:
+        """Channels of the network's input."""
+        return 3
+
+    def blocks(self, network: nn.Module) -> list[nn.Module]:
+        """The modules of the layers, for depths."""
+        return []
+
+    def depths(self, network: nn.Module) -> dict[str, int]:
+        """Depth of each parameter for layer-wise decay: 0 for the embeddings, then the blocks."""
+        return depths_by_blocks(network, self.blocks(network))
+
+    def attentions(self, network: nn.Module) -> list[nn.Module]:
+        """The attention of each block, if it can be restricted to windows; none otherwise."""
+        return []
+
+    def recompute(self, network: nn.Module) -> None:
+        """Recompute activations in the backward pass."""
+        raise UserError(f'with_cp: {self.prefix}:{self.name} has no activation checkpointing')
+
+    def fetch(self, network: nn.Module) -> None:
+        """Load the weights that the library publishes."""
+        raise UserError(f'pretrained=True: {self.prefix}:{self.name} has no published weights')
+
+    def translate(self, state: Tensors, network: nn.Module) -> Tensors:
+        """A file's tensors under the network's names and in its shapes, as far as possible."""
+        return state
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What trial runs without weights tell.
+
+    Attributes:
+        layers: The layers by name.
+        multiple: Sides of images are padded to multiples of it; 0 for one size only.
+        needs: Names of the parameters that each layer's map needs.
+    """
+
+    layers: dict[str, Layer]
+    multiple: int
+    needs: dict[str, frozenset[str]]
+
+    def reached(self, layers: Sequence[str]) -> set[str]:
+        """The parameters that some maps need."""
+        return set().union(*(self.needs[layer] for layer in layers))
+
+
+def measure(library: Library) -> Measured:
+    """Run a network without weights to learn the shapes of its maps, and which images it takes.
+
+    Raises:
+        UserError: The network gives no maps.
+    """
+    with torch.device('meta'):
+        network = library.build().eval()
+    size = library.input_size(network)
+    shapes = trial(library, network, size)
+    if shapes is None:
+        raise UserError(
+            f'{library.prefix}:{library.name} gives no maps (B, C, h, w) of images of '
+            f'{size[0]} x {size[1]} pixels: an encoder needs them'
+        )
+    told = library.strides(network)
+    layers = {
+        name: Layer(shape[0], told.get(name) or max(1, round(size[0] / shape[1])))
+        for name, shape in shapes.items()
+    }
+    multiple = find_multiple(library, network, layers)
+    # In evaluation some networks keep tables of positions, whose gradients end there.
+    return Measured(layers, multiple, find_needs(library, network.train(), size))
+
+
+def find_needs(
+    library: Library, network: nn.Module, size: tuple[int, int]
+) -> dict[str, frozenset[str]]:
+    """Names of the parameters that each layer's map needs, by the graph of gradients."""
+    maps = run(library, network, size)
+    names, parameters = zip(*network.named_parameters())
+    needs = {}
+    for layer, one in maps.items():
+        gradients = torch.autograd.grad(one.sum(), parameters, retain_graph=True, allow_unused=True)
+        needs[layer] = frozenset(n for n, g in zip(names, gradients) if g is not None)
+    return needs
+
+
+def run(library: Library, network: nn.Module, size: tuple[int, int]) -> dict[str, Tensor]:
+    """All maps of an empty image of ``size``, on the device of the network."""
+    device = next(network.parameters()).device
+    x = torch.zeros(1, library.in_channels(network), *size, device=device)
+    time = torch.zeros(1, device=device) if library.takes_time else None
+    with device:
+        return library.maps(network, x, library.layers(network), time)
+
+
+def find_multiple(library: Library, network: nn.Module, layers: Mapping[str, Layer]) -> int:
+    """The least multiple of pixels to which sides must be padded; 0 if only one size runs."""
+    strides = {layer.stride for layer in layers.values()}
+    coarsest = max(strides)
+    # A plain ViT would leave out the pixels that do not fill a patch.
+    sizes = [1] if len(strides) > 1 else []
+    for multiple in sizes + [coarsest * times for times in MULTIPLES]:
+        tries = TRIAL if multiple > 1 else ((6 * coarsest + 5, 4 * coarsest + 3),)
+        runs = [(multiple * h, multiple * w) for h, w in tries]
+        if all(fits(trial(library, network, size), layers, size) for size in runs):
+            return multiple
+    return 0
+
+
+def fits(
+    shapes: Mapping[str, tuple] | None, layers: Mapping[str, Layer], size: tuple[int, int]
+) -> bool:
+    """Whether the maps of an image have the channels and sizes that they must have."""
+    return shapes is not None and all(
+        shapes[name][0] == layer.channels
+        and all(
+            side // layer.stride <= got <= -(-side // layer.stride) + 1
+            for side, got in zip(size, shapes[name][1:])
+        )
+        for name, layer in layers.items()
+    )
+
+
+def trial(
+    library: Library, network: nn.Module, size: tuple[int, int]
+) -> dict[str, tuple[int, ...]] | None:
+    """(C, h, w) of all maps of an image of ``size``; None where the network refuses it."""
+    try:
+        with torch.no_grad():
+            maps = run(library, network, size)
+    except (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, IndexError):
+        return None
+    if not maps or any(one.ndim != 4 or 0 in one.shape for one in maps.values()):
+        return None
+    return {name: tuple(one.shape[1:]) for name, one in maps.items()}
+
+
+class Reached(Exception):  # noqa: N818
+    """The last layer that is wanted has been computed."""
+
+
+def hooked_outputs(
+    run: Any, modules: Mapping[str, nn.Module], layers: Sequence[str]
+) -> dict[str, Tensor]:
+    """What some modules give during a run, which ends behind the last of them.
+
+    Args:
+        run: Calls the network.
+        modules: Modules by the names of their layers, in order of computation.
+        layers: The layers wanted.
+    """
+    last = max(layers, key=list(modules).index)
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Any) -> None:
+        outputs[name] = output[0] if isinstance(output, (tuple, list)) else output
+        if name == last:
+            raise Reached
+
+    hooks = [
+        modules[name].register_forward_hook(lambda _m, _i, output, name=name: keep(name, output))
+        for name in layers
+    ]
+    try:
+        run()
+    except Reached:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: outputs[name] for name in sorted(outputs, key=list(modules).index)}
+
+
+def depths_by_blocks(network: nn.Module, blocks: Sequence[nn.Module]) -> dict[str, int]:
+    """Depths of parameters by the blocks that hold them.
+
+    What is registered before the first block has depth 0, what follows has the last one.
+    """
+    owner = {id(p): i + 1 for i, block in enumerate(blocks) for p in block.parameters()}
+    depths, seen = {}, False
+    for name, parameter in network.named_parameters():
+        seen = seen or id(parameter) in owner
+        depths[name] = owner.get(id(parameter), len(blocks) + 1 if seen else 0)
+    return depths
+
+
+def longest_stack(network: nn.Module) -> list[nn.Module]:
+    """The longest list of modules of one kind: a transformer's blocks."""
+    stacks = [
+        list(module)
+        for module in network.modules()
+        if isinstance(module, (nn.ModuleList, nn.Sequential))
+        and len({type(one) for one in module}) == 1
+    ]
+    return max(stacks, key=len, default=[])
+
+
+def tokens_to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, P + h * w, C) -> (B, C, h, w), without the P tokens in front."""
+    return tokens[:, tokens.shape[1] - grid[0] * grid[1] :].transpose(1, 2).unflatten(2, grid)
+
+
+def normalize_map(norm: nn.Module, x: Tensor) -> Tensor:
+    """A norm over the channels of a map (B, C, h, w)."""
+    return norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def pad_image(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pad by zeros at the right and the bottom."""
+    height, width = (want - have for want, have in zip(size, x.shape[-2:]))
+    return F.pad(x, (0, width, 0, height)) if height or width else x
+
+
+def nearest_names(name: str, known: Iterable[str], most: int = 3) -> str:
+    """The names most like ``name``, for a message."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=most, cutoff=0.4)
+    # Most wrong names of networks are a part of the right one.
+    words = [word for word in re.split(r'[^a-z0-9]+', name.lower()) if word]
+    close += [one for one in known if one not in close and all(w in one.lower() for w in words)]
+    return ', '.join(close[:most])
