@@ -20,6 +20,7 @@ from mmengine.registry import RUNNERS
 from mmaddp.utils import UserError, check_choice, disk_fault, write_json
 
 from .best_cell import apply_best_cell
+from .encoder_configs import fit_to_encoder
 from .resumption import find_newest, lock_folder
 from .runner.launch import read_launcher
 from .validation import accepted_keys, check_machine, check_option, find_type, validate
@@ -41,7 +42,8 @@ def load_config(
         variant: Which variant of a grid file.
 
     Returns:
-        The config. If its ``best_cell`` names a file, the backbone has the settings of that file.
+        The config. If its ``best_cell`` names a file, the backbone has the settings of that file;
+        neck and heads fit an :class:`mmaddp.models.Encoder`.
 
     Raises:
         UserError: The file is missing or does not run, a type or key is not known, or
@@ -70,6 +72,7 @@ def load_config(
     config.merge_from_dict(options)
     try:
         validate(config)
+        fit_to_encoder(config)
     except UserError as error:
         raise UserError(f'{path}: {error}') from None
     return config

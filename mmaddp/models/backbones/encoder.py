@@ -11,10 +11,10 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmaddp.checkpoints import WeightRules, fit, read_checkpoint
-from mmaddp.checkpoints.convert import unwrap
+from mmaddp.checkpoints import WeightRules, fit
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import Tensors, under
+from mmaddp.checkpoints.weights import find_weights
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, check_choice
 
@@ -28,6 +28,7 @@ OWN_PREFIXES = ('backbone.network.', 'encoder.network.', 'network.network.', 'ne
 PARTS = {
     'layer scale': r'(^|\.)(ls\d|gamma(_\d)?|layer_scale\d?|lambda_?\d)(\.|$)',
     'register tokens': r'reg(ister)?_tokens?$',
+    'mask token': r'mask_token$',
     'class token': r'(cls|class|dist)_token$',
     'positions': r'pos_embed|position|rel_pos|relative',
     'norms': r'norm|(^|\.)(bn|ln)\d?(\.|$)',
@@ -271,7 +272,7 @@ class Encoder(BaseEncoder):
         if self.pretrained:
             self.fetch()
         if self.init_cfg:
-            self.load(self.init_cfg['checkpoint'])
+            self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
         self._is_init = True
 
     def fetch(self) -> None:
@@ -291,19 +292,31 @@ class Encoder(BaseEncoder):
                 "the network, or name a file in init_cfg=dict(type='Pretrained', checkpoint=PATH)"
             ) from None
 
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | Path, prefix: str | None = None) -> None:
         """Load a file of the library, or a checkpoint of a training here.
 
         The log says what became of every tensor.
 
+        Args:
+            path: A file or folder.
+            prefix: Where in the file the weights are, as in :func:`convert_checkpoint`.
+
         Raises:
             UserError: The file cannot be read or does not fit; nothing is loaded then.
         """
-        checkpoint = read_checkpoint(path)
+        checkpoint = self.library.read(Path(path))
         with naming(path):
-            state, fates = self.fitted(unwrap(checkpoint))
+            weights = find_weights(checkpoint, self.recognizes, prefix)
+            state, fates = self.fitted(weights.tensors)
         self.network.load_state_dict(state, strict=True)
-        print_log(f'{path} loaded into {self.model}: {"; ".join(fates)}', 'current')
+        notes = [weights.note] if weights.note else []
+        print_log(f'{path} loaded into {self.model}: {"; ".join(fates + notes)}', 'current')
+
+    def recognizes(self, tensors: Tensors) -> bool:
+        """Whether most of the network's own names are there."""
+        names = {name for name in self.network.state_dict() if name not in self.unneeded}
+        own = [under(tensors, prefix) for prefix in OWN_PREFIXES] + [tensors]
+        return any(2 * len(names & set(held)) > len(names) for held in own)
 
     def fitted(self, tensors: Tensors) -> tuple[dict[str, Tensor], list[str]]:
         """A file's tensors as the network takes them, and what became of each kind.
@@ -343,16 +356,17 @@ class Encoder(BaseEncoder):
         except Exception as error:  # the library expects a file of this very network
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
             raise UserError(f'is no file of {self.model} ({reason})') from None
-        held = {tensor.untyped_storage().data_ptr() for tensor in result.values()}
-        made = [name for name, tensor in result.items() if name not in state]
-        lost = [
-            name
-            for name, tensor in state.items()
-            if name not in result and tensor.untyped_storage().data_ptr() not in held
-        ]
-        # Tensors may have been joined into new ones.
-        joined = sum(result[name].numel() for name in made)
-        return result, [] if sum(state[n].numel() for n in lost) <= joined and made else lost
+        lost = [name for name in state if name not in result and not shares(state[name], result)]
+        # Some are joined into new ones, such as queries, keys and values.
+        made = [result[n] for n in result if n not in state and not shares(result[n], state)]
+        joined = sum(tensor.numel() for tensor in made)
+        return result, [] if made and sum(state[n].numel() for n in lost) <= joined else lost
+
+
+def shares(tensor: Tensor, tensors: Tensors) -> bool:
+    """Whether a tensor has its values in common with one of some tensors."""
+    place = tensor.untyped_storage().data_ptr()
+    return any(other.untyped_storage().data_ptr() == place for other in tensors.values())
 
 
 def summary(fates: Mapping[str, str]) -> list[str]:

@@ -7,12 +7,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.utils import UserError
 
@@ -113,6 +115,10 @@ class Library(ABC):
     def fetch(self, network: nn.Module) -> None:
         """Load the weights that the library publishes."""
         raise UserError(f'pretrained=True: {self.prefix}:{self.name} has no published weights')
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Read a file or folder of the library, as data."""
+        return read_checkpoint(path)
 
     def translate(self, state: Tensors, network: nn.Module) -> Tensors:
         """A file's tensors under the network's names and in its shapes, as far as possible."""
@@ -276,15 +282,16 @@ def depths_by_blocks(network: nn.Module, blocks: Sequence[nn.Module]) -> dict[st
     return depths
 
 
-def longest_stack(network: nn.Module) -> list[nn.Module]:
-    """The longest list of modules of one kind: a transformer's blocks."""
+def main_stack(network: nn.Module) -> list[nn.Module]:
+    """The list of modules that holds most of a network: a transformer's blocks, or the stages."""
     stacks = [
-        list(module)
+        module
         for module in network.modules()
-        if isinstance(module, (nn.ModuleList, nn.Sequential))
-        and len({type(one) for one in module}) == 1
+        if isinstance(module, (nn.ModuleList, nn.Sequential)) and len(module) > 1
     ]
-    return max(stacks, key=len, default=[])
+    # The outermost comes first where several hold the same.
+    size = {id(stack): sum(p.numel() for p in stack.parameters()) for stack in stacks}
+    return list(max(stacks, key=lambda stack: size[id(stack)], default=[]))
 
 
 def tokens_to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:

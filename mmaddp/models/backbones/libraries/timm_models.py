@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.utils import UserError
 
-from .base import Library, depths_by_blocks, longest_stack, nearest_names, normalize_map
+from .base import Library, depths_by_blocks, main_stack, nearest_names, normalize_map
 
 # Arguments that let a network take images of any size, in the order in which they are tried.
 ANY_SIZE = ({'dynamic_img_size': True}, {'strict_img_size': False}, {})
@@ -128,7 +128,7 @@ class TimmModel(Library):
 
     def blocks(self, network: nn.Module) -> list[nn.Module]:
         """See :class:`Library`."""
-        return list(getattr(network, 'stages', ())) or longest_stack(network)
+        return list(getattr(network, 'stages', ())) or main_stack(network)
 
     def depths(self, network: nn.Module) -> dict[str, int]:
         """By timm's own ``group_matcher``, where the network has one."""

@@ -1,0 +1,9 @@
+# Any network of timm, transformers or diffusers, or one's own: ENCODER names it, WEIGHTS its file.
+# Without a file weights are random; model.backbone.pretrained=True fetches the published ones. The
+# neck, the widths of the heads and the pixel values follow from the network.
+weights = '{{$WEIGHTS:none}}'
+backbone = dict(
+    type='mmaddp.Encoder',
+    model='{{$ENCODER:timm:vit_base_patch16_224}}',
+    init_cfg=dict(type='Pretrained', checkpoint=weights) if weights != 'none' else None,
+)

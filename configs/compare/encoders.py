@@ -1,0 +1,64 @@
+# Networks of other libraries, with random weights, in minutes each: how to compare encoders, not a
+# ranking. Replace the networks by those that you have, and
+# name their files in WEIGHTS of ../_base_/backbones/encoder.py or in `checkpoint` here.
+# IMAGE_DIR, COCO_DIR and CAMVID_DIR name the folders.
+title = 'Any encoder'
+seeds = [0]
+
+steps = {'train_cfg.max_iters': 30, 'train_cfg.val_interval': 30}
+tasks = dict(
+    probe=dict(title='Linear probe', metrics={'top-1 (%)': 'accuracy/best'}),
+    cls=dict(
+        title='Classifier',
+        metrics={'top-1 (%)': 'accuracy/top1'},
+        options={
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'param_scheduler.0.end': 0.25,
+            'param_scheduler.1.begin': 0.25,
+            'param_scheduler.1.end': 1,
+        },
+    ),
+    det=dict(
+        title='Mask R-CNN',
+        metrics={'box AP50': 'coco/bbox_mAP_50'},
+        options={**steps, 'param_scheduler.0.end': 10, 'param_scheduler.1.end': 30},
+    ),
+    seg=dict(
+        title='UperNet',
+        metrics={'mIoU (%)': 'mIoU'},
+        options={
+            **steps,
+            'param_scheduler.0.end': 10,
+            'param_scheduler.1.begin': 10,
+            'param_scheduler.1.end': 30,
+        },
+    ),
+)
+
+networks = dict(
+    timm_vit=('timm: ViT, 6 blocks', 'timm:test_vit', {}),
+    timm_convnext=('timm: ConvNeXt-Atto', 'timm:convnext_atto', {}),
+)
+configs = dict(
+    cls='configs/cls/encoder/encoder_1xb64-20e_image-folder-64px.py',
+    det='configs/det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder.py',
+    seg='configs/seg/encoder/upernet_encoder_1xb8-600i_camvid-224x224.py',
+)
+methods = {}
+for _name, (_title, _model, _more) in networks.items():
+    _settings = {'model': _model, **_more}
+    methods[_name] = dict(
+        title=_title,
+        probe=dict(
+            config='configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py',
+            options={f'model.encoder.{key}': value for key, value in _settings.items()},
+        ),
+        **{
+            task: dict(
+                config=path,
+                options={f'model.backbone.{key}': value for key, value in _settings.items()},
+            )
+            for task, path in configs.items()
+        },
+    )

@@ -1,0 +1,16 @@
+# A minute on a CPU for each 100 steps, at 192 x 192 pixels.
+_base_ = [
+    '../../_base_/backbones/encoder.py',
+    '../../_base_/heads/mask-rcnn_sfp_toy.py',
+    '../../_base_/datasets/coco-folder_192.py',
+    '../../_base_/schedules/det-toy_500i.py',
+]
+
+num_classes = len(_base_.classes)
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=32),
+    backbone=dict(_base_.backbone, norm='none'),
+    neck=dict(type='auto'),
+    roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),
+)
