@@ -7,12 +7,13 @@ points of the group ``mmaddp.plugins`` are imported here.
 
 from importlib.metadata import entry_points
 
-from . import operators
+from . import multimodal, operators
 from .utils import lazy_exports
 from .version import __version__
 
 # Before anything imports mmcv's operators.
 operators.stand_in()
+multimodal.leave_out()
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -27,7 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'models': [],
     },
 )
-__all__ += ['__version__', 'operators']
+__all__ += ['__version__', 'multimodal', 'operators']
 
 _points = entry_points()
 # A dict in Python 3.9.

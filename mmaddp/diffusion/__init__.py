@@ -17,7 +17,7 @@ from .mappings import MAPPINGS
 from .mask_schedule import MaskSchedule, masks_from_noise
 from .noise_levels import BetaNoise
 from .patch_sampler import MeanSampler, PatchSampler, PatchStep, TokenSampler
-from .processes import DDPM, EDM, DiffusionProcess
+from .processes import DDPM, EDM, DiffusionProcess, FlowMatching, scheduler_process
 
 __all__ = [
     'DDPM',
@@ -30,6 +30,7 @@ __all__ = [
     'DDIMSampler',
     'Denoised',
     'DiffusionProcess',
+    'FlowMatching',
     'HeunSampler',
     'ImageNoise',
     'ImageSampler',
@@ -44,4 +45,5 @@ __all__ = [
     'TokenSampler',
     'masks_from_noise',
     'samplers_of',
+    'scheduler_process',
 ]

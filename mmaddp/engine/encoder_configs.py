@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
+from mmaddp.models.backbones.libraries import find_library
 from mmaddp.registry import MODELS
 
 from .best_cell import short_name
@@ -47,6 +48,9 @@ def fit_to_encoder(config: Config) -> None:
 
 def build_without_weights(backbone: dict) -> Any:
     """The encoder on the meta device, as a source of its sizes."""
+    # Imports its library, which must not happen on that device.
+    MODELS.get(backbone['type'])
+    find_library(backbone['model'])
     with torch.device('meta'):
         return MODELS.build({**backbone, 'init_cfg': None})
 

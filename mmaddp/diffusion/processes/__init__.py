@@ -3,5 +3,15 @@
 from .base import DiffusionProcess, Network
 from .ddpm import DDPM
 from .edm import EDM, Preconditioning
+from .flow import FlowMatching
+from .scheduler import scheduler_process
 
-__all__ = ['DDPM', 'EDM', 'DiffusionProcess', 'Network', 'Preconditioning']
+__all__ = [
+    'DDPM',
+    'EDM',
+    'DiffusionProcess',
+    'FlowMatching',
+    'Network',
+    'Preconditioning',
+    'scheduler_process',
+]

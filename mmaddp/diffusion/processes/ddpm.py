@@ -16,6 +16,8 @@ from ..gaussian import perturb, x0_from_epsilon
 from .base import DiffusionProcess, Level, Network, per_image
 
 TIME_INPUTS = ('fraction', 'index')
+SCHEDULES = ('linear', 'scaled_linear', 'cosine')
+MAX_BETA = 0.999
 
 
 @TASK_UTILS.register_module()
@@ -31,18 +33,24 @@ class DDPM(DiffusionProcess):
         beta_end: beta_T.
         time_input: 'fraction' for t / T, as in the authors' code; 'index' for t - 1, for networks
             that count timesteps from 0, such as DiT and those of ``diffusers``.
+        schedule: The betas: 'linear'; 'scaled_linear', whose roots are linear, as in Stable
+            Diffusion; or 'cosine' (Nichol and Dhariwal, 2021), without ``beta_start`` and
+            ``beta_end``.
 
     Raises:
-        UserError: ``time_input`` is neither, or the betas do not rise inside (0, 1).
+        UserError: ``time_input`` or ``schedule`` is none of these, or the betas do not rise inside
+            (0, 1).
     """
 
     num_timesteps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.02
     time_input: str = 'fraction'
+    schedule: str = 'linear'
 
     def __post_init__(self) -> None:
         check_choice('time_input', self.time_input, TIME_INPUTS)
+        check_choice('schedule', self.schedule, SCHEDULES)
         # At 1 nothing of the image would be left to scale up again.
         check_range('beta_end', self.beta_end, 0, 0.999, above=True)
         check_range('beta_start', self.beta_start, 0, self.beta_end, above=True)
@@ -50,11 +58,21 @@ class DDPM(DiffusionProcess):
     @cached_property
     def alpha_bars(self) -> Tensor:
         """alpha_bar_t by t = 0 .. T, (T + 1,) float64."""
-        betas = torch.linspace(
-            self.beta_start, self.beta_end, self.num_timesteps, dtype=torch.float64
-        )
+        betas = self.betas()
         # alpha_bar_0 = 1, so that t indexes the result.
         return torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)])
+
+    def betas(self) -> Tensor:
+        """beta_t by t = 1 .. T, (T,) float64."""
+        count, ends = self.num_timesteps, (self.beta_start, self.beta_end)
+        if self.schedule == 'linear':
+            return torch.linspace(*ends, count, dtype=torch.float64)
+        if self.schedule == 'scaled_linear':
+            return torch.linspace(*(end**0.5 for end in ends), count, dtype=torch.float64) ** 2
+        # alpha_bar(t) = cos^2((t / T + 0.008) / 1.008 * pi / 2), beta_t = 1 - its ratio
+        share = torch.arange(count + 1, dtype=torch.float64) / count
+        alpha_bar = ((share + 0.008) / 1.008 * torch.pi / 2).cos() ** 2
+        return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=MAX_BETA)
 
     @property
     def num_levels(self) -> int:

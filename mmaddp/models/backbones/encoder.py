@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmaddp.checkpoints import WeightRules, fit
+from mmaddp.checkpoints.folders import network_folder
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import Tensors, under
 from mmaddp.checkpoints.weights import find_weights
@@ -44,7 +45,8 @@ class Encoder(BaseEncoder):
     """A network of another library: its maps, layers, pixels and depths, by its name.
 
     Args:
-        model: 'timm:NAME'.
+        model: 'timm:NAME'; 'hf:NAME', a name of the hub, a folder or a model type of transformers;
+            'diffusers:FOLDER'; or 'py:MODULE:FUNCTION', a function that builds the network.
         out_indices: Layers whose maps a backbone gives; negative ones count from the end. None for
             the last layer of a plain ViT, and for the last layer of each stride from 4 on of a
             hierarchical network, finest first.
@@ -154,12 +156,25 @@ class Encoder(BaseEncoder):
 
     def stride(self, layer: str) -> int:
         """Pixels of the image for one position of a layer's map."""
-        return self.measured.layers[layer].stride
+        return self.measured.layers[layer].stride * self.library.front_stride
 
     def layer_settings(self, layer: str, time: float | None = None) -> dict[str, Any]:
         """See :class:`BaseEncoder`."""
         index = dict(out_indices=[self.layers.index(layer)])
         return dict(index, time=time) if self.takes_time else index
+
+    @property
+    def autoencoder(self) -> nn.Module | None:
+        """What gives the network's input, if that is latents."""
+        return self.library.front
+
+    def network_input(self, images: Tensor) -> Tensor:
+        """The images (B, 3, H, W), or their latents, padded by zeros to whole positions."""
+        if self.autoencoder is None:
+            return images
+        stride = self.library.front_stride
+        size = tuple(-(-side // stride) * stride for side in images.shape[-2:])
+        return self.autoencoder.encode(pad_image(images, size))
 
     def find_indices(self, out_indices: Sequence[int] | None) -> list[int]:
         """Indices of the layers whose maps a backbone gives."""
@@ -206,7 +221,8 @@ class Encoder(BaseEncoder):
 
     def cut(self, feature: Tensor, layer: str, size: Sequence[int]) -> Tensor:
         """A map without what belongs to the padding alone."""
-        height, width = (-(-side // self.stride(layer)) for side in size)
+        stride = self.measured.layers[layer].stride
+        height, width = (-(-side // stride) for side in size)
         return feature[..., :height, :width]
 
     def set_windows(self, size: int, global_blocks: Sequence[int] | None) -> Windows | None:
@@ -266,13 +282,16 @@ class Encoder(BaseEncoder):
         return min(self.depths[name], self.num_depths - 1), self.num_depths
 
     def init_weights(self) -> None:
-        """Fetch the published weights, or load those of ``init_cfg``, if any."""
+        """Load the weights of ``init_cfg``, of the network's own folder, or the published ones."""
         if self.is_init:
             return
-        if self.pretrained:
-            self.fetch()
+        folder = Path(self.library.name)
         if self.init_cfg:
             self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
+        elif folder.is_dir() and has_weights(folder):
+            self.load(folder)
+        elif self.pretrained:
+            self.fetch()
         self._is_init = True
 
     def fetch(self) -> None:
@@ -367,6 +386,14 @@ def shares(tensor: Tensor, tensors: Tensors) -> bool:
     """Whether a tensor has its values in common with one of some tensors."""
     place = tensor.untyped_storage().data_ptr()
     return any(other.untyped_storage().data_ptr() == place for other in tensors.values())
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights beside a config."""
+    network = network_folder(folder)
+    return (network is not None and any(network.glob('*.safetensors'))) or any(
+        network.glob('*.bin')
+    )
 
 
 def summary(fates: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,9 @@ from .windows import Windows, windowed
 # Imported at first use: each needs its library.
 LIBRARIES = {
     'timm': '.timm_models:TimmModel',
+    'hf': '.transformers_models:TransformersModel',
+    'diffusers': '.diffusers_models:DiffusersModel',
+    'py': '.functions:FunctionModel',
 }
 
 __all__ = [

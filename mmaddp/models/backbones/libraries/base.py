@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmaddp.checkpoints import read_checkpoint
+from mmaddp.checkpoints.folders import open_folder
+from mmaddp.checkpoints.reader import naming, read_tensors
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.utils import UserError
 
@@ -49,11 +51,15 @@ class Library(ABC):
     Attributes:
         prefix: What stands before the name in ``model``.
         takes_time: Whether the network denoises.
+        front: Autoencoder between images and the network's input.
+        front_stride: Pixels of the image for one position of that input.
         dropped: Why tensors of a file may be dropped, by regular expression.
     """
 
     prefix = ''
     takes_time = False
+    front: nn.Module | None = None
+    front_stride = 1
     dropped: Mapping[str, str] = {r'(.*\.)?mask_token$': 'only pre-training masks'}
 
     def __init__(
@@ -117,8 +123,12 @@ class Library(ABC):
         raise UserError(f'pretrained=True: {self.prefix}:{self.name} has no published weights')
 
     def read(self, path: Path) -> dict[str, Any]:
-        """Read a file or folder of the library, as data."""
-        return read_checkpoint(path)
+        """Read a file, or all files of a folder, as data."""
+        folder = open_folder(path) if path.is_dir() else None
+        if folder is None:
+            return read_checkpoint(path)
+        with naming(path):
+            return {'state_dict': read_tensors(folder.files)}
 
     def translate(self, state: Tensors, network: nn.Module) -> Tensors:
         """A file's tensors under the network's names and in its shapes, as far as possible."""
@@ -174,7 +184,9 @@ def find_needs(
 ) -> dict[str, frozenset[str]]:
     """Names of the parameters that each layer's map needs, by the graph of gradients."""
     maps = run(library, network, size)
-    names, parameters = zip(*network.named_parameters())
+    # Some positions are fixed.
+    learned = ((n, p) for n, p in network.named_parameters() if p.requires_grad)
+    names, parameters = zip(*learned)
     needs = {}
     for layer, one in maps.items():
         gradients = torch.autograd.grad(one.sum(), parameters, retain_graph=True, allow_unused=True)

@@ -1,0 +1,187 @@
+"""Networks of the library ``transformers``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoBackbone, AutoConfig, AutoModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
+
+from mmaddp.checkpoints.rules import Tensors
+from mmaddp.utils import UserError
+
+from ...pixel_values import IMAGENET_MEAN, IMAGENET_STD
+from .base import Library, hooked_outputs, main_stack, nearest_names, normalize_map, tokens_to_map
+
+# Their attention knows no positions but rotary ones, and their blocks work on each token alone.
+WINDOWED = (
+    *('deit', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'ijepa', 'pixio', 'vit', 'vit_mae'),
+    *('vit_msn',),
+)
+# Names of final norms. CLIP's is for its class token alone.
+NORMS = ('layernorm', 'norm')
+HALF = (0.5, 0.5, 0.5)
+SCALED_TO_SIGNED = ('beit', 'data2vec-vision', 'siglip_vision_model', 'vit')
+
+
+class TransformersModel(Library):
+    """A vision model of a folder, of the hub, or of a model type such as 'dinov2'.
+
+    Plain ViTs are run as ``AutoModel``, and their layers are the blocks; other networks are run as
+    ``AutoBackbone``, and their layers are its stages. Code from the hub is never run.
+    """
+
+    prefix = 'hf'
+
+    @cached_property
+    def config(self) -> Any:
+        """The network's config.
+
+        Raises:
+            UserError: There is no such folder, model type or name.
+        """
+        if self.name in CONFIG_MAPPING:
+            config = AutoConfig.for_model(self.name, **self.arguments)
+        else:
+            config = self.read_config()
+        if hasattr(config, 'mask_ratio'):  # MAE's encoder would hide most patches
+            config.mask_ratio = 0.0
+        if isinstance(getattr(config, 'hidden_sizes', None), tuple):  # some join it to a list
+            config.hidden_sizes = list(config.hidden_sizes)
+        return config
+
+    def read_config(self) -> Any:
+        """The config of a folder or of the hub."""
+        try:
+            return AutoConfig.from_pretrained(self.name, **self.arguments)
+        except Exception as error:  # the library and its hub have errors of many types
+            if Path(self.name).is_dir():
+                reason = str(error).strip().splitlines()[0][:120]
+                raise UserError(f'hf:{self.name}: no config can be read ({reason})') from None
+            close = nearest_names(self.name.split('/')[-1], CONFIG_MAPPING)
+            raise UserError(
+                f'hf:{self.name} is no local folder, no model type of transformers '
+                f'{transformers.__version__} (nearest: {close or "none"}), and cannot be fetched '
+                'from the hub: check the name and the network'
+            ) from None
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the network is a stack of equal blocks over patches."""
+        config = self.config
+        stages = hasattr(config, 'depths') or config.model_type == 'vitdet'
+        needed = ('hidden_size', 'patch_size', 'num_hidden_layers')
+        return not stages and all(isinstance(getattr(config, name, None), int) for name in needed)
+
+    def build(self) -> nn.Module:
+        """See :class:`Library`."""
+        if not self.is_plain and type(self.config) not in MODEL_FOR_BACKBONE_MAPPING:
+            raise UserError(
+                f'hf:{self.name}: {self.config.model_type} gives no maps (B, C, h, w): it is '
+                'neither a plain ViT nor an AutoBackbone of transformers'
+            )
+        if self.is_plain:
+            return AutoModel.from_config(self.config)
+        self.config.out_features = [name for name in self.config.stage_names if name != 'stem']
+        return AutoBackbone.from_config(self.config)
+
+    def layers(self, network: nn.Module) -> list[str]:
+        """See :class:`Library`."""
+        kind = 'block' if self.is_plain else 'stage'
+        count = len(main_stack(network)) if self.is_plain else len(network.out_features)
+        return [f'{kind}_{number}' for number in range(1, count + 1)]
+
+    def maps(
+        self, network: nn.Module, x: Tensor, layers: Sequence[str], time: None
+    ) -> dict[str, Tensor]:
+        """See :class:`Library`."""
+        names = self.layers(network)
+        if not self.is_plain:
+            maps = dict(zip(names, network(x).feature_maps))
+            return {name: maps[name] for name in names if name in layers}
+        blocks = dict(zip(names, main_stack(network)))
+        side = self.config.patch_size
+        grid = (x.shape[2] // side, x.shape[3] // side)
+        options = self.call_options(network, x, grid)
+        outputs = hooked_outputs(lambda: network(x, **options), blocks, layers)
+        maps = {name: tokens_to_map(tokens, grid) for name, tokens in outputs.items()}
+        norm = next((n for n in map(vars(network)['_modules'].get, NORMS) if n), nn.Identity())
+        wanted = {'last': names[-1:], 'all': names, 'none': []}[self.norm]
+        return {n: normalize_map(norm, one) if n in wanted else one for n, one in maps.items()}
+
+    def call_options(self, network: nn.Module, x: Tensor, grid: tuple[int, int]) -> dict[str, Any]:
+        """Further arguments of the network: any size, and all patches in their order."""
+        known = inspect.signature(network.forward).parameters
+        options: dict[str, Any] = {}
+        if 'interpolate_pos_encoding' in known:
+            options['interpolate_pos_encoding'] = True
+        if 'noise' in known:  # MAE sorts patches by it
+            order = torch.arange(grid[0] * grid[1], device=x.device, dtype=torch.float32)
+            options['noise'] = order.expand(len(x), -1)
+        return options
+
+    def pixel_statistics(self, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
+        """Those of the folder's ``preprocessor_config.json``, else the model type's default."""
+        path = Path(self.name) / 'preprocessor_config.json'
+        if path.is_file():
+            told = json.loads(path.read_text())
+            return told['image_mean'], told['image_std']
+        if self.config.model_type in SCALED_TO_SIGNED:
+            return HALF, HALF
+        return IMAGENET_MEAN, IMAGENET_STD
+
+    def input_size(self, network: nn.Module) -> tuple[int, int]:
+        """See :class:`Library`."""
+        size = getattr(self.config, 'image_size', None) or 224
+        return self.img_size or ((size, size) if isinstance(size, int) else tuple(size))
+
+    def blocks(self, network: nn.Module) -> list[nn.Module]:
+        """See :class:`Library`."""
+        return main_stack(network)
+
+    def attentions(self, network: nn.Module) -> list[nn.Module]:
+        """See :class:`Library`."""
+        if self.config.model_type not in WINDOWED:
+            return []
+        return [block.attention for block in main_stack(network)]
+
+    def recompute(self, network: nn.Module) -> None:
+        """See :class:`Library`."""
+        network.gradient_checkpointing_enable(dict(use_reentrant=False))
+
+    def fetch(self, network: nn.Module) -> None:
+        """Load the weights of the folder or of the hub."""
+        source = type(network).from_pretrained(self.name, config=self.config)
+        network.load_state_dict(source.state_dict())
+
+    def translate(self, state: Tensors, network: nn.Module) -> Tensors:
+        """By the library's own table of old names and prefixes."""
+        loaded, told = type(network).from_pretrained(
+            None,
+            config=self.config,
+            state_dict=dict(state),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+        result = {n: t for n, t in loaded.state_dict().items() if n not in told['missing_keys']}
+        for name, *_ in told['mismatched_keys']:
+            result[name] = state.get(name, torch.zeros(()))
+        spare = {name: state[name] for name in told['unexpected_keys'] if name in state}
+        return {**result, **spare}
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """See :class:`Library`."""
+        why = 'another task has another head'
+        heads = ('pooler', 'classifier', 'cls_classifier', 'distillation_classifier', 'lm_head')
+        own = {rf'(.*\.)?{head}\.': why for head in heads}
+        return {**super().dropped, **own, r'decoder\.': 'only pre-training decodes'}

@@ -1,0 +1,234 @@
+"""Networks of transformers: hidden states and feature maps are the library's own."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mmaddp.models import Encoder
+from mmaddp.utils import UserError
+
+transformers = pytest.importorskip(
+    'transformers', reason="needs the extra 'encoders' (pip install transformers)"
+)
+
+SMALL = dict(
+    num_hidden_layers=3,
+    hidden_size=64,
+    num_attention_heads=4,
+    intermediate_size=128,
+    image_size=64,
+    patch_size=16,
+)
+PLAIN = (
+    *('vit', 'vit_mae', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'beit', 'deit', 'pixio'),
+    *('ijepa', 'siglip_vision_model', 'clip_vision_model', 'data2vec-vision'),
+)
+BACKBONES = {
+    'swin': dict(depths=[1, 1, 1, 1], embed_dim=24, num_heads=[1, 2, 2, 2]),
+    'convnext': dict(depths=[1, 1, 1, 1], hidden_sizes=[16, 24, 32, 48]),
+    'resnet': dict(
+        depths=[1, 1, 1, 1], hidden_sizes=[16, 24, 32, 48], embedding_size=16, layer_type='basic'
+    ),
+    'pvt_v2': dict(
+        depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 32, 64], num_attention_heads=[1, 2, 2, 4]
+    ),
+    'hgnet_v2': {},
+}
+
+
+def known(name):
+    if name not in transformers.models.auto.configuration_auto.CONFIG_MAPPING:
+        pytest.skip(f'transformers {transformers.__version__} has no {name}')
+    return name
+
+
+def check_gradients(encoder, images):
+    encoder.train()
+    sum(one.square().sum() for one in encoder(images)).backward()
+    for name, parameter in encoder.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+        assert encoder.get_layer_depth(name)[0] < encoder.num_depths
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_maps_are_hidden_states(name):
+    torch.manual_seed(0)
+    encoder = Encoder(f'hf:{known(name)}', norm='none', arguments=SMALL).eval()
+    images = torch.randn(2, 3, 75, 110)
+    padded = torch.zeros(2, 3, 80, 112)
+    padded[..., :75, :110] = images
+    options = {}
+    if name in ('vit', 'vit_mae', 'beit', 'deit', 'ijepa', 'siglip_vision_model') or 'clip' in name:
+        options['interpolate_pos_encoding'] = True
+    if name == 'data2vec-vision':
+        options['interpolate_pos_encoding'] = True
+    if name == 'vit_mae':
+        options['noise'] = torch.arange(35.0).expand(2, -1)
+    with torch.no_grad():
+        output = encoder.network(padded, output_hidden_states=True, **options)
+        maps = encoder.forward_intermediates(images)
+    assert encoder.layers == ['block_1', 'block_2', 'block_3']
+    for layer, states in zip(encoder.layers, output.hidden_states[1:]):
+        assert maps[layer].shape == (2, 64, 5, 7)
+        # The patches are the last 35 tokens.
+        expected = states[:, -35:].transpose(1, 2).reshape(2, 64, 5, 7)
+        torch.testing.assert_close(maps[layer], expected, atol=1e-5, rtol=1e-5)
+    check_gradients(encoder, images)
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_maps_are_those_of_the_backbone(name):
+    torch.manual_seed(0)
+    encoder = Encoder(f'hf:{known(name)}', arguments=BACKBONES[name]).eval()
+    images = torch.randn(2, 3, 75, 110)
+    multiple = encoder.measured.multiple
+    padded = torch.zeros(2, 3, -(-75 // multiple) * multiple, -(-110 // multiple) * multiple)
+    padded[..., :75, :110] = images
+    with torch.no_grad():
+        expected = encoder.network(padded).feature_maps
+        maps = encoder(images)
+    assert [encoder.stride(layer) for layer in encoder.out_layers] == [4, 8, 16, 32]
+    for ours, theirs in zip(maps, expected):
+        cut = theirs[..., : ours.shape[2], : ours.shape[3]]
+        torch.testing.assert_close(ours, cut, atol=1e-5, rtol=1e-5)
+    check_gradients(encoder, images)
+
+
+@pytest.mark.parametrize('name', ['vit', 'dinov2_with_registers', 'dinov3_vit', 'pixio'])
+def test_a_windowed_block_is_the_block_applied_to_each_window(name):
+    torch.manual_seed(0)
+    settings = dict(model=f'hf:{known(name)}', arguments=SMALL)
+    encoder = Encoder(**settings, window_size=4, global_attn_indexes=(2,)).eval()
+    whole = Encoder(**settings).eval()
+    for parameter in whole.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    encoder.load_state_dict(whole.state_dict())
+    network, encoder.windows.grid = whole.network, (5, 6)
+    options, positions = {}, None
+    if name == 'dinov3_vit':
+        positions = network.rope_embeddings(torch.zeros(1, 3, 80, 96))
+        options = dict(position_embeddings=positions)
+    blocks = encoder.library.blocks(encoder.network)[0], whole.library.blocks(network)[0]
+    prefix = 1 + getattr(network.config, 'num_register_tokens', 0)
+    prefix = network.config.n_cls_tokens if name == 'pixio' else prefix
+    tokens = torch.randn(2, prefix + 30, 64)
+
+    def first(output):
+        return output[0] if isinstance(output, tuple) else output
+
+    with torch.no_grad():
+        found = first(blocks[0](tokens, **options))[:, prefix:].unflatten(1, (5, 6))
+        patches = tokens[:, prefix:].unflatten(1, (5, 6))
+        for top in (0, 4):
+            for left in (0, 4):
+                cut = slice(top, top + 4), slice(left, left + 4)
+                if positions is not None:
+                    own = [p.unflatten(0, (5, 6))[cut].flatten(0, 1) for p in positions]
+                    options = dict(position_embeddings=tuple(own))
+                window = patches[:, cut[0], cut[1]].flatten(1, 2)
+                window = torch.cat([tokens[:, :prefix], window], dim=1)
+                expected = first(blocks[1](window, **options))[:, prefix:]
+                ours = found[:, cut[0], cut[1]].flatten(1, 2)
+                torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+
+
+def save_folder(folder, kind, head=None):
+    """A folder as transformers saves it."""
+    config = transformers.AutoConfig.for_model(kind, **SMALL)
+    factory = head or transformers.AutoModel
+    network = factory.from_config(config) if head is None else factory(config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    network.save_pretrained(folder)
+    statistics = dict(image_mean=[0.1, 0.2, 0.3], image_std=[0.4, 0.5, 0.6])
+    (folder / 'preprocessor_config.json').write_text(json.dumps(statistics))
+    return network
+
+
+def test_folders_load_with_their_pixels_and_every_tensor_is_told(tmp_path):
+    network = save_folder(tmp_path, 'dinov2_with_registers')
+    encoder = Encoder(f'hf:{tmp_path}', init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path)))
+    encoder.init_weights()
+    for name, tensor in encoder.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])
+    assert encoder.pixel_values['mean'] == [25.5, 51.0, 76.5]
+    _, told = encoder.fitted(network.state_dict())
+    # Two scales in each of three blocks.
+    assert 'layer scale (6) kept' in told
+    assert 'register tokens (1) kept' in told
+
+
+def test_a_classifiers_file_loads_without_its_head(tmp_path):
+    network = save_folder(tmp_path, 'vit', transformers.ViTForImageClassification)
+    encoder = Encoder(f'hf:{tmp_path}')
+    encoder.load(tmp_path)
+    own = {f'vit.{n}': t for n, t in encoder.network.state_dict().items() if 'pooler' not in n}
+    held = network.state_dict()
+    assert all(torch.equal(held[name], tensor) for name, tensor in own.items())
+
+
+def test_published_weights_of_a_folder_are_fetched(tmp_path):
+    network = save_folder(tmp_path, 'vit')
+    encoder = Encoder(f'hf:{tmp_path}', pretrained=True)
+    encoder.init_weights()
+    for name, tensor in encoder.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])
+
+
+@pytest.mark.parametrize('kind', ['vit', 'resnet'])
+def test_files_of_other_networks_are_refused_in_one_line(tmp_path, kind):
+    if kind == 'vit':
+        state = transformers.AutoModel.from_config(
+            transformers.AutoConfig.for_model('vit', **{**SMALL, 'hidden_size': 32})
+        ).state_dict()
+    else:
+        state = transformers.ResNetModel(transformers.ResNetConfig()).state_dict()
+    save_file({n: t.contiguous() for n, t in state.items()}, tmp_path / 'other.safetensors')
+    encoder = Encoder('hf:vit', arguments=SMALL)
+    with pytest.raises(UserError, match=r'other\.safetensors: ') as caught:
+        encoder.load(tmp_path / 'other.safetensors')
+    assert '\n' not in str(caught.value)
+
+
+def test_a_missing_tensor_is_refused(tmp_path):
+    network = save_folder(tmp_path, 'vit')
+    state = dict(network.state_dict())
+    missing = next(name for name in state if 'layers.1' in name or 'layer.1' in name)
+    del state[missing]
+    torch.save(state, tmp_path / 'less.pth')
+    with pytest.raises(UserError, match=f'missing: {missing}'):
+        Encoder(f'hf:{tmp_path}').load(tmp_path / 'less.pth')
+
+
+def test_networks_without_maps_and_wrong_names_are_one_line(monkeypatch):
+    with pytest.raises(UserError, match='bert gives no maps') as caught:
+        Encoder('hf:bert')
+    assert '\n' not in str(caught.value)
+
+    def offline(*args, **kwargs):
+        raise OSError('offline')
+
+    monkeypatch.setattr(transformers.AutoConfig, 'from_pretrained', offline)
+    with pytest.raises(UserError, match=r'nearest: .*dinov2.*network') as caught:
+        Encoder('hf:facebook/dinov22')
+    assert '\n' not in str(caught.value)
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    torch.manual_seed(0)
+    kept = Encoder('hf:dinov2', arguments=SMALL)
+    recomputed = Encoder('hf:dinov2', arguments=SMALL, with_cp=True).train()
+    recomputed.load_state_dict(kept.state_dict())
+    images = torch.randn(1, 3, 32, 48)
+    for encoder in (kept, recomputed):
+        encoder(images)[0].square().sum().backward()
+    for ours, theirs in zip(recomputed.parameters(), kept.parameters()):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_mmpretrain_imports_beside_transformers():
+    from mmpretrain.models import ImageClassifier
+
+    assert ImageClassifier.__module__.startswith('mmpretrain')
