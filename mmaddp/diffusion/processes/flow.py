@@ -75,6 +75,11 @@ class FlowMatching(DiffusionProcess):
         sigma = torch.as_tensor(level).float()
         return self.time_scale * (1 - sigma if self.data_time else sigma)
 
+    def level_at(self, time: float) -> float:
+        """sigma of a time input."""
+        share = time / self.time_scale
+        return 1 - share if self.data_time else share
+
     def scale_input(self, x_t: Tensor, level: Level) -> Tensor:
         """x_t itself."""
         return x_t
