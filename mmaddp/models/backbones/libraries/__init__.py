@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from mmaddp.utils import UserError
 
@@ -16,6 +17,8 @@ LIBRARIES = {
     'diffusers': '.diffusers_models:DiffusersModel',
     'py': '.functions:FunctionModel',
 }
+# What is not installed with the package.
+PACKAGES = {'hf': 'transformers', 'diffusers': 'diffusers'}
 
 __all__ = [
     'LIBRARIES',
@@ -41,11 +44,8 @@ def find_library(model: str) -> tuple[type[Library], str]:
         raise UserError(
             f"model='{model}': give one of {', '.join(f'{one}:NAME' for one in LIBRARIES)}"
         )
+    package = PACKAGES.get(prefix)
+    if package and not find_spec(package):
+        raise UserError(f"model='{model}' needs the library {package}: pip install {package}")
     module, _, class_name = LIBRARIES[prefix].partition(':')
-    try:
-        return getattr(import_module(module, __name__), class_name), name
-    except ModuleNotFoundError as error:
-        package = {'hf': 'transformers'}.get(prefix, prefix)
-        raise UserError(
-            f"model='{model}' needs the library {package} ({error}): pip install {package}"
-        ) from None
+    return getattr(import_module(module, __name__), class_name), name

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -77,6 +76,8 @@ class DiffusersModel(Library):
 
     def build(self) -> nn.Module:
         """See :class:`Library`."""
+        import diffusers
+
         return getattr(diffusers, self.config['_class_name']).from_config(self.config)
 
     def layers(self, network: nn.Module) -> list[str]:

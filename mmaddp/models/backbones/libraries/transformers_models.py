@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
-from transformers import AutoBackbone, AutoConfig, AutoModel
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING
 
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.utils import UserError
@@ -49,6 +45,8 @@ class TransformersModel(Library):
         Raises:
             UserError: There is no such folder, model type or name.
         """
+        from transformers import CONFIG_MAPPING, AutoConfig
+
         if self.name in CONFIG_MAPPING:
             config = AutoConfig.for_model(self.name, **self.arguments)
         else:
@@ -61,6 +59,8 @@ class TransformersModel(Library):
 
     def read_config(self) -> Any:
         """The config of a folder or of the hub."""
+        from transformers import CONFIG_MAPPING, AutoConfig, __version__
+
         try:
             return AutoConfig.from_pretrained(self.name, **self.arguments)
         except Exception as error:  # the library and its hub have errors of many types
@@ -70,7 +70,7 @@ class TransformersModel(Library):
             close = nearest_names(self.name.split('/')[-1], CONFIG_MAPPING)
             raise UserError(
                 f'hf:{self.name} is no local folder, no model type of transformers '
-                f'{transformers.__version__} (nearest: {close or "none"}), and cannot be fetched '
+                f'{__version__} (nearest: {close or "none"}), and cannot be fetched '
                 'from the hub: check the name and the network'
             ) from None
 
@@ -84,6 +84,8 @@ class TransformersModel(Library):
 
     def build(self) -> nn.Module:
         """See :class:`Library`."""
+        from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoBackbone, AutoModel
+
         if not self.is_plain and type(self.config) not in MODEL_FOR_BACKBONE_MAPPING:
             raise UserError(
                 f'hf:{self.name}: {self.config.model_type} gives no maps (B, C, h, w): it is '
