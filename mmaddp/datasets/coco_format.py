@@ -191,6 +191,7 @@ def _match_categories(
         _check_keys(one, 'category', 'name', path)
         by_name.setdefault(str(one['name']), []).append(_as_id(one['id']))
     _check_names(by_name, classes, path)
+    # Ids are compared after conversion: exporters write them as text, too.
     used = {_as_id(one.get('category_id')) for one in content['annotations']}
     ids: dict[Any, Any] = {i: None for same in by_name.values() for i in same}
     categories = []
@@ -267,12 +268,14 @@ def _measure_images(
     found: CocoFile, annotations: list[dict], images: dict[Any, dict], measure: Measure
 ) -> None:
     """Fill in the sizes that are missing, and compare some of the others with the images."""
+    # The lower right corner of all boxes of an image, which tells a wrong or turned size.
     corners: dict[Any, tuple[float, float]] = {}
     for one in annotations:
         i, box = _as_id(one.get('image_id')), _numbers(one.get('bbox'), 4)
         if box:
             x, y = corners.get(i, (0, 0))
             corners[i] = max(x, box[0] + box[2]), max(y, box[1] + box[3])
+    # Headers of 100,000 images on a network disk would take minutes.
     step = max(1, len(images) // _SAMPLED_IMAGES)
     wrong = []
     for index, image in enumerate(images.values()):

@@ -89,6 +89,7 @@ def evaluate_samplers(
             sampler does not fit the model; or images and reference differ in size.
     """
     for sampler in samplers:
+        # Before hours of generation, not after.
         model.check_start(sampler, model.blank().masked)
         if not fields(sampler):
             raise UserError(
@@ -109,6 +110,7 @@ def evaluate_samplers(
                 'networks': metrics.networks.name,
             },
         )
+    # Only the main process reads the folder, and all must skip the same samplers.
     known = [set(results.results) if results else None]
     broadcast_object_list(known)
     for number, sampler in enumerate(samplers, start=1):
@@ -164,6 +166,7 @@ def metrics_table(results: Sequence[Result]) -> str:
     settings = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in COLUMNS]
     header = [*settings, *COLUMNS]
     table = markdown_table(header, ([row.get(name) for name in header] for row in rows))
+    # A published reference may not say how many images it is of.
     counts = [result[key] for result in results for key in ('num_images', 'num_reference')]
     if min(count for count in counts if count is not None) >= FEW_IMAGES:
         return table
@@ -188,6 +191,7 @@ def plot_metrics(results: Sequence[Result]) -> Figure:
             samplers without the setting are omitted.
     """
     values = {key: {result['settings'].get(key) for result in results} for key in NUMERIC}
+    # The setting that varies most is the axis of the figure.
     over = max(NUMERIC, key=lambda key: len(values[key] - {None}))
     results = [result for result in results if over in result['settings']]
     figure, axes = new_figure(columns=2)

@@ -200,6 +200,7 @@ def plot_trails(trails: Trails) -> Figure:
     for number, (layer, points) in enumerate(trails.items()):
         x, y = zip(*((point.alignment, point.uniformity) for point in points))
         axis.plot(x, y, color=colors(number), alpha=0.5, label=layer)
+        # Dots grow with the training.
         sizes = [20 + 60 * index / max(len(points) - 1, 1) for index in range(len(points))]
         axis.scatter(x, y, sizes, color=colors(number))
     axis.set(xlabel='alignment', ylabel='uniformity')

@@ -72,6 +72,7 @@ def study_noise_schedules(
     def run(cell: Cell, path: Path) -> Metrics:
         run_stage(pretraining.config(path / 'pretrain', cell.options))
         config = evaluation.config(path / 'evaluate')
+        # The evaluation starts from what this cell has just pre-trained.
         set_encoder(config, find_newest(path / 'pretrain'))
         metrics = run_stage(config, keep_checkpoints)
         if not keep_checkpoints:
@@ -88,6 +89,7 @@ def study_noise_schedules(
 def write_heat_map(folder: SweepFolder) -> None:
     """Plot the scores so far over a and b; colors change at every tenth percentile."""
     a_labels, b_labels = (list(folder.grid.axes[name]) for name in (A, B))
+    # Rows are b, columns a, as in figure 3.
     scores = np.full((len(b_labels), len(a_labels)), np.nan)
     for cell in folder.cells:
         position = b_labels.index(cell.labels[B]), a_labels.index(cell.labels[A])

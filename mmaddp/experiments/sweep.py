@@ -113,6 +113,7 @@ class SweepFolder(ResultsFolder):
 
     def _rank(self, pair: tuple[Cell, float | None]) -> float:
         sign = -1 if self.grid.rule == 'greater' else 1
+        # Open and diverged cells come last under either rule.
         return sign * pair[1] if _is_number(pair[1]) else math.inf
 
 
@@ -167,6 +168,7 @@ def run_open(
     report()
     for number, key in enumerate(keys, start=1):
         with folder.claim(key) as mine:
+            # Another process may have finished it while this one waited for the claim.
             if not mine or key in folder or not ready(key):
                 continue
             print(f'{number} of {len(keys)}: {folder.path / key}', flush=True)
@@ -180,6 +182,7 @@ def outcome(run: Callable[[str, Path], Metrics], key: str, path: Path) -> dict[s
     try:
         return {'state': DONE, 'metrics': run(key, path)}
     except UserError as error:
+        # A divergence is what the cell has to tell; other errors end the sweep.
         if isinstance(error.__cause__, NotFiniteError):
             return {'state': DIVERGED, 'reason': str(error)}
         raise
@@ -225,6 +228,7 @@ def write_best(folder: SweepFolder, recipe: Recipe) -> None:
     if best is None:
         return
     cell, score = best
+    # A placeholder: the final run gets a folder of its own.
     config = recipe.config('work_dir', {**cell.options, **folder.grid.final})
     config.pop('work_dir')
     path = folder.path / 'best.py'

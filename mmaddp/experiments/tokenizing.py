@@ -65,6 +65,7 @@ def tokenize_dataset(
         **describe_tokenizer(encode.tokenizer),
         'tokens_per_image': encode([dataset[0]]).shape[1],
         'num_images': len(dataset),
+        # Other images, or the same in another order, would get the tokens of these.
         'images_sha256': digest(
             [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
         ),
@@ -75,6 +76,7 @@ def tokenize_dataset(
     }
     ResultsFolder(folder, settings)
     paths = shard_paths(folder, settings)
+    # Each process writes every world_size-th shard; finished ones stay.
     todo = [number for number in range(rank, len(paths), world_size) if not paths[number].is_file()]
     crops = [_crops_of_shard(settings, number) for number in todo]
     progress = ProgressBar(sum(map(len, crops))) if crops and rank == 0 else None
@@ -113,6 +115,7 @@ def build_images(config: Config, seed: int) -> SeededDataset:
     for transform in dataset['pipeline']:
         kind = transform['type'].rsplit('.', 1)[-1]
         if kind == 'RandomResizedCrop':
+            # MMPretrain's, which also records the box.
             transform['type'] = 'mmaddp.RandomResizedCrop'
         elif kind == 'PackInputs':
             transform['meta_keys'] = ('img_path', 'crop_box', 'flip')
@@ -145,6 +148,7 @@ class TokenEncoder:
         """Token ids (B, N) in the smallest integer type."""
         inputs = self.data_preprocessor(pseudo_collate(samples))['inputs']
         ids = self.tokenizer.encode(inputs).cpu().numpy()
+        # 1,024 codes fit uint16.
         return ids.astype(np.min_scalar_type(self.tokenizer.num_embeddings - 1))
 
 
@@ -152,6 +156,7 @@ def _crops_of_shard(settings: dict[str, Any], number: int) -> list[PositionedInd
     first = number * settings['shard_size']
     images = range(first, min(first + settings['shard_size'], settings['num_images']))
     crops = range(settings['crops_per_image'])
+    # A crop is a function of (seed, k, image): an interrupted conversion goes on alike.
     return [PositionedIndex(i, epoch=k, draw=i) for i in images for k in crops]
 
 
@@ -167,11 +172,13 @@ def _described(samples: list[dict]) -> dict[str, np.ndarray]:
 
 def _write_shard(path: Path, of_crops: dict[str, np.ndarray], crops_per_image: int) -> None:
     tensors = {
+        # (images * crops, ...) -> (images, crops, ...)
         name: values.reshape(-1, crops_per_image, *values.shape[1:])
         for name, values in of_crops.items()
     }
     # Safetensors has no strings: store bytes padded with zeros.
     tensors['paths'] = tensors['paths'][..., None].view(np.uint8)
+    # What a killed process left behind.
     for leftover in path.parent.glob(f'.{path.name}.*.tmp'):
         leftover.unlink()
     with atomic_write(path) as temporary:

@@ -101,6 +101,7 @@ class ADDPViT(PlainViT):
         if with_cls_token:
             self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
         if num_registers:
+            # DINOv2's registers: between the class token and the patches, without positions.
             self.reg_token = nn.Parameter(torch.zeros(1, num_registers, self.embed_dims))
         # Positions (1, [1 +] N, C) of the pre-training's grid, the class token's first.
         num_patches = ((pretrain_img_size or img_size) // patch_size) ** 2
@@ -132,6 +133,7 @@ class ADDPViT(PlainViT):
         if not has_own or other or not blocks:
             return None
         patches, (side, has_prefix) = patches_from(state), positions_from(state)
+        # 0 in a file without them.
         rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
         # Tables of relative positions are as wide as a head.
         width = size_of(state, (r'blocks\.\d+\.(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))

@@ -110,6 +110,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         self.token_predictor = MODELS.build(token_predictor) if token_predictor else None
         self.decoder = MODELS.build(dict(**decoder, token_input=token_input != 'none'))
         if token_input == 'encoder+decoder':
+            # The encoder has positions of its own for reliable tokens.
             positions = torch.zeros_like(self.decoder.token_pos_embed)
             self.encoder_token_pos_embed = nn.Parameter(positions.normal_(std=0.02))
         self.check_sizes()

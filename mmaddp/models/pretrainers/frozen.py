@@ -115,6 +115,7 @@ class FrozenTokenizer(FrozenParts):
         # Integers are tokens computed ahead.
         if not inputs.is_floating_point():
             return inputs.long()
+        # Token positions are learned for one grid.
         height, width = inputs.shape[-2:]
         side = math.isqrt(self.num_patches) * self.tokenizer.stride
         if (height, width) != (side, side):
