@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import Any, Callable
@@ -340,6 +340,8 @@ def check_machine(config: Config, stage: str) -> None:
     local_rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
     if config.get('launcher', 'none') != 'none' and 0 < gpus <= local_rank:
         raise UserError(f'process {local_rank} of this machine has no GPU: there are {gpus}')
+    if stage == 'train':
+        check_weights_files({k.lstrip('.'): v for k, v in flatten(config.to_dict())})
     if get_device() == 'cpu':
         check_runs_on_cpu(config, trains=stage == 'train')
 
@@ -353,6 +355,15 @@ def _check_number(key: str, value: Any) -> None:
             kind = 'a whole number' if whole else 'a number'
             bounds = f'{low} or more' if high == math.inf else f'{low} to {high}'
             raise UserError(f'{key}={value!r}: must be {kind}, {bounds}')
+
+
+def check_weights_files(options: Mapping[str, Any]) -> None:
+    """Refuse missing files of weights, by the dotted keys that name them."""
+    for key, value in options.items():
+        # Addresses and names of model zoos have a scheme, which the check leaves out.
+        if key.endswith(('.init_cfg.checkpoint', 'model.checkpoint')) and isinstance(value, str):
+            # The probe's is an argument of the tool.
+            _check_exists(value, 'checkpoint' if key == 'model.checkpoint' else key)
 
 
 def _datasets(config: Any, source: str) -> Iterator[tuple[str, dict]]:

@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
 from mmaddp.engine.runs import load_config, prepare_run, set_amp, set_seed, train
+from mmaddp.engine.validation import check_weights_files
 from mmaddp.utils import UserError, atomic_write, check_choice, write_text
 
 from .grid import Cell, Grid
@@ -60,6 +61,7 @@ class Recipe:
         """Validate every option of the grid before the first cell."""
         values = (options for axis in grid.axes.values() for options in axis.values())
         for options in (*values, grid.final):
+            check_weights_files(options)
             self.config('work_dir', options)
 
 

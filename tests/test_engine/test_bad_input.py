@@ -327,6 +327,26 @@ class TestPictures:
         with pytest.raises(UserError, match=r'train_dataloader\.dataset\.data_root: /absent'):
             check_machine(config, 'train')
 
+    @pytest.mark.parametrize(
+        ('key', 'model'),
+        [
+            (
+                'model.backbone.init_cfg.checkpoint',
+                {'backbone': {'init_cfg': {'type': 'Pretrained', 'checkpoint': 'absent.pth'}}},
+            ),
+            ('checkpoint', {'checkpoint': 'absent.pth'}),
+        ],
+    )
+    def test_missing_encoder(self, config, key, model):
+        """Told before data and model are built; addresses are left to MMEngine."""
+        config.train_dataloader = None
+        config.model = model
+        with pytest.raises(UserError, match=rf'^{re.escape(key)}: absent\.pth does not exist'):
+            check_machine(config, 'train')
+        check_machine(config, 'test')
+        config.model = {'backbone': {'init_cfg': {'checkpoint': 'torchvision://resnet50'}}}
+        check_machine(config, 'train')
+
     @pytest.mark.parametrize('where', ['dataset', 'pipeline', 'both'])
     def test_files_of_a_storage_server(self, config, where):
         """Only what is on the local disk is looked for there."""

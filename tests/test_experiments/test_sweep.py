@@ -107,6 +107,10 @@ def test_a_cell_that_diverges_is_a_result(config_file, tmp_path):
         ([f'{LR}=1,'], 'give NAME=V1,V2'),
         ([f'{LR}=1,1'], 'repeated values in'),
         ([], 'nothing to sweep: give --grid NAME=V1,V2'),
+        (
+            ['model.backbone.init_cfg.checkpoint=absent.pth,other.pth'],
+            r'model\.backbone\.init_cfg\.checkpoint: absent\.pth does not exist',
+        ),
     ],
 )
 def test_a_wrong_grid_is_one_line(config_file, tmp_path, grid, message):

@@ -141,7 +141,7 @@ def test_a_backbone_is_probed_as_its_pretrainer(folder, tool):
         ('dit', 'random', [], 'sees images through an autoencoder: set autoencoder='),
         ('ddae', 'darl', [], 'darl.pth: holds DARLViT, the config builds DDAEUNet'),
         ('darl', 'ddae', [], 'ddae.pth: .*DDAEUNet'),
-        ('ddae', 'gone', [], 'gone.pth: No such file or directory; give the path'),
+        ('ddae', 'gone', [], 'checkpoint: .*gone.pth does not exist: correct its path'),
     ],
 )
 def test_errors_are_one_line(folder, tool, config, checkpoint, options, words):
