@@ -36,9 +36,21 @@ tasks = dict(
     ),
 )
 
+# A ViT of transformers, and a UNet of diffusers, whose folder UNET names.
+small_vit = dict(
+    arguments=dict(
+        num_hidden_layers=4,
+        hidden_size=192,
+        num_attention_heads=3,
+        intermediate_size=768,
+        image_size=128,
+    )
+)
 networks = dict(
     timm_vit=('timm: ViT, 6 blocks', 'timm:test_vit', {}),
     timm_convnext=('timm: ConvNeXt-Atto', 'timm:convnext_atto', {}),
+    hf_vit=('transformers: DINOv2, 4 blocks', 'hf:dinov2', small_vit),
+    diffusers_unet=('diffusers: UNet', 'diffusers:{{$UNET:checkpoints/unet}}', dict(time=10)),
 )
 configs = dict(
     cls='configs/cls/encoder/encoder_1xb64-20e_image-folder-64px.py',

@@ -46,7 +46,8 @@ class Encoder(BaseEncoder):
 
     Args:
         model: 'timm:NAME'; 'hf:NAME', a name of the hub, a folder or a model type of transformers;
-            'diffusers:FOLDER'; or 'py:MODULE:FUNCTION', a function that builds the network.
+            'diffusers:FOLDER'; 'py:MODULE:FUNCTION', a function that builds the network; or
+            'mmaddp:CLASS', a registered encoder.
         out_indices: Layers whose maps a backbone gives; negative ones count from the end. None for
             the last layer of a plain ViT, and for the last layer of each stride from 4 on of a
             hierarchical network, finest first.
@@ -323,6 +324,9 @@ class Encoder(BaseEncoder):
         Raises:
             UserError: The file cannot be read or does not fit; nothing is loaded then.
         """
+        if isinstance(self.network, BaseEncoder):
+            self.network.load(path, prefix)
+            return
         checkpoint = self.library.read(Path(path))
         with naming(path):
             weights = find_weights(checkpoint, self.recognizes, prefix)

@@ -16,6 +16,7 @@ LIBRARIES = {
     'hf': '.transformers_models:TransformersModel',
     'diffusers': '.diffusers_models:DiffusersModel',
     'py': '.functions:FunctionModel',
+    'mmaddp': '.own:OwnModel',
 }
 # What is not installed with the package.
 PACKAGES = {'hf': 'transformers', 'diffusers': 'diffusers'}

@@ -53,6 +53,7 @@ class Library(ABC):
         takes_time: Whether the network denoises.
         front: Autoencoder between images and the network's input.
         front_stride: Pixels of the image for one position of that input.
+        pads: Whether the network itself takes images of any size.
         dropped: Why tensors of a file may be dropped, by regular expression.
     """
 
@@ -60,6 +61,7 @@ class Library(ABC):
     takes_time = False
     front: nn.Module | None = None
     front_stride = 1
+    pads = False
     dropped: Mapping[str, str] = {r'(.*\.)?mask_token$': 'only pre-training masks'}
 
     def __init__(
@@ -174,7 +176,7 @@ def measure(library: Library) -> Measured:
         name: Layer(shape[0], told.get(name) or max(1, round(size[0] / shape[1])))
         for name, shape in shapes.items()
     }
-    multiple = find_multiple(library, network, layers)
+    multiple = 1 if library.pads else find_multiple(library, network, layers)
     # In evaluation some networks keep tables of positions, whose gradients end there.
     return Measured(layers, multiple, find_needs(library, network.train(), size))
 

@@ -1,0 +1,78 @@
+"""Registered encoders of this package and of others, by the door of the libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
+
+from ..base import BaseEncoder
+from .base import Library, depths_by_blocks, nearest_names
+
+BYTE = 255
+
+
+class OwnModel(Library):
+    """A registered encoder, such as ``mmaddp:ADDPViT``, with its own settings as arguments."""
+
+    prefix = 'mmaddp'
+    pads = True
+
+    @property
+    def kind(self) -> type[BaseEncoder]:
+        """The class.
+
+        Raises:
+            UserError: There is none of this name, or it is no encoder.
+        """
+        found = MODELS.get(f'mmaddp.{self.name}')
+        if not (isinstance(found, type) and issubclass(found, BaseEncoder)):
+            close = nearest_names(self.name, MODELS.names())
+            raise UserError(
+                f'model=mmaddp:{self.name}: no such encoder: did you mean {close or "another"}?'
+            )
+        return found
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether the network denoises."""
+        return self.kind.takes_time
+
+    def build(self) -> nn.Module:
+        """See :class:`Library`."""
+        return self.kind(**self.arguments)
+
+    def layers(self, network: BaseEncoder) -> list[str]:
+        """See :class:`Library`."""
+        return list(network.layers)
+
+    def maps(
+        self, network: BaseEncoder, x: Tensor, layers: Sequence[str], time: Tensor | None
+    ) -> dict[str, Tensor]:
+        """See :class:`Library`."""
+        return network.forward_intermediates(x, layers, time)
+
+    def pixel_statistics(self, network: BaseEncoder) -> tuple[Sequence[float], Sequence[float]]:
+        """See :class:`Library`."""
+        values = network.pixel_values
+        return tuple([value / BYTE for value in values[name]] for name in ('mean', 'std'))
+
+    def input_size(self, network: BaseEncoder) -> tuple[int, int]:
+        """See :class:`Library`."""
+        size = self.arguments.get('img_size', self.arguments.get('input_size', 64))
+        return (size, size)
+
+    def in_channels(self, network: Any) -> int:
+        """See :class:`Library`."""
+        return getattr(network, 'in_channels', 3)
+
+    def depths(self, network: BaseEncoder) -> dict[str, int]:
+        """The encoder's own, where it has them."""
+        depth = getattr(network, 'get_layer_depth', None)
+        if depth is None:
+            return depths_by_blocks(network, list(network.children()))
+        return {name: depth(name)[0] for name, _ in network.named_parameters()}

@@ -1,0 +1,50 @@
+"""The package's own encoders by the same door."""
+
+import pytest
+import torch
+
+from mmaddp.models import ADDPViT, Encoder
+from mmaddp.utils import UserError
+
+ARCH = dict(embed_dims=32, num_layers=3, num_heads=4)
+OWN = {
+    'ADDPViT': dict(arch=ARCH, img_size=32, patch_size=8),
+    'DARLViT': dict(arch=ARCH, img_size=32, patch_size=8),
+    'DDAEDiT': dict(arch=ARCH, input_size=8, in_channels=3, num_classes=2),
+    'DDAEUNet': dict(base_channels=32, channel_multipliers=(1, 2), num_blocks=1),
+}
+
+
+@pytest.mark.parametrize('name', OWN)
+def test_maps_are_the_encoders_own(name):
+    torch.manual_seed(0)
+    time = 3.0 if 'DDAE' in name else None
+    encoder = Encoder(f'mmaddp:{name}', time=time, arguments=OWN[name]).eval()
+    images = torch.randn(1, 3, 30, 20)
+    with torch.no_grad():
+        expected = encoder.network.forward_intermediates(images, time=time)
+        found = encoder.forward_intermediates(images, time=time)
+    assert encoder.layers == encoder.network.layers == list(found)
+    for layer, ours in found.items():
+        assert ours.shape[1] == encoder.channels(layer)
+        torch.testing.assert_close(ours, expected[layer], atol=1e-5, rtol=1e-5)
+    encoder.train()
+    sum(one.square().sum() for one in encoder(images)).backward()
+    for parameter_name, parameter in encoder.named_parameters():
+        assert parameter.requires_grad or parameter.grad is None, parameter_name
+
+
+def test_files_load_by_the_encoders_own_rules(tmp_path):
+    trained = ADDPViT(**OWN['ADDPViT'])
+    torch.save({'state_dict': trained.state_dict(), 'meta': {}}, tmp_path / 'encoder.pth')
+    encoder = Encoder('mmaddp:ADDPViT', arguments=OWN['ADDPViT'])
+    encoder.load(tmp_path / 'encoder.pth')
+    for name, tensor in encoder.network.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[name])
+
+
+def test_names_of_no_encoder_are_one_line():
+    with pytest.raises(UserError, match='did you mean ADDPViT'):
+        Encoder('mmaddp:ADDPVit')
+    with pytest.raises(UserError, match='no such encoder'):
+        Encoder('mmaddp:VQGAN')
