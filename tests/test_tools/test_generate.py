@@ -142,7 +142,7 @@ def test_a_folder_of_other_images_is_left_alone(generate, folder):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (('--steps', 17), 'steps=17: must be in [1, 16]'),
+        (('--steps', 17), r'steps=17: must be in \[1, 16\]'),
         (('--steps', 0), 'steps=0: must be 1 or more'),
         (('--top-p', 1.5), r'top_p=1.5: must be in \(0, 1\]'),
         (('--temperature', -1), 'temperature=-1.0'),

@@ -161,7 +161,7 @@ def test_other_checkpoints_are_named(run, folder, models, tmp_path):
     [
         ('ddpm', ('--sampler', 'heun'), "sampler='heun' is none of 'ddim', 'ancestral'"),
         ('edm', ('--sampler', 'ddim'), '--sampler: the settings of DDAE are --steps'),
-        ('ddpm', ('--steps', 9), 'steps=9: must be in [1, 8]'),
+        ('ddpm', ('--steps', 9), r'steps=9: must be in \[1, 8\]'),
         ('edm', ('--steps', 1), 'steps=1: must be 2 or more'),
         (
             'ddpm',

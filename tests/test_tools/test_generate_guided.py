@@ -75,7 +75,7 @@ def test_guidance_of_0_is_the_ddae(run, tmp_path):
     ('name', 'options', 'message'),
     [
         ('guided', [], 'label: give a class, 0 to 2'),
-        ('guided', ['--label', '3'], 'label=3: must be in [0, 2]'),
+        ('guided', ['--label', '3'], r'label=3: must be in \[0, 2\]'),
         (
             'guided',
             ['--label', '0', '--schedule', 'linear'],
