@@ -118,7 +118,7 @@ def test_a_sharded_run_starts_from_the_authors_file(tmp_path, pictures):
 @pytest.mark.parametrize(
     ('prefix', 'message'),
     [
-        ('teacher.', 'none of its'),
+        ('other.', 'none of its'),
         # Without the frozen parts, which stay random.
         ('', 'model.tokenizer.init_cfg is not set'),
     ],
