@@ -167,7 +167,7 @@ def read_part(path: str | Path, part: str) -> dict[str, Tensor]:
         Tensors under the names of the part's module.
 
     Raises:
-        UserError: The file cannot be read, or holds no such part; the message names both.
+        UserError: The file cannot be read, or has no such part. Names both.
     """
     checkpoint = read_checkpoint(path)
     with naming(path):
@@ -252,6 +252,7 @@ def _convert(
     """
     renamed = rename(tensors, source.table(target, tensors))
     if target == 'official':
+        # No module here has the authors' names, so the weights are judged under ours.
         judged(rename(tensors, source.table('pretrain', tensors)), source, 'pretrain')
         fitted = Fit(renamed.state, dict.fromkeys(renamed.state, 'kept'))
         complain(renamed, (), (), ())
@@ -273,7 +274,7 @@ def _convert(
 def judged(renamed: Renamed, source: Source, target: str, wanted: Collection[str] = ()) -> Fit:
     """Fit a file's tensors to modules of the sizes that the file has.
 
-    What no registered class knows, such as the heads of a trained model, is kept as it is.
+    Tensors of no known module, such as the heads of a trained model, are kept.
     """
     modules = described(renamed.state, source, target)
     inside = tuple(f'{path}.' if path else '' for path in modules)
@@ -290,7 +291,7 @@ def judged(renamed: Renamed, source: Source, target: str, wanted: Collection[str
 
 
 def described(state: Tensors, source: Source, target: str) -> dict[str, nn.Module]:
-    """The modules whose weights these are, on the meta device, by their paths."""
+    """The modules that have these weights, on the meta device, by their paths."""
     if target in PARTS:
         return {'': module_of(state, target) or default_module(target)}
     if target == 'backbone':
@@ -313,6 +314,7 @@ def described(state: Tensors, source: Source, target: str) -> dict[str, nn.Modul
 
 def check_agreement(modules: Mapping[str, nn.Module]) -> None:
     """Refuse parts of one model that were made for different images or codebooks."""
+    # Each part would load, and the first step would fail, or compare codes of two codebooks.
     for name in ('num_embeddings', 'num_patches'):
         settings = {
             path: module.settings_from(module.state_dict()).get(name)
@@ -345,7 +347,7 @@ def weights_of(
 
 
 def recognize(checkpoint: Mapping[str, Any], tensors: Tensors) -> Source | None:
-    """The layout: a file that we have written says so itself, others tell by their names."""
+    """The layout of a file: our own files name it, the names of others tell it."""
     if own_meta(checkpoint).get('target', 'official') != 'official':
         return SOURCES['mmaddp']
     return next((source for source in SOURCES.values() if source.recognize(tensors)), None)
@@ -407,7 +409,7 @@ class Loadable(BaseModule):
     Attributes:
         part: What of a file it takes: 'backbone', 'tokenizer', 'token_predictor' or 'decoder'.
         transfer_settings: Constructor arguments that leave out what only pre-training uses.
-        weight_rules: What it makes of weights that are not quite its own.
+        weight_rules: How it adapts weights that do not fit exactly.
         checkpoint_meta: Settings that no tensor tells and its weights depend on. A checkpoint has
             them under ``meta['mmaddp']['model']``, and must agree if it does.
     """

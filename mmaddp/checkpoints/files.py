@@ -102,6 +102,7 @@ def with_parts(checkpoint: Mapping, parts: Mapping[str, str | Path]) -> Mapping:
     if not parts:
         return checkpoint
     tensors = weights_of(checkpoint).tensors
+    # Two sources for a part would leave it to chance which one is taken.
     for part, path in parts.items():
         if any(name.startswith(f'{part}.') for name in tensors):
             raise UserError(f'it holds a {part} of its own: leave --{part.replace("_", "-")} out')

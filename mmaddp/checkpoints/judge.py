@@ -31,7 +31,7 @@ INITIALIZED = 'left as initialized'
 
 @dataclass(frozen=True)
 class WeightRules:
-    """What a module makes of weights that are not quite its own.
+    """How a module adapts weights that do not fit exactly.
 
     Keys are regular expressions for the beginnings of names.
 
@@ -72,7 +72,7 @@ def fit(
     wanted: Tensors | None = None,
     renamed: Renamed | None = None,
 ) -> Fit:
-    """Fit weights to a module, or say everything that is wrong with them.
+    """Fit weights to a module, or list everything that is wrong with them.
 
     Args:
         state: The weights in our names.
@@ -126,7 +126,7 @@ def complain(
     wrong: Sequence[tuple[str, torch.Size]],
     remedy: Callable[[], str] = str,
 ) -> None:
-    """Raise an error that lists in the file's names what is wrong; nothing where all is right."""
+    """Raise one error that lists everything that is wrong, under the names of the file."""
     found = {what: list(names) for what, names in renamed.complaints.items()}
     for what, names in (('missing', missing), ('left over', left_over)):
         found[what] = found.get(what, []) + [renamed.in_file(name) for name in names]
@@ -137,6 +137,7 @@ def complain(
     if not any(found.values()):
         return
     how = remedy()
+    # The remedy matters more than the names.
     most = 2 if how else MAX_NAMES
     listed = '; '.join(f'{k}: {shortened(names, most)}' for k, names in found.items() if names)
     raise UserError(f'{how} ({listed})' if how else listed)
@@ -157,7 +158,7 @@ class ModuleRules:
         self.rules += [('', more)] if more else []
 
     def find(self, kind: str, name: str) -> Any:
-        """What the first rule of a kind says about a tensor; None where there is none."""
+        """What the first rule of a kind says about a tensor; None without a rule."""
         for prefix, rules in self.rules:
             for pattern, value in getattr(rules, kind).items():
                 if re.match(re.escape(prefix) + pattern, name):
@@ -173,7 +174,7 @@ class ModuleRules:
         return resize(torch.zeros(tensor.shape) if tensor.is_meta else tensor, shape)
 
     def stays_initialized(self, name: str, state: Tensors, module: nn.Module) -> bool:
-        """Whether a tensor may stay as it is: nothing of its kind is there, and it can learn."""
+        """Whether a tensor may keep its initialization: the file has none of its kind."""
         for prefix, rules in self.rules:
             for pattern in (*rules.filled, *rules.optional):
                 kind = re.compile(re.escape(prefix) + pattern)
@@ -273,13 +274,13 @@ def classes_of(part: str) -> list[type]:
 
 
 def class_of(state: Tensors, part: str) -> type | None:
-    """The registered class whose weights these are, outside ones first; None where none knows."""
+    """The registered class that has these weights, or None; classes from outside come first."""
     classes = sorted(classes_of(part), key=lambda cls: cls.__module__.startswith('mmaddp.'))
     return next((cls for cls in classes if cls.settings_from(state) is not None), None)
 
 
 def module_of(state: Tensors, part: str, for_transfer: bool = False) -> nn.Module | None:
-    """The module whose weights these are, on the meta device; None where no class knows them.
+    """The module that has these weights, on the meta device; None if no class has them.
 
     Args:
         state: Weights in our names.
@@ -303,7 +304,7 @@ def module_of(state: Tensors, part: str, for_transfer: bool = False) -> nn.Modul
 
 
 def default_module(part: str) -> nn.Module:
-    """A module of a part whose weights no class knows, to say what they lack."""
+    """A default module of a part, to list what unknown weights lack."""
     first = classes_of(part)[0]
     with torch.device('meta'):
         return first()

@@ -49,8 +49,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         .safetensors ``{'state_dict': tensors}``, and 'meta' if there is something to tell.
 
     Raises:
-        UserError: No such file, a file that is no checkpoint, a truncated or damaged one, or one
-            that asks for more than tensors and plain values.
+        UserError: The file is missing, damaged or no checkpoint, or asks for more than tensors and
+            plain values.
     """
     path = Path(path)
     with naming(path):
@@ -66,6 +66,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def read_tensors(files: Sequence[Path]) -> dict[str, Any]:
     """The tensors of the files of a folder, under their own names."""
     tensors = {}
+    # A .bin file is the bare state dict, a .safetensors file is read into a nest.
     for file in files:
         checkpoint = _read(file, choose_reader)
         tensors.update(checkpoint.get('state_dict', checkpoint))
@@ -114,7 +115,7 @@ def read_head(path: Path) -> bytes:
     """The first bytes of a file.
 
     Raises:
-        UserError: It cannot be read, or is something else that downloads leave behind.
+        UserError: It cannot be read, or is what a failed download leaves behind.
     """
     try:
         with open(path, 'rb') as file:
@@ -133,6 +134,7 @@ def choose_reader(path: Path, head: bytes) -> Callable[[Path], Any]:
         return read_torch_zip
     if head.startswith(TORCH_LEGACY):
         return read_torch
+    # The header of .safetensors is JSON behind its length in 8 bytes. A pickle could look the same.
     is_safetensors = head[8:9] == b'{' and not head.startswith(b'\x80\x02')
     return read_safetensors if is_safetensors else read_pickle
 
@@ -156,6 +158,7 @@ def refuse_program(path: Path) -> None:
     """Refuse TorchScript, which shares the format and runs when it is loaded."""
     with open(path, 'rb') as file:
         records = torch._C.PyTorchFileReader(file).get_all_records()
+    # Only TorchScript has constants.
     if 'constants.pkl' in records:
         raise UserError('refused: it is a TorchScript program; have its state dict saved instead')
 

@@ -196,6 +196,7 @@ class Renamed:
             self.origins.setdefault(name, key)
             if rule.why:
                 self.spare[name] = rule.why
+            # Copies, such as the mask heads of a cascade, are trained apart.
             if rule.piece is None:
                 self.state[name] = tensor.clone() if number else tensor
             else:
@@ -206,6 +207,7 @@ class Renamed:
         for name, pieces in self.pieces.items():
             wanted = {rule.piece: key for rule, key in self.sources(name)}
             lacking = [key for number, key in wanted.items() if number not in pieces]
+            # torch.cat would give a smaller tensor without a word.
             self.complaints['missing'] += lacking
             self.state[name] = torch.cat([pieces[number] for number in sorted(pieces)])
 
@@ -266,9 +268,11 @@ def compile_pattern(text: str) -> re.Pattern:
     expression, seen = '', set()
     for literal, name, _, _ in Formatter().parse(text):
         expression += re.escape(literal)
+        # A field that comes again stands for the same text.
         if name in seen:
             expression += f'(?P={name})'
         elif name:
+            # With leading zeros two names would become one.
             expression += f'(?P<{name}>{"0|[1-9][0-9]*" if len(name) == 1 else ".+"})'
             seen.add(name)
     return re.compile(expression)

@@ -117,6 +117,7 @@ def pretrain(tensors: Tensors) -> list[Rule]:
     Raises:
         UserError: A part is missing.
     """
+    # Some files have the tokenizer once. The copy of the token predictor is the one that it reads.
     copies = [copy for copy in COPIES if any(key.startswith(copy) for key in tensors)]
     # A decoder without tokens is one of ours, not of a published file.
     needed = ['decoder_pos_token_embed', 'token_predictor.token_emb.word_embeddings.weight']
@@ -222,6 +223,7 @@ def unsqueezed(scores: Tensor) -> Tensor:
 def official() -> list[Rule]:
     """From our names to the authors', with both copies of the tokenizer."""
     tables = [*predictor('token_predictor.'), *DECODER, *ENCODER]
+    # Rules that drop tensors have no way back; see official_extras.
     back = [
         Rule(
             rule.targets[0],

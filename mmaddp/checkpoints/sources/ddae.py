@@ -93,6 +93,7 @@ WAY = (
 
 def network_name(keys: Collection[str]) -> str:
     """'DDPM++', 'NCSN++' or 'ADM', which the names of the layers tell."""
+    # ADM ends in out_norm; only NCSN++ has Fourier features or skips of the image.
     if any('out_norm.' in key for key in keys):
         return 'ADM'
     return 'NCSN++' if any('.freqs' in key or '_aux_residual' in key for key in keys) else 'DDPM++'
@@ -115,7 +116,7 @@ def other_function(tensors: Tensors) -> list[Rule]:
 
 EDM = Source(
     'edm',
-    # Inside their preconditioning, and alone.
+    # Inside the preconditioning of EDM, and alone.
     marks=[{'model.map_layer0.weight'}, {'map_layer0.weight'}],
     tables={'backbone': other_function, 'pretrain': other_function},
 )

@@ -61,6 +61,7 @@ def transformer(tensors: Tensors) -> list[Rule]:
     Raises:
         UserError: There are no positions, or blocks differ in their embeddings.
     """
+    # The library computes the positions from its config and saves none.
     if 'pos_embed.pos_embed' not in tensors:
         raise UserError(
             'it lacks the size of the latents, which config.json beside it tells: name the folder'

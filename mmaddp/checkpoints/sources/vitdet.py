@@ -16,6 +16,8 @@ COPIED = 'copied to every stage: one mask head serves them all'
 NOT_BACKBONE = 'not part of the backbone'
 NORM = dict(type='mmaddp.LN2d', eps=1e-6)
 
+# detectron2 names a level of the pyramid by the logarithm of its stride, and its layers by their
+# place in a Sequential with the activation.
 RESIZES = {
     '2.0': 'levels.0.resize.0',
     '2.1': 'levels.0.resize.1',
@@ -73,6 +75,7 @@ def rpn() -> list[Rule]:
     """Region proposals, with one convolution or two."""
     source, part = 'proposal_generator.rpn_head.', 'RPN'
     names = {
+        # ViTDet has two convolutions, detectron2's default is one.
         'conv.conv{i}': 'rpn_conv.{i}.conv',
         'conv': 'rpn_conv',
         'objectness_logits': 'rpn_cls',
@@ -129,6 +132,7 @@ def mask_head(cascade: bool) -> list[Rule]:
 
 def detector(tensors: Tensors) -> list[Rule]:
     """The whole detector; RPN, box heads and mask head may each be absent as a whole."""
+    # Only cascades number their stages.
     cascade = any(key.startswith('roi_heads.box_head.0.') for key in tensors)
     stages = [f'.{stage}' for stage in range(CASCADE_STAGES)] if cascade else ['']
     return [
