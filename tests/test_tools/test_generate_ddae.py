@@ -42,7 +42,8 @@ def folder(tmp_path_factory, models):
         Config(dict(default_scope='mmaddp', model=CONFIGS[name])).dump(folder / f'{name}.py')
         # As MMEngine's EMAHook leaves it: the average in front, the last weights beside it.
         last = {key: torch.zeros_like(value) for key, value in model.state_dict().items()}
-        file = {'state_dict': model.state_dict(), 'ema_state_dict': last}
+        meta = {'mmengine_version': '0.10.4'}
+        file = {'meta': meta, 'state_dict': model.state_dict(), 'ema_state_dict': last}
         torch.save(file, folder / f'{name}.pth')
     picture = np.zeros((SIDE, SIDE, 3), np.uint8)
     Image.fromarray(picture).save(folder / 'picture.png')
