@@ -341,7 +341,8 @@ def check_machine(config: Config, stage: str) -> None:
     if config.get('launcher', 'none') != 'none' and 0 < gpus <= local_rank:
         raise UserError(f'process {local_rank} of this machine has no GPU: there are {gpus}')
     if stage == 'train':
-        check_weights_files({k.lstrip('.'): v for k, v in flatten(config.to_dict())})
+        # Other variables of a config file may name files that nothing reads.
+        check_weights_files(dict(flatten(config.to_dict().get('model'), 'model')))
     if get_device() == 'cpu':
         check_runs_on_cpu(config, trains=stage == 'train')
 
