@@ -1,5 +1,7 @@
 """One config of each task takes any network: neck, widths, strides and pixels follow from it."""
 
+import json
+
 import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
@@ -93,6 +95,15 @@ def test_models_build_and_train_the_whole_network(configured, name, network):
     else:
         features = model(torch.randn(2, 3, 64, 64))
         assert [cell.layer for cell in features] == model.encoder.layers
+
+
+def test_the_best_cell_of_a_probe_sets_layer_and_widths(configured, tmp_path, monkeypatch):
+    cell = dict(encoder='mmaddp.Encoder', settings=dict(out_indices=[1]), channels=80)
+    (tmp_path / 'best_cell.json').write_text(json.dumps(cell))
+    monkeypatch.setenv('BEST_CELL', str(tmp_path / 'best_cell.json'))
+    model = configured(CLASSIFIER, 'timm:convnext_atto').model
+    assert model.backbone.out_indices == [1]
+    assert model.neck.in_channels == model.head.in_channels == 80
 
 
 def test_wrong_names_and_keys_name_the_config(configured):
