@@ -139,7 +139,8 @@ def vit_facts(config: dict[str, Any]) -> Facts:
         differing.append(f'hidden_act={config["hidden_act"]!r}')
     if config.get('layer_norm_eps', EPS) > 1.01 * EPS:
         differing.append(f'layer_norm_eps={config["layer_norm_eps"]}')
-    return differing, {'num_heads': config['num_attention_heads']}
+    heads = config.get('num_attention_heads')  # old configs leave defaults out
+    return differing, {'num_heads': heads} if heads else {}
 
 
 def timm_facts(config: dict[str, Any]) -> Facts:
