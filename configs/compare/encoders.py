@@ -1,5 +1,5 @@
-# Networks of other libraries, with random weights, in minutes each: how to compare encoders, not a
-# ranking. Replace the networks by those that you have, and
+# Networks of other libraries beside the three methods' own, with random weights, in minutes each:
+# how to compare encoders, not a ranking. Replace the networks by those that you have, and
 # name their files in WEIGHTS of ../_base_/backbones/encoder.py or in `checkpoint` here.
 # IMAGE_DIR, COCO_DIR and CAMVID_DIR name the folders.
 title = 'Any encoder'
@@ -46,7 +46,15 @@ small_vit = dict(
         image_size=128,
     )
 )
+toy = dict(embed_dims=192, num_layers=4, num_heads=3)
 networks = dict(
+    addp=('ADDP', 'mmaddp:ADDPViT', dict(arguments=dict(arch=toy, img_size=128))),
+    darl=('DARL', 'mmaddp:DARLViT', dict(arguments=dict(arch=toy, img_size=128))),
+    ddae=(
+        'DDAE',
+        'mmaddp:DDAEUNet',
+        dict(time=0.011, arguments=dict(base_channels=32, channel_multipliers=(1, 2, 2))),
+    ),
     timm_vit=('timm: ViT, 6 blocks', 'timm:test_vit', {}),
     timm_convnext=('timm: ConvNeXt-Atto', 'timm:convnext_atto', {}),
     hf_vit=('transformers: DINOv2, 4 blocks', 'hf:dinov2', small_vit),
