@@ -158,3 +158,17 @@ def test_probe_grid(load_benchmark, tmp_path):
 def test_no_runs_are_no_measurement(load_benchmark):
     with pytest.raises(UserError, match='--runs: must be 1 or more'):
         load_benchmark('darl_causal').main(['--runs', '0'])
+
+
+def test_import_times(load_benchmark, tmp_path, monkeypatch):
+    benchmark = load_benchmark('import_times')
+    forms = {
+        benchmark.BASELINE: ['-c', 'import json'],
+        'slower': ['-c', 'import time; time.sleep(1)'],
+    }
+    monkeypatch.setattr(benchmark, 'FORMS', forms)
+    benchmark.main(['--runs', '1', '--out', str(tmp_path / 'figures.json')])
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert figures[benchmark.BASELINE]['ratio'] == 1
+    assert figures['slower']['seconds'] > 1
+    assert figures['slower']['ratio'] > 1
