@@ -45,9 +45,9 @@ COMMANDS = {
 
 def main(words: list[str] | None = None) -> None:
     """Run the command that the command line names."""
-    args = build_parser().parse_args(words)
+    args = build_parser().parse_args(words or sys.argv[1:] or ['--help'])
     script = ROOT / 'tools' / COMMANDS[args.command][0]
-    sys.argv = [f'mmaddp {args.command}', *map(find_config, args.arguments)]
+    sys.argv = [f'mmaddp {args.command}', *find_configs(args.arguments)]
     spec = importlib.util.spec_from_file_location(script.stem, script)
     module = importlib.util.module_from_spec(spec)
     # Where pickle looks for what the script defines.
@@ -75,6 +75,12 @@ def build_parser() -> argparse.ArgumentParser:
 
         argcomplete.autocomplete(parser)
     return parser
+
+
+def find_configs(words: list[str]) -> list[str]:
+    """The arguments with the paths of configs; what follows ``--out`` is written, not read."""
+    before = ['', *words]
+    return [w if b.startswith('--out') else find_config(w) for b, w in zip(before, words)]
 
 
 def find_config(word: str) -> str:

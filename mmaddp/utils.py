@@ -21,6 +21,7 @@ _DISK_FAULTS = {
     errno.EROFS: _ANOTHER_FOLDER,
     errno.ENAMETOOLONG: _ANOTHER_FOLDER,
     errno.EEXIST: 'it is a file, give a folder',
+    errno.EISDIR: 'it is a folder, give a file',
     errno.ENOTDIR: 'part of it is a file, give a folder',
     errno.ENOSPC: 'free some space, then go on',
     errno.EDQUOT: 'free some space, then go on',
@@ -133,7 +134,9 @@ def disk_fault(error: OSError, folder: str = '') -> str | None:
     """
     if error.errno not in _DISK_FAULTS:
         return None
-    return f'{error.filename or folder}: {error.strerror}: {_DISK_FAULTS[error.errno]}'
+    # The second file is the target of a renaming.
+    name = error.filename2 or error.filename or folder
+    return f'{name}: {error.strerror}: {_DISK_FAULTS[error.errno]}'
 
 
 @contextmanager

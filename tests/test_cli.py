@@ -44,3 +44,12 @@ def test_completion_of_configs(tmp_path, monkeypatch):
     assert CONFIG in list(cli.complete('configs/cls/darl/darl-mse_vit-toy'))
     assert 'configuration.py' in list(cli.complete('conf'))
     assert not [name for name in cli.complete('configs/') if '_base_' in name]
+
+
+def test_a_written_file_is_not_put_into_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.find_configs([CONFIG, '--out', CONFIG]) == [
+        str(cli.ROOT / CONFIG),
+        '--out',
+        CONFIG,
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmaddp.engine.arguments import add_config_arguments, add_device_argument
-from mmaddp.utils import run_tool
+from mmaddp.utils import UserError, run_tool
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
     folder = PredictionFolder(args.out_dir, predictor.visualizer, args.score_thr)
     predictions = folder.record(predictor(files, args.batch_size))
     count = sum(1 for _ in track(predictions, 'images', total=len(files)))
-    left_out = f'; {len(files) - count} could not be read' if count < len(files) else ''
+    if not count:
+        raise UserError(f'none of the {len(files)} images could be predicted: see the warnings')
+    left_out = f'; {len(files) - count} were left out' if count < len(files) else ''
     print(f'predictions of {count} images: {args.out_dir}{left_out}')
 
 

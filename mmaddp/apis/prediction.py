@@ -8,6 +8,7 @@ import importlib
 import itertools
 import logging
 import os
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -148,7 +149,7 @@ class Predictor:
         for _, group in itertools.groupby(readable, key=lambda pair: pair[1].shape):
             for batch in chunks(group, batch_size):
                 names, images = zip(*batch)
-                for file, image, sample in zip(names, images, self.forward(list(images))):
+                for file, image, sample in zip(names, images, self.try_forward(names, images)):
                     sample.set_metainfo(dict(img_path=str(file.path)))
                     yield Prediction(file, image, sample)
 
@@ -160,8 +161,27 @@ class Predictor:
             print_log(f'{file.path}: left out: {error}', 'current', level=logging.WARNING)
             return None
 
+    def try_forward(
+        self, files: Sequence[ImageFile], images: Sequence[np.ndarray]
+    ) -> list[BaseDataElement]:
+        """Data samples of a batch; none, with a warning, if the network cannot take its size."""
+        try:
+            return self.forward(list(images))
+        except RuntimeError as error:
+            # Such as a pooling kernel larger than the map. Lack of memory would hit all images.
+            if 'size' not in str(error) or 'out of memory' in str(error).lower():
+                raise
+            for file in files:
+                message = f'{file.path}: left out: {str(error).splitlines()[0]}'
+                print_log(message, 'current', level=logging.WARNING)
+            return []
+
     def forward(self, images: list[np.ndarray]) -> list[BaseDataElement]:
         """Data samples of images of one size."""
+        if not hasattr(self.inferencer, 'show_progress'):
+            # MMPretrain's inferencer prints a progress bar for each call.
+            batches = self.inferencer.preprocess(images, batch_size=len(images))
+            return [sample.cpu() for data in batches for sample in self.inferencer.forward(data)]
         samples = self.inferencer(images, batch_size=len(images), return_datasamples=True)
         samples = samples['predictions'] if isinstance(samples, dict) else samples
         samples = samples if isinstance(samples, list) else [samples]
@@ -227,8 +247,11 @@ def build_inferencer(config: Config, device: str | torch.device | None = None) -
         )
     # MMPretrain's inferencer makes one only when it draws.
     if inferencer.visualizer is None:
-        inferencer.visualizer = VISUALIZERS.build({**config.visualizer, 'name': 'predictions'})
-    inferencer.show_progress = False  # each call is one batch
+        inferencer.visualizer = VISUALIZERS.build(
+            {**config.visualizer, 'name': f'predictions-{time.time_ns()}'}
+        )
+    if hasattr(inferencer, 'show_progress'):
+        inferencer.show_progress = False  # each call is one batch
     return inferencer
 
 

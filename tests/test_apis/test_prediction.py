@@ -141,6 +141,21 @@ def test_an_image_that_cannot_be_read_is_left_out(model, images, tmp_path, repos
     assert len((tmp_path / 'out/predictions.csv').read_text().splitlines()) == 3
 
 
+def test_an_image_too_small_for_the_model_is_left_out(model, images, tmp_path):
+    config, weights = model('segmentor')
+    Image.new('RGB', (1, 1)).save(tmp_path / 'one.png')
+    assert len(predict(config, weights, [tmp_path / 'one.png', images / '*.png'])) == 2
+
+
+def test_no_prediction_at_all_is_an_error(model, tmp_path, repository):
+    config, weights = model('classifier')
+    config.dump(tmp_path / 'config.py')
+    (tmp_path / 'broken.jpg').write_bytes(b'no image')
+    words = [tmp_path / 'config.py', weights, tmp_path / 'broken.jpg', '--out-dir', tmp_path / 'o']
+    with pytest.raises(UserError, match='none of the 1 images'):
+        run_main(repository / 'tools/predict.py', [str(word) for word in words])
+
+
 def test_names_of_results_are_unique(images, tmp_path):
     stems = [file.stem for file in list_images(images)]
     assert sorted(stems) == ['a.jpg', 'a.png', 'b', 'more/a']
