@@ -20,6 +20,7 @@ import torch
 from mmengine import registry as roots
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry, init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -122,6 +123,7 @@ def validate(config: Config) -> None:
 @contextmanager
 def _silent_about_onedl() -> Iterator[None]:
     """Drop the lines that OpenMMLab's packages print about the data sets of a service."""
+    MMLogger.get_current_instance()  # one made below would write into the buffer for ever
     printed = io.StringIO()
     try:
         with redirect_stdout(printed):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,16 @@ def test_an_image_that_cannot_be_read_is_left_out(model, images, tmp_path, repos
     run_main(repository / 'tools/predict.py', [str(word) for word in words])
     assert 'predictions of 2 images' in capsys.readouterr().out
     assert len((tmp_path / 'out/predictions.csv').read_text().splitlines()) == 3
+
+
+def test_warnings_reach_the_console_of_a_fresh_process(repository):
+    program = (
+        'from mmengine.logging import print_log\nfrom mmaddp.apis import load_config\n'
+        f"load_config('configs/{CONFIGS['classifier']}')\n"
+        "print_log('left out', 'current', level=30)"
+    )
+    printed = subprocess.check_output([sys.executable, '-c', program], cwd=repository, text=True)
+    assert 'left out' in printed
 
 
 def test_an_image_too_small_for_the_model_is_left_out(model, images, tmp_path):
