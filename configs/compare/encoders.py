@@ -65,20 +65,25 @@ configs = dict(
     det='configs/det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder.py',
     seg='configs/seg/encoder/upernet_encoder_1xb8-600i_camvid-224x224.py',
 )
-methods = {}
-for _name, (_title, _model, _more) in networks.items():
-    _settings = {'model': _model, **_more}
-    methods[_name] = dict(
-        title=_title,
+methods = {
+    name: dict(
+        title=title,
         probe=dict(
             config='configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py',
-            options={f'model.encoder.{key}': value for key, value in _settings.items()},
+            options={
+                f'model.encoder.{key}': value for key, value in {'model': model, **more}.items()
+            },
         ),
         **{
             task: dict(
                 config=path,
-                options={f'model.backbone.{key}': value for key, value in _settings.items()},
+                options={
+                    f'model.backbone.{key}': value
+                    for key, value in {'model': model, **more}.items()
+                },
             )
             for task, path in configs.items()
         },
     )
+    for name, (title, model, more) in networks.items()
+}

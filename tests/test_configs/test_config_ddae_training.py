@@ -119,7 +119,8 @@ def test_the_average_is_what_encoders_start_from(trained, load_config):
     init_default_scope(cfg.default_scope)
     settings = {key: value for key, value in cfg.model.network.items() if key != 'type'}
     init_cfg = dict(type='Pretrained', checkpoint=str(path))
-    encoder = DDAEUNet(**settings, out_blocks=['out_2'], time=0.01, init_cfg=init_cfg)
+    settings.update(process=cfg.model.process, time=0.01, init_cfg=init_cfg)
+    encoder = DDAEUNet(**settings, out_blocks=['out_2'])
     encoder.init_weights()
     assert_equal_weights(encoder, average)
 

@@ -1,5 +1,6 @@
 """Every model builds, at full size on the meta device, with the published number of parameters."""
 
+import copy
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmaddp.engine.encoder_configs import fit_to_encoder
 from mmaddp.models import LN2d
 
 # ViTDet's table 5 (in millions): Mask R-CNN 111 and 331, Cascade 141 and 361. MMDetection's
@@ -35,6 +37,8 @@ README_TABLES = [
 
 def build(cfg: Config) -> nn.Module:
     init_default_scope(cfg.default_scope)
+    cfg = copy.deepcopy(cfg)
+    fit_to_encoder(cfg)
     # MMPretrain's ResNet needs values to compute its stochastic depth.
     device = 'cpu' if cfg.model.get('backbone', {}).get('type') == 'ResNet' else 'meta'
     with torch.device(device):
@@ -87,6 +91,8 @@ def test_model_builds_with_the_expected_parameters(transfer_config):
     elif backbone.type in ('mmaddp.DDAEUNet', 'mmaddp.DDAEDiT'):
         # What DDAE's sizes are is test_config_ddae_transfer.py's.
         assert count(model.backbone)
+    elif backbone.type == 'mmaddp.Encoder':
+        assert count(model.backbone)  # the library's number is test_encoders' to check
     else:
         assert count(model.backbone) == encoder_parameters(backbone)
 

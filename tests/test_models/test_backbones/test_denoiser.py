@@ -153,6 +153,7 @@ def test_a_converted_file_keeps_the_process(suffix, tmp_path):
             beta_start=1e-4,
             beta_end=0.02,
             time_input='fraction',
+            schedule='linear',
         )
     }
     with pytest.raises(UserError, match='num_timesteps=64'):

@@ -181,6 +181,7 @@ def measure(library: Library) -> Measured:
     return Measured(layers, multiple, find_needs(library, network.train(), size))
 
 
+@torch.enable_grad()
 def find_needs(
     library: Library, network: nn.Module, size: tuple[int, int]
 ) -> dict[str, frozenset[str]]:
