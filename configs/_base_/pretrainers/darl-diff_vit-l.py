@@ -1,6 +1,6 @@
 # DARL with a ViT-L/16 and the diffusion objective. A transformer block decodes each patch from the
-# backbone's output and the corrupted patch; the noise level is sampled from Beta(0.03, 1) and
-# is no input of the decoder (sections 3.1 and 4.1).
+# backbone's output and the corrupted patch; the noise level is sampled from Beta(0.03, 1).
+# The decoder does not see it (sections 3.1 and 4.1).
 model = dict(
     type='mmaddp.DARL',
     backbone=dict(type='mmaddp.DARLViT', arch='large', img_size=224, patch_size=16, causal=True),

@@ -1,4 +1,4 @@
-# Fine-tuning of DDAE. According to section 4, there is no mixup and no cutmix, only light
+# Fine-tuning of DDAE. Section 4 uses neither mixup nor cutmix, only light
 # augmentation. The authors' code has no fine-tuning. So this is our choice: Adam as they
 # train and probe with, 128 images and the learning rate of the pre-training, clipped gradients as
 # there, 5 of 100 epochs of warm-up, then a cosine to 0.

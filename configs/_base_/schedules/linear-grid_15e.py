@@ -1,6 +1,6 @@
 # DDAE's linear probing, as its authors' code has it: Adam at 1e-3 for 128 images a step, a cosine
 # to 0 by epoch over 15 epochs (30 for DiT), no warm-up, no weight decay; with N GPUs of 128 images
-# the rate is N times as high (--auto-scale-lr). There is no norm before the linear layers.
+# the rate is N times as high (--auto-scale-lr). No norm precedes the linear layers.
 # Gradients must not be clipped, since the clipping would couple the heads.
 _base_ = '../runtimes/cls.py'
 
