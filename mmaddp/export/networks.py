@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 
 class ExportedNetwork(nn.Module):
@@ -109,17 +109,20 @@ def build_network(
     Raises:
         UserError: The model has no such form, or the config tests images of various sizes.
     """
-    size = size or default_size(config)
-    if config.default_scope == 'mmpretrain':
-        return ClassifierNetwork(model, size)
-    if config.default_scope == 'mmseg':
-        return SegmentorNetwork(model, size)
     if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
-        return DetectorNetwork(model, size)
-    raise UserError(
-        f'model.type={config.model.type!r}: export takes two-stage detectors, segmentors and '
-        'classifiers'
-    )
+        network: type[ExportedNetwork] = DetectorNetwork
+    elif hasattr(model, 'encode_decode'):
+        network = SegmentorNetwork
+    elif config.default_scope == 'mmpretrain' and hasattr(model, 'head'):
+        network = ClassifierNetwork
+    else:
+        raise UserError(
+            f'{config.filename}: export takes two-stage detectors, segmentors and classifiers, '
+            f'not model.type={config.model.type!r}'
+        )
+    for side in size or ():
+        check_range('size', side, 1)
+    return network(model, size or default_size(config))
 
 
 def default_size(config: Config) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from mmengine.runner.checkpoint import save_checkpoint
 from torch import nn
 
 from mmaddp.apis import export, load_config
+from mmaddp.export.networks import build_network
 from mmaddp.export.two_stage import TwoStageDetector
 from mmaddp.utils import UserError
 
@@ -177,3 +178,19 @@ def test_what_cannot_be_exported_is_refused(build, repository, tmp_path):
     with pytest.raises(UserError, match='various sizes: give --size HEIGHT WIDTH'):
         export(config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', 'torch')
     assert not (tmp_path / 'net.pt2').exists()
+    with pytest.raises(UserError, match='size=0: must be 1 or more'):
+        export(config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', 'torch', (0, 64))
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'pretrain/darl/darl-mse_vit-toy_1xb64-3000i_image-folder-64px.py',
+        'det/addp/dino_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
+    ],
+)
+def test_other_models_are_refused(repository, name):
+    config = load_config(repository / 'configs' / name)
+    init_default_scope(config.default_scope)
+    with pytest.raises(UserError, match='export takes two-stage detectors, segmentors and class'):
+        build_network(MODELS.build(copy.deepcopy(config.model)), config, None)
