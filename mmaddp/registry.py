@@ -16,6 +16,7 @@ from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
@@ -61,4 +62,5 @@ LOOPS = LazyRegistry(MMENGINE_LOOPS, 'mmaddp.engine')
 RUNNERS = LazyRegistry(MMENGINE_RUNNERS, 'mmaddp.engine')
 STRATEGIES = LazyRegistry(MMENGINE_STRATEGIES, 'mmaddp.engine')
 DATA_SAMPLERS = LazyRegistry(MMENGINE_DATA_SAMPLERS, 'mmaddp.engine')
+OPTIM_WRAPPERS = LazyRegistry(MMENGINE_OPTIM_WRAPPERS, 'mmaddp.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = LazyRegistry(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmaddp.engine')

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'VisualizationHook',
         ],
         'optimizers': [
+            'BFloat16OptimWrapper',
             'LayerDecayOptimWrapperConstructor',
             'PartsOptimWrapperConstructor',
             'WeightDecayOptimWrapperConstructor',

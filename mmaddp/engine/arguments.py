@@ -79,7 +79,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         choices=['auto', 'bf16', 'fp16', 'off'],
-        help='mixed precision: bf16 where the GPU has it, or as said; off leaves it out',
+        help='mixed precision; auto: bf16, or fp16 on a GPU without it',
     )
     parser.add_argument(
         '--auto-scale-lr',

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import (
@@ -13,14 +17,31 @@ from mmengine.optim import (
 from prettytable import PrettyTable
 from torch import nn
 
-from mmaddp.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmaddp.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from mmaddp.utils import UserError, check_range
 
 __all__ = [
+    'BFloat16OptimWrapper',
     'LayerDecayOptimWrapperConstructor',
     'PartsOptimWrapperConstructor',
     'WeightDecayOptimWrapperConstructor',
 ]
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Forward passes in bfloat16 autocast, weights and optimizer in float32, on any device.
+
+    MMEngine's ``AmpOptimWrapper`` refuses CPUs, some of which multiply bfloat16 matrices several
+    times faster than float32 ones (AMX). bfloat16 has float32's range: no loss scale is needed.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """MMEngine's context (gradient accumulation), within autocast."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
+            yield
 
 
 class GroupingOptimWrapperConstructor(DefaultOptimWrapperConstructor):

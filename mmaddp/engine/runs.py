@@ -25,7 +25,12 @@ from .resumption import find_newest, lock_folder
 from .runner.launch import read_launcher
 from .validation import accepted_keys, check_machine, check_option, find_type, validate
 
-AMP_DTYPES = {'fp16': 'float16', 'bf16': 'bfloat16'}
+# bfloat16 runs on CPUs too; MMEngine's wrapper would refuse them.
+AMP_WRAPPERS = {
+    'off': dict(type='OptimWrapper'),
+    'fp16': dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic'),
+    'bf16': dict(type='mmaddp.BFloat16OptimWrapper'),
+}
 METRICS_FILE = 'test_metrics.json'
 _LOST_PEER = ('Connection closed by peer', 'Connection reset by peer', 'remote process exited')
 
@@ -108,11 +113,11 @@ def set_amp(config: Config, precision: str) -> None:
 
     Args:
         config: The config, changed in place.
-        precision: 'fp16', 'bf16', 'off', or 'auto', which takes bf16 where the GPU has it.
+        precision: 'fp16', 'bf16', 'off', or 'auto', which takes bf16 unless the GPU lacks it.
     """
     if precision == 'auto':
-        has_bf16 = get_device() == 'cuda' and torch.cuda.is_bf16_supported()
-        precision = 'bf16' if has_bf16 else 'fp16'
+        lacks_bf16 = get_device() == 'cuda' and not torch.cuda.is_bf16_supported()
+        precision = 'fp16' if lacks_bf16 else 'bf16'
     if 'optimizer' in config.optim_wrapper:
         _set_wrapper_amp(config.optim_wrapper, precision, 'optim_wrapper')
         return
@@ -122,16 +127,12 @@ def set_amp(config: Config, precision: str) -> None:
 
 
 def _set_wrapper_amp(wrapper: Any, precision: str, key: str) -> None:
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+    types = [amp['type'] for amp in AMP_WRAPPERS.values()]
+    if wrapper.get('type', 'OptimWrapper') not in types:
         raise UserError(f'--amp cannot change {key}.type={wrapper.type}')
     for name in ('dtype', 'loss_scale'):
         wrapper.pop(name, None)
-    if precision == 'off':
-        wrapper.type = 'OptimWrapper'
-        return
-    wrapper.type, wrapper.dtype = 'AmpOptimWrapper', AMP_DTYPES[precision]
-    # bfloat16 has float32's range: nothing underflows, so there is nothing to scale.
-    wrapper.loss_scale = 'dynamic' if precision == 'fp16' else {'enabled': False}
+    wrapper.update(AMP_WRAPPERS[precision])
 
 
 def set_seed(config: Config, seed: int) -> None:

@@ -410,14 +410,13 @@ def check_runs_on_cpu(config: Config, trains: bool) -> None:
     """Check that a config asks for nothing that only a GPU has.
 
     Raises:
-        UserError: Mixed precision, or SyncBN in several processes; names the option that makes
-            it run.
+        UserError: MMEngine's mixed precision, or SyncBN in several processes; names the option
+            that makes it run.
     """
     for key, value in flatten(config.get('optim_wrapper') or {}, 'optim_wrapper'):
         if trains and key.endswith('.type') and 'Amp' in str(value):
             raise UserError(
-                f'{key}={value} (mixed precision) needs a GPU and this machine has none: '
-                'give --amp off'
+                f'{key}={value} needs a GPU and this machine has none: give --amp bf16 or --amp off'
             )
     if config.get('launcher', 'none') != 'none' and trains:
         keys = [key for key, value in flatten(config.get('model'), 'model') if value in _SYNC_NORMS]

@@ -276,11 +276,12 @@ class TestMachine:
 
     @no_gpu
     def test_mixed_precision(self, config):
-        set_amp(config, 'auto')
-        with pytest.raises(UserError, match=r'needs a GPU.*--amp off'):
+        set_amp(config, 'fp16')
+        with pytest.raises(UserError, match=r'needs a GPU.*--amp bf16 or --amp off'):
             train(config)
-        set_amp(config, 'off')
-        check_runs_on_cpu(config, trains=True)
+        for precision in ('auto', 'bf16', 'off'):
+            set_amp(config, precision)
+            check_runs_on_cpu(config, trains=True)
 
     def test_sync_norms_in_several_processes(self, config):
         config.launcher = 'pytorch'

@@ -52,14 +52,14 @@ def test_precision_is_set_in_every_part():
         constructor='mmaddp.PartsOptimWrapperConstructor', player=part(), opponent=part()
     )
     config = ConfigDict(optim_wrapper=optim_wrapper)
-    set_amp(config, 'bf16')
+    set_amp(config, 'fp16')
     for name in ('player', 'opponent'):
         assert config.optim_wrapper[name].type == 'AmpOptimWrapper'
-        assert config.optim_wrapper[name].dtype == 'bfloat16'
+        assert config.optim_wrapper[name].dtype == 'float16'
     assert 'type' not in config.optim_wrapper
     if not torch.cuda.is_available():
         with pytest.raises(
-            UserError, match=r'optim_wrapper.player.type=AmpOptimWrapper .*--amp off'
+            UserError, match=r'optim_wrapper.player.type=AmpOptimWrapper .*--amp bf16 or --amp off'
         ):
             check_runs_on_cpu(config, trains=True)
     set_amp(config, 'off')
