@@ -8,5 +8,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$(bash tools/setup_env.sh)
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-export OMP_NUM_THREADS=1
+# Compiled modules must be kept: many tests start processes, and each would compile OpenMMLab again.
+export OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 exec "$python" -m pytest --numprocesses 2 --dist loadfile "$@"
