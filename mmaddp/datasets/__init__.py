@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'dataset_parts': ['DatasetParts'],
         'image_folder': ['ImageFolder'],
         'imagenet_variants': ['ImageNetVariant', 'imagenet_wnids', 'variant_wnids'],
+        'label_subsets': ['classes_of_images', 'subset_indices'],
         'loading': ['LoadImage'],
         'robustness_parts': ['RobustnessPart', 'find_parts'],
         'tiny_imagenet': ['TinyImageNet'],

@@ -160,6 +160,11 @@ def _check_labels(dataset: Any, source: str, paths: list[str]) -> None:
         )
 
 
+def labels_in(seg_map: np.ndarray, dataset: Any) -> set[int]:
+    """The classes in a stored map as MMSegmentation's pipeline sees them, but the ignored one."""
+    return _used(set(np.unique(seg_map).astype(int).tolist()), dataset)
+
+
 def _used(values: set[int], dataset: Any) -> set[int]:
     return {_label_of(value, dataset) for value in values} - {dataset.ignore_index}
 

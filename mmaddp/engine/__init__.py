@@ -8,7 +8,7 @@ from mmaddp.utils import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        'data': ['GuardedDataset', 'SeededDataset'],
+        'data': ['GuardedDataset', 'SeededDataset', 'label_subset'],
         'hooks': [
             'CorruptImagesHook',
             'DataCheckHook',

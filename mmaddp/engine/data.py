@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from torch.utils.data import DataLoader
 
 from mmaddp.datasets.image_files import CorruptImageError, check_image, read_all_types
+from mmaddp.datasets.label_subsets import classes_of_images, subset_indices
 from mmaddp.datasets.seg_maps import check_pair, check_seg_dataset, other_suffixes, reads_stored
 from mmaddp.registry import DATASETS
 from mmaddp.utils import UserError
@@ -36,7 +38,7 @@ class GuardedDataset:
     """
 
     def __init__(self, dataset: dict, source: str = 'dataset') -> None:
-        self.dataset = _build(dataset, source)
+        self.dataset = build_dataset(dataset, source)
         self._is_local = is_local(dataset)
         for leaf in leaves(self.dataset):
             read_all_types(leaf)
@@ -145,22 +147,61 @@ class SeededDataset(GuardedDataset):
         )
 
 
-def make_resumable(dataloader: Any, seed: int, skip_corrupt: bool = False) -> Any:
+@DATASETS.register_module()
+def label_subset(dataset: dict, labels: float, seed: int, source: str) -> Any:
+    """A dataset with a part of its images, nested by seed: see :mod:`mmaddp.datasets`.
+
+    Args:
+        dataset: Config of the dataset.
+        labels: The fraction of its images to keep.
+        seed: Seed of the choice.
+        source: The config key of ``dataset``, for messages.
+
+    Raises:
+        UserError: The dataset cannot be cut, has no labels, or too few images would be left.
+    """
+    built = build_dataset(dataset, source)
+    if not hasattr(built, 'get_subset_'):
+        raise UserError(f'labels: {source} is a {type(built).__name__}, which has no get_subset_')
+    built.get_subset_(subset_indices(classes_of_images(built), labels, seed))
+    print_log(f'{source}: labels={labels}: {len(built)} images', 'current')
+    return built
+
+
+def keep_labels(dataset: Any, labels: float, seed: int, source: str) -> Any:
+    """Cut each innermost dataset of a config, so that wrappers mix no other images in."""
+    if isinstance(dataset, (list, tuple)):
+        return [keep_labels(one, labels, seed, source) for one in dataset]
+    for key in ('dataset', 'datasets'):
+        if key in dataset:
+            return {**dataset, key: keep_labels(dataset[key], labels, seed, source)}
+    return dict(
+        type='mmaddp.label_subset', dataset=dataset, labels=labels, seed=seed, source=source
+    )
+
+
+def make_resumable(
+    dataloader: Any, seed: int, skip_corrupt: bool = False, labels: float | None = None
+) -> Any:
     """Wrap a training dataloader config so that its data depends on the position alone.
 
     Args:
         dataloader: The config. A built dataloader is returned unchanged.
         seed: The training's seed.
         skip_corrupt: Whether images whose files are corrupt are replaced by others.
+        labels: The fraction of the images to train on; None for all.
     """
     if not isinstance(dataloader, dict):
         return dataloader
     wrapped = _without_idle_workers(dataloader)
+    source, dataset = 'train_dataloader.dataset', dataloader['dataset']
+    if labels not in (None, 1):
+        dataset = keep_labels(dataset, labels, seed, source)
     wrapped['dataset'] = {
         'type': 'mmaddp.SeededDataset',
-        'dataset': dataloader['dataset'],
+        'dataset': dataset,
         'seed': seed,
-        'source': 'train_dataloader.dataset',
+        'source': source,
         'skip_corrupt': skip_corrupt,
     }
     wrapped['sampler'] = {
@@ -222,7 +263,8 @@ def _without_idle_workers(dataloader: dict) -> dict:
     return {key: value for key, value in dataloader.items() if key not in idle}
 
 
-def _build(config: dict, source: str) -> Any:
+def build_dataset(config: dict, source: str) -> Any:
+    """Build and load a dataset; a fault is one line that names ``source``, its config key."""
     try:
         dataset = _load(config)
     except (AssertionError, OSError, RuntimeError, json.JSONDecodeError) as error:
@@ -235,7 +277,7 @@ def _build(config: dict, source: str) -> Any:
         # MMEngine cannot serialize an empty dataset.
         if isinstance(error, UserError) or config.get('serialize_data') is False:
             raise
-        return _build({**config, 'serialize_data': False}, source)
+        return build_dataset({**config, 'serialize_data': False}, source)
     if len(dataset) == 0:
         raise UserError(f'{source}: {_why_empty(dataset)}')
     return dataset

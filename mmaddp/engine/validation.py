@@ -80,6 +80,7 @@ _FURTHER_SETTINGS = {
     'custom_imports',
     'default_scope',
     'find_unused_parameters',
+    'labels',
     'skip_corrupt_images',
     'strategy',
     'sync_bn',
@@ -96,6 +97,7 @@ _NUMBERS = {
     r'train_cfg\.(max_epochs|max_iters|val_interval)': (1, math.inf, True),
     r'optim_wrapper\.accumulative_counts': (1, math.inf, True),
     r'optim_wrapper\.(\w+\.)?optimizer\.(lr|weight_decay)': (0, math.inf, False),
+    r'labels': (0, 1, False),
     r'randomness\.seed': (0, 2**32 - 1, True),
 }
 _STAGES = {'train': ('train', 'val'), 'test': ('test',)}

@@ -27,7 +27,7 @@ from mmaddp.registry import HOOKS
 # Settings of a run that its result does not depend on.
 _INCIDENTAL = {'env_cfg', 'experiment_name', 'launcher', 'load_from', 'log_level', 'log_processor'}
 _INCIDENTAL |= {'randomness', 'resume', 'visualizer', 'work_dir'}
-_COMPARED = set(inspect.signature(MMEngineRunner.__init__).parameters) - _INCIDENTAL
+_COMPARED = {'labels', *inspect.signature(MMEngineRunner.__init__).parameters} - _INCIDENTAL
 # Settings that parameter groups and schedules follow from.
 _OF_OPTIMIZATION = ('auto_scale_lr', 'batches_per_epoch', 'model.', 'optim_wrapper', 'processes')
 _OF_OPTIMIZATION += ('param_scheduler', 'train_cfg', 'train_dataloader.batch_size')

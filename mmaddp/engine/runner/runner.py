@@ -165,7 +165,10 @@ class ReproducibleRunner:
             elif loop.get('type') in ('EpochBasedTrainLoop', 'IterBasedTrainLoop'):
                 loop['type'] = 'mmaddp.' + loop['type']
             loop['dataloader'] = make_resumable(
-                self.cfg.train_dataloader, self.base_seed, self._skips_corrupt_images
+                self.cfg.train_dataloader,
+                self.base_seed,
+                self._skips_corrupt_images,
+                self.cfg.get('labels'),
             )
         return super().build_train_loop(loop)
 
@@ -182,6 +185,8 @@ class Runner(ReproducibleRunner, MMEngineRunner):
       and refuses one that does not fit.
     - With ``skip_corrupt_images=True`` in the config, training images whose files are corrupt are
       replaced by others and counted. Without, the first one ends the run.
+    - With ``labels=0.1`` it trains on a tenth of the images, chosen by the seed
+      (:func:`mmaddp.datasets.subset_indices`).
     - ``auto_scale_lr`` counts the images of one optimizer step, gradient accumulation included.
     """
 
