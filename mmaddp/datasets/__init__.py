@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'imagenet_variants': ['ImageNetVariant', 'imagenet_wnids', 'variant_wnids'],
         'label_subsets': ['classes_of_images', 'subset_indices'],
         'loading': ['LoadImage'],
+        'resize_for_crop': ['ResizeForCrop'],
         'robustness_parts': ['RobustnessPart', 'find_parts'],
         'tiny_imagenet': ['TinyImageNet'],
         'torchvision_dataset': ['TorchvisionDataset'],

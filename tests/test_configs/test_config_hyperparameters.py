@@ -174,6 +174,7 @@ def test_coco_jitters_at_large_scale(name, load_config):
     pipeline = {t.type: t for t in load_config(name).train_dataloader.dataset.pipeline}
     assert pipeline['RandomResize'].ratio_range == (0.1, 2.0)
     assert pipeline['RandomResize'].scale == (1024, 1024)
+    assert pipeline['RandomResize'].resize_type == 'mmaddp.ResizeForCrop'
     assert pipeline['RandomCrop'].crop_size == (1024, 1024)
 
 

@@ -34,6 +34,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomResize',
+        resize_type='mmaddp.ResizeForCrop',
         scale=image_size,
         ratio_range=(0.1, 2.5),
         keep_ratio=True,

@@ -1,6 +1,7 @@
 # COCO 2017 with ViTDet's large-scale jitter: flip, a scale of 0.1 to 2.0 times 1024, a random crop.
 # Images without an instance after the crop are kept as background. Pillow resizes, as in
-# detectron2. It smooths when it shrinks, while OpenCV's bilinear mode skips pixels.
+# detectron2. It smooths when it shrinks, while OpenCV's bilinear mode skips pixels. ResizeForCrop
+# resizes only what the crop keeps.
 data_root = 'data/coco/'
 image_size = (1024, 1024)
 
@@ -10,6 +11,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomResize',
+        resize_type='mmaddp.ResizeForCrop',
         scale=image_size,
         ratio_range=(0.1, 2.0),
         keep_ratio=True,
