@@ -12,6 +12,14 @@ from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 
 BASIC = ('torch', 'torchvision', 'mmengine', 'mmcv')
+# Distributions of one module, of which the later one has overwritten the other's files.
+RIVALS = (
+    ('mmengine', 'onedl-mmengine'),
+    ('mmcv', 'mmcv-lite', 'mmcv-full', 'onedl-mmcv'),
+    ('mmdet', 'onedl-mmdetection'),
+    ('mmsegmentation', 'onedl-mmsegmentation'),
+    ('mmpretrain', 'onedl-mmpretrain'),
+)
 # These import mmcv's operators, so check the operators first.
 FURTHER = ('mmaddp', 'mmdet', 'mmseg', 'mmpretrain', 'timm')
 REINSTALL = (
@@ -25,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quiet', action='store_true', help='print nothing on success')
     quiet = parser.parse_args().quiet
+    check_rivals()
     for name in BASIC:
         import_or_stop(name)
     if not is_compiled():
@@ -49,6 +58,25 @@ def import_or_stop(name: str) -> None:
             else 'install the versions of requirements.txt: bash tools/setup_env.sh'
         )
         stop(f'{name} cannot be imported in {sys.executable} ({error}): {hint}')
+
+
+def check_rivals() -> None:
+    """Refuse two distributions of one module, such as mmdet and its continuation."""
+    for names in RIVALS:
+        found = [name for name in names if installed(name)]
+        if len(found) > 1:
+            stop(
+                f'{" and ".join(map(installed, found))} are the same modules, and one overwrote '
+                f'the other: pip uninstall -y {" ".join(found)}; then install one of them again'
+            )
+
+
+def installed(name: str) -> str:
+    """A distribution and its version; empty if it is not installed."""
+    try:
+        return f'{name} {version(name)}'
+    except PackageNotFoundError:
+        return ''
 
 
 def check_ops() -> None:
@@ -81,13 +109,8 @@ def stop_for_operators(failure: str) -> None:
 
 
 def mmcv_name() -> str:
-    """The installed mmcv distribution and its version."""
-    for name in ('onedl-mmcv', 'mmcv', 'mmcv-full', 'mmcv-lite'):
-        try:
-            return f'{name} {version(name)}'
-        except PackageNotFoundError:
-            continue
-    return 'mmcv'
+    """The installed distribution of mmcv and its version."""
+    return next(filter(None, map(installed, RIVALS[1])), 'mmcv')
 
 
 def stop(message: str) -> None:

@@ -40,3 +40,14 @@ def test_operators_that_cannot_be_loaded_are_one_line_with_the_remedy(repository
     assert 'mmcv 2' in line
     assert "'s operators fail on cpu (ImportError: undefined symbol)" in line
     assert 'reinstall it without them: pip uninstall' in line
+
+
+def test_two_distributions_of_one_module_are_refused(repository, tmp_path):
+    for name in ('mmcv', 'onedl-mmcv'):
+        folder = tmp_path / f'{name.replace("-", "_")}-2.1.0.dist-info'
+        folder.mkdir()
+        (folder / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: 2.1.0\n')
+    done = check(repository, tmp_path)
+    assert done.returncode == 1
+    assert 'error: mmcv 2.1.0 and onedl-mmcv 2.1.0 are the same modules' in done.stderr
+    assert 'pip uninstall -y mmcv onedl-mmcv' in done.stderr
