@@ -140,7 +140,13 @@ def choose_reader(path: Path, head: bytes) -> Callable[[Path], Any]:
 
 
 def read_torch_zip(path: Path) -> Any:
-    """PyTorch's format since 1.6, unless it is a program (TorchScript)."""
+    """PyTorch's format since 1.6, unless it is a program (TorchScript).
+
+    Before 2.10 PyTorch believed what a file says of the size of its tensors, and read beyond them
+    (CVE-2026-24747). Mapped from the disk, a tensor cannot reach past the file.
+    """
+    if digit_version(torch.__version__) < digit_version('2.10'):
+        return map_torch_zip(path)
     refuse_program(path)
     return read_torch(path)
 
@@ -168,10 +174,10 @@ def read_torch(path: Path) -> Any:
 
     Training arguments and log histories stand in many files, and PyTorch cannot be taught all of
     them. So what it refuses is read by our own unpickler, which puts empty objects in their place
-    and refuses the rest by name. Before 2.6 PyTorch's own guard could be got round
-    (CVE-2025-32434): there ours comes first.
+    and refuses the rest by name. PyTorch's own guard could be got round before 2.6
+    (CVE-2025-32434) and 2.10 (CVE-2026-24747): there ours comes first.
     """
-    if digit_version(torch.__version__) >= digit_version('2.6'):
+    if digit_version(torch.__version__) >= digit_version('2.10'):
         try:
             return torch.load(path, map_location='cpu', weights_only=True)
         except pickle.UnpicklingError:

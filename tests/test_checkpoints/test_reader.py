@@ -3,6 +3,7 @@
 import argparse
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -188,6 +189,34 @@ def test_torchscript_is_refused(tmp_path):
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / 'program.pth')
     with pytest.raises(UserError, match='refused: it is a TorchScript program'):
         read_checkpoint(tmp_path / 'program.pth')
+
+
+def rewrite(path, ending, change):
+    """Change a record of PyTorch's format."""
+    with zipfile.ZipFile(path) as file:
+        records = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, 'w') as file:
+        for name, data in records.items():
+            file.writestr(name, change(data) if name.endswith(ending) else data)
+
+
+@pytest.mark.parametrize('extra', [{}, {'args': argparse.Namespace()}], ids=['weights', 'args'])
+@pytest.mark.parametrize(
+    ('ending', 'change'),
+    [
+        ('data/0', lambda data: data[:16]),  # fewer bytes than the tensor's size says
+        # SETITEM on a tensor: tensor[9] = 1, of four
+        ('data.pkl', lambda data: data[:-2] + b'K\x09K\x01s' + data[-2:]),
+    ],
+    ids=['size', 'item'],
+)
+def test_a_file_cannot_reach_beyond_its_tensors(tmp_path, extra, ending, change):
+    """The two faults of CVE-2026-24747."""
+    numbers = 4 if ending == 'data.pkl' else 1000
+    torch.save({**extra, 'weight': torch.ones(numbers)}, tmp_path / 'evil.pth')
+    rewrite(tmp_path / 'evil.pth', ending, change)
+    with pytest.raises(UserError, match='truncated, damaged or no checkpoint'):
+        read_checkpoint(tmp_path / 'evil.pth')
 
 
 @pytest.fixture(scope='module', params=['zip.pth', 'legacy.pth', 'model.safetensors', 'model.pkl'])
