@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'loading': ['LoadImage'],
         'resize_for_crop': ['ResizeForCrop'],
         'robustness_parts': ['RobustnessPart', 'find_parts'],
+        'shapes': ['draw_shapes'],
         'tiny_imagenet': ['TinyImageNet'],
         'torchvision_dataset': ['TorchvisionDataset'],
         'transforms': ['RandomResizedCrop'],

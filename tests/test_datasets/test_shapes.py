@@ -1,31 +1,18 @@
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from mmaddp.datasets.shapes import Instance, draw_shapes
 from mmaddp.utils import UserError
 
 
 @pytest.fixture(scope='module')
-def tool(request):
-    path = request.config.rootpath / 'tools/dataset_converters/draw_shapes.py'
-    spec = importlib.util.spec_from_file_location('draw_shapes', path)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        # Data classes look their module up by name.
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-        yield module
-
-
-@pytest.fixture(scope='module')
-def drawn(tool, tmp_path_factory):
+def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp('shapes') / 'set'
-    tool.draw_set(folder, num_train=12, num_val=3, size=128, seed=5)
+    draw_shapes(folder, num_train=12, num_val=3, size=128, seed=5)
     return folder
 
 
@@ -34,14 +21,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_same_seed_same_bytes(tool, drawn, tmp_path):
-    tool.draw_set(tmp_path / 'again', 12, 3, 128, 5)
+def test_same_seed_same_bytes(drawn, tmp_path):
+    draw_shapes(tmp_path / 'again', 12, 3, 128, 5)
     assert contents(tmp_path / 'again') == contents(drawn)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
 
 
-def test_seeds_and_splits_differ(tool, drawn, tmp_path):
-    tool.draw_set(tmp_path / 'other', 1, 1, 128, 6)
+def test_seeds_and_splits_differ(drawn, tmp_path):
+    draw_shapes(tmp_path / 'other', 1, 1, 128, 6)
     images = [
         drawn / 'train/000001.jpg',
         drawn / 'val/000001.jpg',
@@ -50,8 +37,8 @@ def test_seeds_and_splits_differ(tool, drawn, tmp_path):
     assert len({path.read_bytes() for path in images}) == 3
 
 
-def test_more_images_keep_the_first(tool, drawn, tmp_path):
-    tool.draw_set(tmp_path / 'fewer', 4, 1, 128, 5)
+def test_more_images_keep_the_first(drawn, tmp_path):
+    draw_shapes(tmp_path / 'fewer', 4, 1, 128, 5)
     assert (tmp_path / 'fewer/train/000004.jpg').read_bytes() == (
         drawn / 'train/000004.jpg'
     ).read_bytes()
@@ -82,20 +69,20 @@ def test_every_class_occurs(drawn):
     assert {record['category_id'] for record in content['annotations']} == set(names)
 
 
-def test_what_is_in_front_hides_what_is_behind(tool):
+def test_what_is_in_front_hides_what_is_behind():
     square = np.zeros((40, 40), bool)
     square[5:35, 5:35] = True
     front = np.zeros((40, 40), bool)
     front[:, 20:] = True
-    seen = tool.Instance(label=2, visible=square, area=900).behind(front)
+    seen = Instance(label=2, visible=square, area=900).behind(front)
     assert seen.visible.sum() == 450
     assert seen.recognizable
     front[:, 12:] = True
     assert not seen.behind(front).recognizable
 
 
-def test_folder_is_never_overwritten(tool, drawn):
+def test_folder_is_never_overwritten(drawn):
     before = contents(drawn)
     with pytest.raises(UserError, match='already exists'):
-        tool.draw_set(drawn, 1, 1, 128, 0)
+        draw_shapes(drawn, 1, 1, 128, 0)
     assert contents(drawn) == before
