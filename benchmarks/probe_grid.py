@@ -1,7 +1,7 @@
 """Time one training step of a probe's whole grid beside one step of each of its cells alone.
 
 A cell alone has a pass of the encoder that ends behind its layer. Reading images is left out; cells
-alone would each do it once.
+alone would each do it once. 'banked' is a step of the grid whose features come from a bank.
 
     python benchmarks/probe_grid.py CONFIG --batch-size 32 --out probe.json
 """
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import tempfile
 
 import harness
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
+from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 
 import mmaddp  # noqa: F401
@@ -36,12 +38,13 @@ class Step:
 
     def __init__(self, config: Config, args: argparse.Namespace, **grid: list) -> None:
         settings = {**copy.deepcopy(config.model.to_dict()), 'pixels': None, **grid}
+        settings['data_preprocessor'] = None
         self.model, self.args = MODELS.build(settings).to(args.device).train(), args
         self.optimizer = build_optim_wrapper(self.model, copy.deepcopy(config.optim_wrapper))
         generator = torch.Generator().manual_seed(0)
         shape = args.batch_size, 3, args.img_size, args.img_size
         self.images = torch.rand(shape, generator=generator).to(args.device)
-        self.samples = [DataSample().set_gt_label(0).to(args.device) for _ in self.images]
+        self.samples = [labeled(args.img_size).to(args.device) for _ in self.images]
 
     def __call__(self, number: int) -> harness.Seconds:
         """Seconds of the step."""
@@ -50,6 +53,14 @@ class Step:
         self.optimizer.update_params(losses['loss'])
         watch('step')
         return watch.seconds
+
+
+def labeled(side: int) -> DataSample:
+    """A sample with the labels of every task."""
+    sample = DataSample().set_gt_label(0)
+    sample.set_field(PixelData(data=torch.zeros(1, side, side, dtype=torch.long)), 'gt_sem_seg')
+    sample.set_field(PixelData(data=torch.ones(1, side, side)), 'gt_depth_map')
+    return sample
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -66,7 +77,11 @@ def main(arguments: list[str] | None = None) -> None:
         return dict(step=sum(cell(number)['step'] for cell in cells))
 
     print(f'{len(cells)} cells, a step of {args.batch_size} images')
-    figures = harness.compare({'alone': alone, 'grid': grid}, args)
+    with tempfile.TemporaryDirectory() as folder:
+        banked = Step(config, args, bank=dict(path=folder))
+        banked.model.encoder = grid.model.encoder
+        steps = {'alone': alone, 'grid': grid, 'banked': banked}
+        figures = harness.compare(steps, args)
     harness.write(args, dict(figures, cells=len(cells)))
 
 

@@ -73,7 +73,12 @@ def probing(pictures: Path) -> Config:
     """A probe of all blocks at two levels, one epoch."""
     config = tuning(pictures, channels=32)
     config.pop('best_cell')
-    config.model = dict(type='mmaddp.GridProbe', encoder=ddae(), num_classes=3, levels=[1, 11])
+    config.model = dict(
+        type='mmaddp.GridProbe',
+        encoder=ddae(),
+        head=dict(type='mmaddp.LinearClassifier', num_classes=3),
+        levels=[1, 11],
+    )
     config.train_cfg.max_epochs = 1
     config.val_evaluator = config.test_evaluator = dict(type='mmaddp.NamedAccuracy')
     return config

@@ -18,7 +18,7 @@ def probe_config(pictures: Path, work_dir: Path, encoder: dict, **model: Any) ->
     """3 epochs of 3 batches without augmentation; images are of the size of the tiny encoders."""
     side = encoder.get('img_size') or encoder['backbone']['img_size']
     config = classifier(pictures, work_dir)
-    config.model = dict(type='mmaddp.GridProbe', encoder=encoder, num_classes=3, **model)
+    config.model = dict(type='mmaddp.GridProbe', encoder=encoder, head=classifier_head(), **model)
     pipeline = [
         dict(type='LoadImageFromFile'),
         dict(type='Resize', scale=(side, side)),
@@ -35,13 +35,22 @@ def probe_config(pictures: Path, work_dir: Path, encoder: dict, **model: Any) ->
 
 
 def tiny_probe(encoder: dict, seed: int = 0, **settings: Any) -> GridProbe:
-    """A probe of 3 classes whose encoder's weights depend on the seed alone, in training mode."""
+    """A probe of 3 classes whose encoder's weights depend on the seed alone, in training mode.
+
+    ``settings`` of the head's go there, the others to the model.
+    """
+    of_head = ('batch_norm', 'init_std', 'label_smoothing')
+    head = classifier_head(**{k: settings.pop(k) for k in of_head if k in settings})
     torch.manual_seed(seed)
-    model = MODELS.build(
-        dict(type='mmaddp.GridProbe', encoder=encoder, num_classes=3, **settings)
-    ).train()
+    config = dict(type='mmaddp.GridProbe', encoder=encoder, head=head)
+    model = MODELS.build({**config, **settings}).train()
     model._is_init = True  # as drawn
     return model
+
+
+def classifier_head(**settings: Any) -> dict:
+    """A linear classifier of 3 classes."""
+    return dict(type='mmaddp.LinearClassifier', num_classes=3, **settings)
 
 
 def labeled(count: int) -> list[DataSample]:

@@ -70,7 +70,8 @@ def settings(folder, model):
 
 def probe_settings(folder, encoder):
     """A probe of it, tested on what it has trained on."""
-    config = settings(folder, dict(type='GridProbe', encoder=encoder, num_classes=2, levels=[1]))
+    head = dict(type='LinearClassifier', num_classes=2)
+    config = settings(folder, dict(type='GridProbe', encoder=encoder, head=head, levels=[1]))
     config.val_dataloader = dict(config.train_dataloader, sampler=dict(type='DefaultSampler'))
     config.val_cfg, config.val_evaluator = dict(), dict(type='NamedAccuracy')
     return config

@@ -34,6 +34,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help="noise levels, counted from 1 (default: the config's)",
     )
+    parser.add_argument(
+        '--lrs',
+        nargs='+',
+        type=float,
+        metavar='LR',
+        help="learning rates, a head for each (default: the optimizer's)",
+    )
     add_training_arguments(parser)
     return parser.parse_args(arguments)
 
@@ -45,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     from mmaddp.experiments import probing
 
     config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
-    probing.prepare_probe(config, args.checkpoint, args.layers, args.levels)
+    probing.prepare_probe(config, args.checkpoint, args.layers, args.levels, args.lrs)
     results = probing.probe(config, args.resume)
     if results is None:
         return
@@ -58,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(
             'next: fine-tune from the best cell with python tools/train.py CONFIG --cfg-options '
             f'best_cell={best} model.backbone.init_cfg.checkpoint={args.checkpoint}, '
-            f'CONFIG of configs/cls with model.backbone.type={results.best["encoder"]}'
+            f'CONFIG with model.backbone.type={results.best["encoder"]}'
         )
 
 

@@ -18,7 +18,7 @@ ddpmpp = {
 # The recipe of CIFAR-10.
 tiny_imagenet = {
     'model.encoder.img_size': 64,
-    'model.num_classes': 200,
+    'model.head.num_classes': 200,
     'num_classes': 200,
     **{
         f'{split}_dataloader': dict(_delete_=True, **_base_[f'{split}_dataloader'])

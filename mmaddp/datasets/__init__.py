@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         'coco': ['CocoDataset'],
         'dataset_parts': ['DatasetParts'],
+        'depth_transforms': ['ColorAugmentation', 'CropBox', 'RandomScale'],
+        'drawn_shapes': ['DrawnShapes', 'LoadDrawnShapes'],
         'image_folder': ['ImageFolder'],
         'imagenet_variants': ['ImageNetVariant', 'imagenet_wnids', 'variant_wnids'],
         'label_subsets': ['classes_of_images', 'subset_indices'],

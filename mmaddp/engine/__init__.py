@@ -8,10 +8,11 @@ from mmaddp.utils import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        'data': ['GuardedDataset', 'SeededDataset', 'label_subset'],
+        'data': ['FixedViews', 'GuardedDataset', 'SeededDataset', 'label_subset'],
         'hooks': [
             'CorruptImagesHook',
             'DataCheckHook',
+            'FeatureBankHook',
             'FiniteLossHook',
             'LossByMaskRatioHook',
             'VisualizationHook',
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'PartsOptimWrapperConstructor',
             'WeightDecayOptimWrapperConstructor',
         ],
+        'probe_optimizers': ['ProbeOptimWrapperConstructor'],
         'resumption': [
             'ChangedSettingsHook',
             'CheckpointHook',

@@ -6,19 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmaddp.utils import UserError
 
 KEY = 'best_cell'
 NO_CELL = ('', 'none', None)
+AUTO = 'auto'
 
 
 def apply_best_cell(config: Config, path: str | None) -> None:
-    """Set a classifier's backbone to the cell that ``tools/probe.py`` found best.
+    """Set a model's backbone to the cell that ``tools/probe.py`` found best.
 
-    The cell's settings make the backbone yield its layer, and the head is made to fit. Without a
-    cell the config stays as it is.
+    The cell's settings make the backbone yield its layer alone. The head of a classifier is made to
+    fit, as are neck or decode head of a detector, a segmentor or a depth estimator. Without a cell
+    the config stays as it is.
 
     Args:
         config: The whole config, changed in place. Its ``best_cell`` is 'none' afterward, so that
@@ -41,13 +43,49 @@ def apply_best_cell(config: Config, path: str | None) -> None:
             f'{path}: holds a layer of {cell["encoder"]}, and model.backbone.type is '
             f'{backbone.get("type")}: take a config with this backbone, or another file'
         )
-    if 'in_channels' not in head:
-        raise UserError(
-            f'{path}: {KEY} sets one layer under a head with in_channels, and the config has no '
-            f'model.head.in_channels: set the layers in model.backbone, and {KEY}=none'
-        )
     backbone.update(cell['settings'])
-    head.in_channels = cell['channels']
+    if 'in_channels' in head:
+        head.in_channels = cell['channels']
+    elif not fit_dense(model, cell):
+        raise UserError(
+            f'{path}: {KEY} sets one layer, and the config has no model.head.in_channels, no '
+            'pyramid and no linear decode_head to take it: set the layers in model.backbone, and '
+            f'{KEY}=none'
+        )
+
+
+def fit_dense(model: ConfigDict, cell: dict[str, Any]) -> bool:
+    """Make neck or decode head take one map; whether they can.
+
+    ViTDet's simple feature pyramid takes the place of one that resizes four depths.
+    """
+    neck, head = model.get('neck') or {}, model.get('decode_head') or {}
+    name = short_name(neck.get('type'))
+    if name == AUTO:  # fitted to its encoder afterwards
+        return True
+    if name == 'SimpleFeaturePyramid':
+        neck.pop('in_indices', None)
+        neck.update(in_channels=cell['channels'], scale_factors=scales_of(cell))
+        return True
+    if name == 'Feature2Pyramid':
+        model.neck = ConfigDict(
+            type='mmaddp.SimpleFeaturePyramid',
+            in_channels=cell['channels'],
+            out_channels=neck.embed_dim,
+            num_outs=4,
+            scale_factors=scales_of(cell),
+        )
+        return True
+    if short_name(head.get('type')).startswith('Linear'):
+        head.pop('input_transform', None)
+        head.update(in_channels=cell['channels'], in_index=-1)
+        return True
+    return False
+
+
+def scales_of(cell: dict[str, Any]) -> list[float]:
+    """Scale factors from the stride of the cell's map to 4, 8, 16 and 32."""
+    return [(cell['stride'] or 16) / stride for stride in (4, 8, 16, 32)]
 
 
 def read_best_cell(path: str | Path) -> dict[str, Any]:
@@ -58,7 +96,7 @@ def read_best_cell(path: str | Path) -> dict[str, Any]:
     """
     try:
         cell = json.loads(Path(path).read_text())
-        return {key: cell[key] for key in ('encoder', 'settings', 'channels')}
+        return {key: cell[key] for key in ('encoder', 'settings', 'channels', 'stride')}
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f'{KEY}={path}: not a best_cell.json that tools/probe.py has written: give another '

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
@@ -14,7 +16,7 @@ from mmaddp.datasets.image_files import CorruptImageError, check_image, read_all
 from mmaddp.datasets.label_subsets import classes_of_images, subset_indices
 from mmaddp.datasets.seg_maps import check_pair, check_seg_dataset, other_suffixes, reads_stored
 from mmaddp.registry import DATASETS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from .resumption import derive_seed, seed_data
 
@@ -145,6 +147,46 @@ class SeededDataset(GuardedDataset):
             f'{corrupt[-1]} and {len(corrupt) - 1} images sampled before it are all corrupt: '
             'check the data folder'
         )
+
+
+@DATASETS.register_module()
+class FixedViews:
+    """A training dataset with a fixed number of views of each image, for a bank of features.
+
+    Augmentation is a function of the image and the view. Each pass over the data takes the next
+    view, whatever the seed of the training, so features of views can be kept.
+
+    Args:
+        dataset: Config of the inner dataset.
+        views: Number of views of each image.
+    """
+
+    def __init__(self, dataset: dict, views: int = 1) -> None:
+        check_range('bank.views', views, 1)
+        self.dataset, self.views = MMENGINE_DATASETS.build(dataset), views
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__') or name == 'dataset':
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        # A sampler without an end counts its draws on, one that has an end its epochs.
+        passes = getattr(index, 'epoch', 0) + getattr(index, 'draw', 0) // len(self)
+        seed_data(self._identify(int(index)), passes % self.views)
+        return self.dataset[int(index)]
+
+    def _identify(self, index: int) -> int:
+        """A number of the image that does not change where only a part of the data is used."""
+        lookup = getattr(self.dataset, 'get_data_info', None)
+        if lookup is None:
+            return index
+        info = {key: value for key, value in lookup(index).items() if key != 'sample_idx'}
+        name = Path(info['img_path']).name if 'img_path' in info else repr(sorted(info.items()))
+        return zlib.crc32(name.encode())
 
 
 @DATASETS.register_module()

@@ -10,9 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmaddp.models.backbones.libraries import find_library
 from mmaddp.registry import MODELS
 
-from .best_cell import short_name
+from .best_cell import AUTO, short_name
 
-AUTO = 'auto'
 NUM_LEVELS = 5
 DEPTHS = 4
 
@@ -82,6 +81,9 @@ def fit_segmentor(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -
     channels, indices = [width for width, _ in maps], list(range(len(maps)))
     if model.decode_head.get('in_channels') is None:
         model.decode_head.update(in_channels=channels, in_index=indices)
+    if 'embed_dims' in model.decode_head and model.decode_head.embed_dims is None:
+        # DPT's, for maps of one width.
+        model.decode_head.embed_dims = channels[-1]
     auxiliary = model.get('auxiliary_head')
     if auxiliary and auxiliary.get('in_channels') is None:
         index = min(auxiliary.get('in_index', 2), indices[-1])

@@ -228,7 +228,8 @@ def _check_typed(value: dict, key: str, registry: Registry, direct: bool) -> Non
     if kind != 'optim_wrapper' or 'optimizer' in value:
         _check_keys(given, known, key, target.__name__, open_ended)
     if key in _COMPLETE_PARTS or (direct and kind in _COMPLETE):
-        missing = sorted(_required(target) - given)
+        # A probe sets the channels of its heads.
+        missing = sorted(_required(target) - given - set(getattr(target, 'set_by_model', ())))
         if missing:
             raise UserError(f'{key}: {target.__name__} needs {", ".join(missing)}')
 

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'corruption_error': ['ALEXNET_ERRORS', 'CorruptionErrors', 'corruption_errors'],
         'mean_loss': ['MeanLoss'],
         'named_accuracy': ['NamedAccuracy'],
+        'named_dense': ['NamedDepth', 'NamedIoU'],
         'robustness_summary': ['summarize'],
         'subset_accuracy': ['SubsetAccuracy'],
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -46,6 +46,13 @@ class NamedAccuracy(BaseMetric):
         """The accuracy of each name, the best and the mean."""
         # (images, names) -> (names,)
         top1 = (100 * torch.stack(results).double().mean(dim=0)).tolist()
-        by_name = dict(zip(self.names, top1))
-        compared = [value for name, value in by_name.items() if name not in self.controls]
-        return {**by_name, 'best': max(compared), 'mean': sum(compared) / len(compared)}
+        return summarize_names(dict(zip(self.names, top1)), self.controls, max)
+
+
+def summarize_names(
+    values: Mapping[str, float], controls: Sequence[str], best: Callable
+) -> dict[str, float]:
+    """Values by name, with 'best' and 'mean' of those that are not controls."""
+    # A control may have learning rates, 'pixels:0.1'.
+    compared = [value for name, value in values.items() if name.split(':')[0] not in controls]
+    return {**values, 'best': best(compared), 'mean': sum(compared) / len(compared)}

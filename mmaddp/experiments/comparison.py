@@ -281,8 +281,9 @@ def train_here(config: Config) -> Metrics:
 
 
 def probe_metrics(config: Config) -> Metrics:
-    """The metrics of a finished probe."""
-    return {'accuracy/best': read_json(Path(config.work_dir) / BEST_FILE)['accuracy']}
+    """The metrics of a finished probe's best cell: ``METRIC/best``."""
+    metrics = read_json(Path(config.work_dir) / BEST_FILE)['metrics']
+    return {f'{name}/best': value for name, value in metrics.items()}
 
 
 def encoder_parameters(config: Config) -> int:

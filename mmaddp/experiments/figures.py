@@ -58,6 +58,7 @@ def plot_heat_map(
     ylabel: str = '',
     best: tuple[int, int] | None = None,
     levels: np.ndarray | None = None,
+    form: str = '.1f',
 ) -> Figure:
     """Values as colors with their numbers, the first row at the bottom.
 
@@ -70,6 +71,7 @@ def plot_heat_map(
         ylabel: Label of the y axis.
         best: Row and column of a cell to frame.
         levels: Ascending bounds between colors; colors are continuous when None.
+        form: Format of the numbers.
     """
     size = (2.2 + 0.6 * len(columns), 2.0 + 0.5 * len(rows))
     figure, (axis,) = new_figure(width=size[0], height=size[1])
@@ -82,7 +84,7 @@ def plot_heat_map(
         red, green, blue, _ = colors(norm(values[row, column]))
         # Black on light cells, white on dark ones.
         color = 'black' if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else 'white'
-        text = f'{values[row, column]:.1f}'
+        text = format(values[row, column], form)
         axis.text(column, row, text, ha='center', va='center', color=color, size=8)
     if best is not None:
         corner = best[1] - 0.5, best[0] - 0.5
@@ -90,5 +92,5 @@ def plot_heat_map(
     axis.set_xticks(range(len(columns)), columns, rotation=45 if len(columns) > 8 else 0)
     axis.set_yticks(range(len(rows)), rows)
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    figure.colorbar(image, ticks=levels, format='%.1f')
+    figure.colorbar(image, ticks=levels, format=f'%{form}')
     return figure

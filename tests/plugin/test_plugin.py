@@ -77,7 +77,11 @@ def probe_config(pictures):
     """A probe of all blocks for one epoch."""
     config = resized(classifier(pictures, pictures / 'unused'))
     encoder = Config.fromfile(CONFIG).model.to_dict()
-    config.model = dict(type='mmaddp.GridProbe', encoder=encoder, num_classes=3)
+    config.model = dict(
+        type='mmaddp.GridProbe',
+        encoder=encoder,
+        head=dict(type='mmaddp.LinearClassifier', num_classes=3),
+    )
     config.val_evaluator = config.test_evaluator = dict(type='mmaddp.NamedAccuracy')
     return config
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-COMPOSED = ('pretrain', 'cls', 'det', 'seg')
+COMPOSED = ('pretrain', 'cls', 'depth', 'det', 'seg')
 LEAVES = [path for family in COMPOSED for path in sorted((CONFIGS / family).rglob('*.py'))]
 
 

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmaddp.engine import runs
 
 # MMPretrain's, and ours for images that are not files.
-LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage')
-SCOPES = dict(det='mmdet', seg='mmseg', cls='mmpretrain', pretrain='mmpretrain')
+LOADERS = ('LoadImageFromFile', 'mmaddp.LoadImage', 'mmaddp.LoadDrawnShapes')
+SCOPES = dict(det='mmdet', seg='mmseg', depth='mmseg', cls='mmpretrain', pretrain='mmpretrain')
 
 
 def test_config_is_complete(config):

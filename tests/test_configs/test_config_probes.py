@@ -87,7 +87,7 @@ def test_a_variant_probes_its_pretraining_by_the_same_recipe(variant, load_confi
         key for key in differences(load_config(CIFAR), probe) if not key.startswith('model.enc')
     }
     data = {f'{split}_dataloader' for split in ('train', 'val', 'test')}
-    assert {key.split('.')[0] for key in says - {'model.levels', 'model.num_classes'}} <= {
+    assert {key.split('.')[0] for key in says - {'model.levels', 'model.head.num_classes'}} <= {
         *data,
         'num_classes',
     }
@@ -165,12 +165,12 @@ def test_linear_evaluation_follows_table_13(size, load_config, load_variant):
     assert encoder.causal
     assert encoder.get('drop_path_rate', 0) == 0
     assert encoder.get('positions', 'rope-2d') == 'rope-2d'
-    assert (config.model.batch_norm, config.model.label_smoothing) == (True, 0.1)
+    assert (config.model.head.batch_norm, config.model.head.label_smoothing) == (True, 0.1)
     model = build(config)
     assert len(model.heads) == layers
     for head in model.heads.values():
-        assert head.weight.shape == (1000, dims)
-        assert (head.norm.affine, head.norm.eps) == (False, 1e-6)
+        assert head.linear.weight.shape == (1000, dims)
+        assert (head.linear.norm.affine, head.linear.norm.eps) == (False, 1e-6)
     augmentations = [step.type for step in config.train_dataloader.dataset.pipeline[1:-1]]
     assert augmentations == ['RandomResizedCrop', 'RandomFlip']
     assert config.val_evaluator == config.test_evaluator == dict(type='mmaddp.NamedAccuracy')
@@ -183,9 +183,9 @@ def test_addp_is_probed_at_every_depth_as_at_one(load_config):
     assert backbone.pop('frozen_stages') == 12
     assert every.model.encoder == backbone
     assert one.model.neck.norm_cfg == dict(type='BN1d', affine=False, eps=1e-6)
-    assert one.model.head.init_cfg.std == every.model.init_std == 0.01
+    assert one.model.head.init_cfg.std == every.model.head.init_std == 0.01
     assert one.model.head.loss == dict(type='CrossEntropyLoss')
-    assert (every.model.batch_norm, every.model.get('label_smoothing', 0)) == (True, 0)
+    assert (every.model.head.batch_norm, every.model.head.get('label_smoothing', 0)) == (True, 0)
     assert every.optim_wrapper == one.optim_wrapper
     assert every.param_scheduler == one.param_scheduler
     assert every.train_dataloader == one.train_dataloader
@@ -209,7 +209,7 @@ def test_only_weights_are_scaled_by_lars(load_config):
         if one.requires_grad
     }
     assert excluded == {
-        f'heads.block_{number}.{name}': wanted
+        f'heads.block_{number}.linear.{name}': wanted
         for number in range(1, 5)
         for name, wanted in (('weight', None), ('bias', True))
     }

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS
 from tiny_ddae import UNET
 from tiny_diffusers import save_unet
 
+from mmaddp.engine.best_cell import fit_dense
 from mmaddp.engine.runs import load_config
 from mmaddp.utils import UserError
 
@@ -15,12 +16,18 @@ CELL = dict(
     encoder='mmaddp.DDAEUNet',
     settings=dict(out_blocks=['out_3'], time=0.011),
     channels=32,
+    stride=1,
     layer='out_3',
     level=11,
-    accuracy=88.5,
+    metrics=dict(accuracy=88.5),
 )
 VIT_CELL = dict(
-    CELL, encoder='mmaddp.DARLViT', settings=dict(out_indices=[0]), channels=16, layer='block_1'
+    CELL,
+    encoder='mmaddp.DARLViT',
+    settings=dict(out_indices=[0]),
+    channels=16,
+    stride=4,
+    layer='block_1',
 )
 VIT = dict(type='mmaddp.DARLViT', arch=dict(embed_dims=16, num_layers=2, num_heads=2), img_size=32)
 
@@ -95,3 +102,54 @@ def test_a_missing_file_and_a_head_without_channels_are_refused(load, tmp_path):
         load(UNET, CELL, {'best_cell': str(tmp_path / 'gone.json')})
     with pytest.raises(UserError, match=r'no model.head.in_channels'):
         load(UNET, CELL, head=dict(type='FCNHead'))
+
+
+@pytest.mark.parametrize(
+    ('parts', 'expected'),
+    [
+        (
+            dict(neck=dict(type='Feature2Pyramid', embed_dim=8, rescales=[4, 2, 1, 0.5])),
+            dict(
+                type='mmaddp.SimpleFeaturePyramid',
+                in_channels=16,
+                out_channels=8,
+                num_outs=4,
+                scale_factors=[1, 0.5, 0.25, 0.125],
+            ),
+        ),
+        (
+            dict(
+                neck=dict(
+                    type='mmaddp.SimpleFeaturePyramid',
+                    in_channels=7,
+                    out_channels=8,
+                    num_outs=5,
+                    in_indices=(0, 1, 1, 1),
+                )
+            ),
+            dict(
+                type='mmaddp.SimpleFeaturePyramid',
+                in_channels=16,
+                out_channels=8,
+                num_outs=5,
+                scale_factors=[1, 0.5, 0.25, 0.125],
+            ),
+        ),
+        (dict(neck=dict(type='auto')), dict(type='auto')),
+    ],
+)
+def test_a_pyramid_is_made_of_the_one_map(parts, expected):
+    model = ConfigDict(decode_head=dict(type='UPerHead', in_channels=[8] * 4), **parts)
+    assert fit_dense(model, VIT_CELL)
+    assert model.neck.to_dict() == expected
+    assert model.decode_head.in_channels == [8] * 4
+
+
+def test_a_linear_decode_head_takes_the_one_map():
+    head = dict(type='mmaddp.LinearHead', in_channels=[7, 7], input_transform='resize_concat')
+    model = ConfigDict(decode_head=head)
+    assert fit_dense(model, VIT_CELL)
+    assert model.decode_head.to_dict() == dict(
+        type='mmaddp.LinearHead', in_channels=16, in_index=-1
+    )
+    assert not fit_dense(ConfigDict(decode_head=dict(type='mmaddp.DPTHead')), VIT_CELL)

@@ -22,9 +22,10 @@ CELL = dict(
     encoder='mmaddp.DDAEUNet',
     settings=dict(out_blocks=['out_2'], time=0.011),
     channels=32,
+    stride=1,
     layer='out_2',
     level=11,
-    accuracy=40.0,
+    metrics=dict(accuracy=40.0),
 )
 
 
@@ -65,7 +66,7 @@ class Trainer:
         if task == 'probe':
             with open(f'{config.work_dir}/best_cell.json', 'w') as file:
                 json.dump(CELL, file)
-            return {'accuracy/best': CELL['accuracy']}
+            return {'accuracy/best': CELL['metrics']['accuracy']}
         return {'accuracy/top1': SCORES[method, int(seed[-1])]}
 
 

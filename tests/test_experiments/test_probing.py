@@ -21,11 +21,13 @@ def test_the_first_of_the_best_is_taken():
         encoder='mmaddp.DARLViT',
         settings=dict(out_indices=[1]),
         channels=16,
+        stride=None,
         layer='block_2',
         level=None,
-        accuracy=75.0,
+        lr=None,
+        metrics=dict(accuracy=75.0),
     )
-    assert (results.accuracy, results.pixels) == ([[25.0], [75.0], [75.0]], 90.0)
+    assert (results.scores, results.pixels) == ([[25.0], [75.0], [75.0]], 90.0)
     assert results.summary() == 'Best of DARLViT, random weights: block_2, 75.0% top-1'
     assert '**75.0**' in results.table().splitlines()[3]
 
@@ -34,7 +36,7 @@ def test_a_level_is_told_with_its_time():
     probe = tiny_probe(ddae(), layers=['out_2', 'out_3'], levels=[11, 500])
     metrics = {'out_2@11': 10.0, 'out_2@500': 40.0, 'out_3@11': 30.0, 'out_3@500': 20.0}
     results = results_of(probe, measured(**metrics))
-    assert results.accuracy == [[10.0, 40.0], [30.0, 20.0]]
+    assert results.scores == [[10.0, 40.0], [30.0, 20.0]]
     settings = dict(results.best['settings'])
     assert settings.pop('process') == probe.encoder.process.identity
     assert settings == dict(out_blocks=['out_2'], time=0.5)

@@ -27,7 +27,7 @@ def test_probe_and_fine_tuning(tool, tmp_path, capsys):
     (probe,), tuned = tasks['probe'], tasks['cls']
     assert [row['method'] for row in tuned] == ['ddae', 'scratch']
     cell = json.loads((tmp_path / 'out/probe/ddae/seed-0/best_cell.json').read_text())
-    assert probe['seeds']['0']['top-1'] == pytest.approx(cell['accuracy'])
+    assert probe['seeds']['0']['top-1'] == pytest.approx(cell['metrics']['accuracy'])
     (dumped,) = (tmp_path / 'out/cls/ddae/seed-0').glob('*/vis_data/config.py')
     assert f"out_blocks=['{cell['layer']}']" in dumped.read_text().replace(' ', '').replace(
         '\n', ''

@@ -65,7 +65,13 @@ def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
     assert grid['levels'] == [1, 300]
     best = json.loads((probed / 'best_cell.json').read_text())
     row, column = grid['layers'].index(best['layer']), grid['levels'].index(best['level'])
-    assert best['accuracy'] == grid['accuracy'][row][column] == max(map(max, grid['accuracy']))
+    score = best['metrics']['accuracy']
+    assert score == grid['scores'][row][column] == max(map(max, grid['scores']))
+    assert (grid['task'], grid['metric'], grid['rule']) == (
+        'linear classification',
+        'accuracy',
+        'greater',
+    )
     time = {1: 0.001, 300: 0.3}[best['level']]
     assert best['settings'].pop('process')['type'] == 'mmaddp.DDPM'
     assert best['settings'] == dict(out_blocks=[best['layer']], time=time)
@@ -86,7 +92,9 @@ def test_a_resumed_probe_ends_as_one_that_was_not_stopped(folder, probed, tool):
     one, other = (last_checkpoint(path)['state_dict'] for path in (probed, work_dir))
     layers = [f'out_{number}' for number in range(1, 5)]
     cells = [f'{layer}@{level}' for layer in layers for level in (1, 300)] + ['pixels']
-    assert set(one) == {f'heads.{cell}.{name}' for cell in cells for name in ('weight', 'bias')}
+    assert set(one) == {
+        f'heads.{cell}.linear.{name}' for cell in cells for name in ('weight', 'bias')
+    }
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert (work_dir / 'grid.json').read_text() == (probed / 'grid.json').read_text()
     with pytest.raises(UserError, match=r'holds results of layers None, not .*: give another'):
@@ -103,7 +111,7 @@ def test_two_processes_end_as_one_with_the_same_global_batch(folder, tool, repos
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-4)
     grids = [json.loads((folder / name / 'grid.json').read_text()) for name in ('one', 'two')]
-    assert grids[0]['accuracy'] == grids[1]['accuracy']
+    assert grids[0]['scores'] == grids[1]['scores']
 
 
 def test_random_weights_are_probed_by_layers_of_the_command_line(folder, tool, capsys):

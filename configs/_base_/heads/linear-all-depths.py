@@ -4,8 +4,11 @@
 # excludes the start token.
 model = dict(
     type='mmaddp.GridProbe',
-    num_classes=1000,
-    batch_norm=True,
-    init_std=0.01,
-    label_smoothing=0.1,
+    head=dict(
+        type='mmaddp.LinearClassifier',
+        num_classes=1000,
+        batch_norm=True,
+        init_std=0.01,
+        label_smoothing=0.1,
+    ),
 )

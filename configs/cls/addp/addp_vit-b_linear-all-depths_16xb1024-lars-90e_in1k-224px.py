@@ -15,7 +15,7 @@ model = dict(
         embed_norm=True,
         final_norm=True,
     ),
-    label_smoothing=0.0,
+    head=dict(label_smoothing=0.0),
 )
 
 train_dataloader = dict(batch_size=1024)

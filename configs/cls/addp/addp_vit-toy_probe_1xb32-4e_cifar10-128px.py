@@ -12,8 +12,7 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=encoder,
-    num_classes=_base_.num_classes,
-    batch_norm=True,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes, batch_norm=True),
 )
 
 resize = dict(type='Resize', scale=128, interpolation='bicubic')

@@ -10,8 +10,7 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=_base_.model,
-    num_classes=1000,
-    batch_norm=True,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=1000, batch_norm=True),
 )
 
 train_dataloader = dict(batch_size=128)

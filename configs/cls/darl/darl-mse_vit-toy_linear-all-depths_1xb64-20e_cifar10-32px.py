@@ -7,7 +7,7 @@ _base_ = [
     '../../_base_/schedules/toy-linear_20e.py',
 ]
 
-model = dict(encoder=dict(**_base_.encoder, causal=True), num_classes=_base_.num_classes)
+model = dict(encoder=dict(**_base_.encoder, causal=True), head=dict(num_classes=_base_.num_classes))
 
 # The peak is table 13's, the batch is not.
 optim_wrapper = dict(optimizer=dict(lr=0.1))

@@ -13,8 +13,7 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=encoder,
-    num_classes=_base_.num_classes,
-    batch_norm=True,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes, batch_norm=True),
     pixels=32,
 )
 

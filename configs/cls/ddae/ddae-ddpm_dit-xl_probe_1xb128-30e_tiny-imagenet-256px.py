@@ -11,7 +11,7 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=encoder,
-    num_classes=_base_.num_classes,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes),
     levels=[42, 82, 122, 162, 202],
 )
 

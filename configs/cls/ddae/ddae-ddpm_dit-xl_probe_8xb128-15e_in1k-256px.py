@@ -12,7 +12,7 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=encoder,
-    num_classes=1000,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=1000),
     levels=[42, 82, 122, 162, 202],
 )
 

@@ -10,7 +10,7 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=_base_.model,
-    num_classes=_base_.num_classes,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes),
     levels=[1, 11, 21, 31, 61, 121, 241],
 )
 

@@ -9,9 +9,8 @@ model = dict(
     _delete_=True,
     type='mmaddp.GridProbe',
     encoder=_base_.model,
-    num_classes=_base_.num_classes,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes, batch_norm=True),
     levels=[1, 3, 4, 5, 6, 8],
-    batch_norm=True,
     pixels=32,
 )
 

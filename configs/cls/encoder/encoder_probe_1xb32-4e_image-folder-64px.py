@@ -8,8 +8,7 @@ _base_ = [
 model = dict(
     type='mmaddp.GridProbe',
     encoder=_base_.backbone,
-    num_classes=_base_.num_classes,
-    batch_norm=True,
+    head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes, batch_norm=True),
 )
 
 train_dataloader = dict(batch_size=32, num_workers=1)

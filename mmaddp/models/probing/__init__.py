@@ -1,4 +1,24 @@
-from .grid_probe import PIXELS, Cell, GridProbe, LinearHead, average
+from .classification import LinearClassifier
+from .depth import LinearDepth
+from .grid_probe import PIXELS, Cell, GridProbe
+from .heads import DenseHead, LinearLayer, ProbeHead, VectorHead, average
+from .neighbors import KNNClassifier, PatchRetrieval
 from .plain_encoder import PlainEncoder
+from .segmentation import LinearSegmentation
 
-__all__ = ['PIXELS', 'Cell', 'GridProbe', 'LinearHead', 'PlainEncoder', 'average']
+__all__ = [
+    'PIXELS',
+    'Cell',
+    'DenseHead',
+    'GridProbe',
+    'KNNClassifier',
+    'LinearClassifier',
+    'LinearDepth',
+    'LinearLayer',
+    'LinearSegmentation',
+    'PatchRetrieval',
+    'PlainEncoder',
+    'ProbeHead',
+    'VectorHead',
+    'average',
+]

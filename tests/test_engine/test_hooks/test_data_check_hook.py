@@ -70,6 +70,6 @@ def test_a_probe_says_its_number_of_classes():
         img_size=16,
         patch_size=8,
     )
-    probe = GridProbe(encoder, num_classes=3)
+    probe = GridProbe(encoder, dict(type='mmaddp.LinearClassifier', num_classes=3))
     assert find_head(probe) is probe
     assert find_head(probe).num_classes == 3

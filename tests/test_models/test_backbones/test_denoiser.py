@@ -99,7 +99,12 @@ def test_a_checkpoint_of_another_process_is_refused(trained, wanted, tmp_path):
     path = save(tiny_ddae(ddae(process=trained)), tmp_path / 'epoch_1.pth')
     kind = trained['type']
     message = f"epoch_1.pth: was trained with process=dict\\(type='{kind}'.*: set process="
-    probe = dict(type='mmaddp.GridProbe', encoder=ddae(process=wanted), num_classes=3, levels=[1])
+    probe = dict(
+        type='mmaddp.GridProbe',
+        encoder=ddae(process=wanted),
+        head=dict(type='mmaddp.LinearClassifier', num_classes=3),
+        levels=[1],
+    )
     for refused in (
         lambda: MODELS.build(dict(probe, checkpoint=path)).init_weights(),
         lambda: backbone(time=0.1, process=wanted).load(path),

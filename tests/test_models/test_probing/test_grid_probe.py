@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmaddp.models import DDAE
-from mmaddp.models.probing import Cell, LinearHead, average
+from mmaddp.models.probing import Cell, LinearClassifier, average
 from mmaddp.utils import UserError
 
 WIDTHS = dict(channel_multipliers=(1, 2))
@@ -48,7 +48,7 @@ def assert_same_head(one, other, cell):
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
-    assert states[0]['weight'].abs().max() > 1e-2
+    assert states[0]['linear.weight'].abs().max() > 1e-2
 
 
 @pytest.mark.parametrize('cell', [Cell('out_1', 500), Cell('out_3', 3), Cell('out_4', 500)])
@@ -80,27 +80,30 @@ def test_the_pixels_head_is_a_linear_layer(together):
         F.cross_entropy(layer(images.flatten(1)), labels).backward()
         optimizer.step()
     head = together.heads['pixels']
-    torch.testing.assert_close(head.weight, layer.weight)
-    torch.testing.assert_close(head.bias, layer.bias)
+    torch.testing.assert_close(head.linear.weight, layer.weight)
+    torch.testing.assert_close(head.linear.bias, layer.bias)
 
 
 def test_a_head_starts_from_the_seed_alone():
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    one, other = LinearHead(16, 4, init_std=0.01), LinearHead(16, 4, init_std=0.01)
-    assert torch.equal(one.weight, other.weight)
-    assert one.weight.std().item() == pytest.approx(0.01, rel=0.3)
+    one, other = LinearClassifier(16, 4, init_std=0.01), LinearClassifier(16, 4, init_std=0.01)
+    assert torch.equal(one.linear.weight, other.linear.weight)
+    assert one.linear.weight.std().item() == pytest.approx(0.01, rel=0.3)
     assert torch.equal(torch.get_rng_state(), state)
-    assert not LinearHead(16, 4).weight.any()
+    assert not LinearClassifier(16, 4).linear.weight.any()
     torch.manual_seed(4)
-    assert not torch.equal(LinearHead(16, 4, init_std=0.01).weight, one.weight)
+    assert not torch.equal(LinearClassifier(16, 4, init_std=0.01).linear.weight, one.linear.weight)
 
 
 def test_a_normed_head_normalizes_by_the_batch():
-    head, features = LinearHead(4, 2, batch_norm=True, init_std=1.0), torch.randn(5, 4) * 7 + 2
+    head, features = (
+        LinearClassifier(4, 2, batch_norm=True, init_std=1.0),
+        torch.randn(5, 4) * 7 + 2,
+    )
     std, mean = torch.std_mean(features, 0, correction=0)
-    torch.testing.assert_close(head(features), (features - mean) / std @ head.weight.T)
-    assert {name for name, _ in head.named_parameters()} == {'weight', 'bias'}
+    torch.testing.assert_close(head(features), (features - mean) / std @ head.linear.weight.T)
+    assert {name for name, _ in head.named_parameters()} == {'linear.weight', 'linear.bias'}
 
 
 def test_labels_are_smoothed():

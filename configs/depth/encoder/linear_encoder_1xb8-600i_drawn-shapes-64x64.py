@@ -1,0 +1,12 @@
+# A linear layer on the joined maps of the network, on drawn rooms and a CPU: no files needed.
+_base_ = [
+    '../../_base_/heads/linear_depth_toy.py',
+    '../../_base_/datasets/drawn-shapes_64x64.py',
+    '../../_base_/schedules/seg-toy_600i.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(64, 64), test_cfg=dict(size_divisor=32)),
+    backbone=dict(type='mmaddp.Encoder', model='{{$ENCODER:timm:vit_tiny_patch16_224}}'),
+    decode_head=dict(in_channels=None),
+)

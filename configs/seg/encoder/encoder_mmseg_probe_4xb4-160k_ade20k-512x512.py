@@ -1,0 +1,4 @@
+# Linear segmentation of all layers of the frozen network, by MMSegmentation's protocol.
+_base_ = ['../../_base_/backbones/encoder.py', '../../_base_/probes/ade20k_mmseg.py']
+
+model = dict(encoder=_base_.backbone)
