@@ -25,6 +25,7 @@ ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
 COMMANDS = {
     'train': ('train.py', 'train a config of any task'),
     'pretrain': ('train.py', 'the same, for configs of configs/pretrain'),
+    'plan': ('plan.py', 'tell memory and time of a training'),
     'test': ('test.py', 'test a checkpoint'),
     'predict': ('predict.py', 'detect, segment or classify images'),
     'export': ('export.py', 'write a model as ONNX or for torch.export'),

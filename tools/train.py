@@ -19,9 +19,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train."""
     args = parse_arguments(arguments)
+    from mmaddp.engine.planning.announce import announce
     from mmaddp.engine.runs import load_config, prepare_training, train
 
     config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
+    announce(config)
     train(config, args.resume)
 
 

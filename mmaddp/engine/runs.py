@@ -21,9 +21,10 @@ from mmaddp.utils import UserError, check_choice, disk_fault, write_json
 
 from .best_cell import apply_best_cell
 from .encoder_configs import fit_to_encoder
+from .planning.announce import recomputable_parts, settings_that_fit
 from .resumption import find_newest, lock_folder
 from .runner.launch import read_launcher
-from .validation import accepted_keys, check_machine, check_option, find_type, validate
+from .validation import check_machine, check_option, validate
 
 # bfloat16 runs on CPUs too; MMEngine's wrapper would refuse them.
 AMP_WRAPPERS = {
@@ -271,33 +272,29 @@ def clear_errors(config: Config | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         config = config or {}
-        message = _one_line(error, config.get('model') or {}, config.get('work_dir', ''))
+        message = _one_line(error, config)
         if message is None:
             raise
         _tell_launcher(message)
         raise UserError(message) from error
 
 
-def _one_line(error: Exception, model: dict, work_dir: str) -> str | None:
+def _one_line(error: Exception, config: Any) -> str | None:
     text = str(error).strip()
     if isinstance(error, UserError):
         # A dataloader worker's error carries its traceback, which ends with the error itself.
         return text.rsplit(f'{type(error).__name__}: ', 1)[-1]
     if isinstance(error, OSError) and disk_fault(error):
-        return disk_fault(error, work_dir)
+        return disk_fault(error, config.get('work_dir', ''))
     if 'out of memory' in text.lower():
-        parts = [part for part in ('backbone', 'encoder') if _can_recompute(model.get(part))]
+        parts = recomputable_parts(config.get('model') or {})
         return (
             f'{text.splitlines()[0]} To need less, give --cfg-options '
             'train_dataloader.batch_size=N with optim_wrapper.accumulative_counts=M'
             + ''.join(f', or model.{part}.with_cp=True' for part in parts)
+            + settings_that_fit(config)
         )
     return 'another process of this run ended' if any(s in text for s in _LOST_PEER) else None
-
-
-def _can_recompute(part: Any) -> bool:
-    target = find_type(part['type'])[0] if isinstance(part, dict) and 'type' in part else None
-    return target is not None and 'with_cp' in accepted_keys(target)[0]
 
 
 def _tell_launcher(message: str) -> None:

@@ -19,10 +19,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmaddp.engine.synthetic_batches import synthetic_batch
 from mmaddp.engine.validation import check_runs_on_cpu
 from mmaddp.utils import UserError
-
-from .synthetic_batches import synthetic_batch
 
 _STATUS = Path('/proc/self/status')
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from tiny_addp import ARCH, addp
 from tiny_ddae import augmented, ddae
 from tiny_probe import probe_config
+from tiny_runs import classifier
 
 from mmaddp.models.layers.unet import SpatialAttention
 from mmaddp.utils import UserError
@@ -172,3 +173,11 @@ def test_import_times(load_benchmark, tmp_path, monkeypatch):
     assert figures[benchmark.BASELINE]['ratio'] == 1
     assert figures['slower']['seconds'] > 1
     assert figures['slower']['ratio'] > 1
+
+
+def test_plan_memory(load_benchmark, tmp_path):
+    """The prediction of a step's memory is that of the step."""
+    benchmark = load_benchmark('plan_memory')
+    config = classifier(tmp_path, tmp_path)
+    predicted = benchmark.trace(config, 64, 'cpu').peak
+    assert predicted == pytest.approx(benchmark.measure(config, 64), rel=0.05)

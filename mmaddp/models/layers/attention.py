@@ -14,6 +14,8 @@ from .rotary import apply_rotary
 
 # Fused half-precision kernels need channels in multiples of eight.
 CHANNEL_MULTIPLE = 8
+# Devices whose fused kernel needs values as wide as queries.
+WIDE_VALUES = ('cpu',)
 
 
 class KVCache:
@@ -262,7 +264,6 @@ def add_rel_pos_channels(
     # ViTDet does not scale its products with the tables, so q alone is scaled here.
     q = F.pad(torch.cat([q * head_dims**-0.5, q_rel], dim=-1), (0, padding))
     k = F.pad(torch.cat([k, k_rel], dim=-1), (0, padding))
-    if q.device.type == 'cpu':
-        # The CPU's fused kernel needs values as wide as queries.
+    if q.device.type in WIDE_VALUES:
         v = F.pad(v, (0, q.shape[-1] - head_dims))
     return q, k, v

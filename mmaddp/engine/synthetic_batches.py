@@ -11,19 +11,28 @@ from mmengine.structures import InstanceData, PixelData
 from torch import nn
 
 from mmaddp.engine.hooks.data_check_hook import find_head
-from mmaddp.utils import check_choice
+from mmaddp.utils import UserError, check_choice
 
 _BOXES_PER_IMAGE = 8
+# Arguments of transforms that set the size of an image; the last one of a pipeline counts.
+_SIZES = ('crop_size', 'scale', 'size')
 
 
 def synthetic_batch(
-    config: Config, model: nn.Module, batch_size: int, size: tuple[int, int]
+    config: Config, model: nn.Module, batch_size: int, size: tuple[int, int] | None = None
 ) -> dict[str, list]:
     """Random uint8 images (3, H, W) with random labels.
 
     Detection gets 8 boxes with masks per image, segmentation a label per pixel, classification a
-    label per image.
+    label per image. A training on VQ tokens gets their ids (N,) for images.
+
+    Args:
+        config: A config of any task.
+        model: Its model.
+        batch_size: Number of images.
+        size: Height and width; those of the training pipeline when None.
     """
+    size = size or training_size(config)
     makers = {'mmdet': _detection, 'mmseg': _segmentation, 'mmpretrain': _classification}
     scope = config.get('default_scope')
     check_choice('default_scope', scope, makers)
@@ -31,11 +40,30 @@ def synthetic_batch(
     head = find_head(model)
     classes = head.num_classes if head is not None else 1
     shape = (3, *size)
+    if config.train_dataloader.dataset.type == 'mmaddp.VQTokenDataset':
+        shape = (model.num_patches,)
     images = [
         torch.randint(0, 256, shape, generator=generator).to(torch.uint8) for _ in range(batch_size)
     ]
     samples = [makers[scope](size, classes, generator) for _ in images]
     return {'inputs': images, 'data_samples': samples}
+
+
+def training_size(config: Config) -> tuple[int, int]:
+    """Height and width of the images that the training pipeline gives.
+
+    Raises:
+        UserError: Neither the pipeline nor the model says it.
+    """
+    dataset = config.train_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    networks = [config.model.get(name) or {} for name in ('backbone', 'encoder')]
+    for part in (*reversed(dataset.get('pipeline', ())), *networks, config.model):
+        size = next((part[key] for key in (*_SIZES, 'img_size') if part.get(key)), None)
+        if size is not None:
+            return (size, size) if isinstance(size, int) else tuple(size)
+    raise UserError('no transform of train_dataloader and no img_size tells the size of images')
 
 
 def _meta(size: tuple[int, int]) -> dict[str, Any]:
