@@ -12,7 +12,7 @@ from typing import Any, Callable
 import torch
 
 from mmaddp.experiments.speed import now
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import atomic_write, check_range
 
 Seconds = dict[str, float]  # of each part of a run
 Run = Callable[[int], Seconds]
@@ -42,9 +42,9 @@ def parse_arguments(
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='autocast to this type')
     parser.add_argument('--out', help='write the figures to this JSON file too')
     args = parser.parse_args(arguments)
-    for name, least in (('batch_size', 1), ('runs', 1), ('warmup', 0)):
-        if getattr(args, name) < least:
-            raise UserError(f'--{name.replace("_", "-")}: must be {least} or more')
+    check_range('--batch-size', args.batch_size, 1)
+    check_range('--runs', args.runs, 1)
+    check_range('--warmup', args.warmup, 0)
     return args
 
 

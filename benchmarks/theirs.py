@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from mmaddp.models.layers import LN2d
-from mmaddp.utils import UserError
 
 VITDET = 'detectron2/modeling/backbone'
 
@@ -35,13 +34,7 @@ def module_of(name: str, **members: Any) -> ModuleType:
 
 
 def load(path: Path, name: str) -> ModuleType:
-    """Run a file of a checkout as the module ``name``.
-
-    Raises:
-        UserError: There is no such file.
-    """
-    if not path.is_file():
-        raise UserError(f'{path}: no such file: give the path of a whole checkout')
+    """Run a file of a checkout as the module ``name``."""
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -153,12 +146,9 @@ def addp_vit_base(checkout: Path) -> nn.Module:
         checkout: Of ChangyaoTian/ADDP.
 
     Raises:
-        UserError: It is none.
-        ImportError: omegaconf is not installed, which its code reads configs with.
+        ImportError: It is none, or omegaconf is not installed, which its code reads configs with.
     """
     checkout = checkout.resolve()
-    if not (checkout / 'modeling/encoders/models_addp.py').is_file():
-        raise UserError(f'{checkout}: no checkout of ChangyaoTian/ADDP')
     args = argparse.Namespace(
         drop_out_rate=0.1,
         label_smoothing=0.1,

@@ -38,6 +38,20 @@ def shorten(names: Sequence[object], most: int = 5) -> str:
     return f'({", ".join(map(repr, names[:most]))}{", ..." if len(names) > most else ""})'
 
 
+def refuse(*faults: tuple[object, str]) -> None:
+    """Refuse input for the first fault that it has.
+
+    Args:
+        faults: Pairs of a condition and the message if it holds.
+
+    Raises:
+        UserError: One of the conditions holds.
+    """
+    for holds, message in faults:
+        if holds:
+            raise UserError(message)
+
+
 def check_choice(name: str, value: object, choices: Any) -> None:
     """Refuse an option that does not exist.
 

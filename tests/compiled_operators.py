@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-import mmcv
+import mmcv.ops
 import pytest
 from torch.utils.cpp_extension import load, verify_ninja_availability
 
@@ -33,6 +34,12 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {{
         py::arg("argmax_y"), py::arg("argmax_x"), py::arg("grad_input"), {settings});
 }}
 """
+
+
+def use_operators(monkeypatch: pytest.MonkeyPatch, extension: ModuleType) -> None:
+    """Let mmcv call the operators of a module."""
+    for name in ('nms', 'roi_align', 'multi_scale_deform_attn', 'focal_loss'):
+        monkeypatch.setattr(sys.modules[f'mmcv.ops.{name}'], 'ext_module', extension)
 
 
 def mmcv_extension(folder: Path) -> ModuleType:

@@ -1,8 +1,10 @@
+import gc
 import os
 from pathlib import Path
 
 import hypothesis
 import pytest
+import unformatted_configs  # noqa: F401
 from mmengine.registry import DefaultScope
 from scripts import load_script
 
@@ -13,6 +15,11 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # A busy machine is slow now and then, and no property is about time.
 hypothesis.settings.register_profile('project', deadline=None)
 hypothesis.settings.load_profile('project')
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collections of garbage in every dataset's serialization what was imported."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

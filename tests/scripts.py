@@ -1,8 +1,10 @@
-"""Scripts as modules, and the folders of pictures that some of them write."""
+"""Scripts as modules, and the folders of images that some of them write."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,14 +14,17 @@ from PIL import Image
 
 def load_script(path: Path) -> ModuleType:
     """A file outside any package, run as a module is."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f'script_{path.stem}', path)
     module = importlib.util.module_from_spec(spec)
+    # Data classes look their module up by name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-def run_main(path: Path, words: list[str]) -> None:
-    """Call a tool's main; for a process of its own."""
+def run_main(path: Path, words: list[str], environment: dict[str, str] | None = None) -> None:
+    """Call a tool's main, in a child process if it needs an environment of its own."""
+    os.environ.update(environment or {})
     load_script(path).main(words)
 
 

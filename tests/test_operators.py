@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from importlib.machinery import PathFinder
 
 import mmcv.ops
 import pytest
 import torch
-from compiled_operators import mmcv_extension
+from compiled_operators import mmcv_extension, use_operators
 from config_runs import load
 from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss
 from mmengine.registry import MODELS, init_default_scope
@@ -24,19 +25,6 @@ from mmaddp.utils import UserError
 pytestmark = pytest.mark.generations
 
 MASK_RCNN = 'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
-DINO = 'det/addp/dino_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
-# Before anything imports mmcv's extension, if there is one.
-WITHOUT_EXTENSION = """\
-import sys
-from importlib.machinery import PathFinder
-
-class Finder(PathFinder):
-    @classmethod
-    def find_spec(cls, name, *args):
-        return None if name == 'mmcv._ext' else super().find_spec(name, *args)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
-"""
 
 
 @pytest.fixture(scope='session')
@@ -47,12 +35,7 @@ def compiled(tmp_path_factory):
 @pytest.fixture
 def use(monkeypatch):
     """Let mmcv call the operators of a module."""
-
-    def use(extension):
-        for name in ('nms', 'roi_align', 'multi_scale_deform_attn', 'focal_loss'):
-            monkeypatch.setattr(sys.modules[f'mmcv.ops.{name}'], 'ext_module', extension)
-
-    return use
+    return partial(use_operators, monkeypatch)
 
 
 def random_boxes(number, size):
@@ -203,25 +186,11 @@ def test_a_step_of_mask_rcnn_has_the_same_losses_and_gradients(compiled, use, re
     torch.testing.assert_close(gradients, expected_gradients, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.usefixtures('coco_mini')
-def test_dino_trains_and_is_tested_without_mmcvs_extension(repository, tmp_path):
-    program = f"""{WITHOUT_EXTENSION}
-from pathlib import Path
-from config_runs import load, shorten, train_and_evaluate
-config = shorten(load(Path({str(repository)!r}), {DINO!r}), Path({str(tmp_path)!r}), 2, 4, 2)
-changed, metrics = train_and_evaluate(config)[1:]
-assert 'encoder.layers.0.self_attn.sampling_offsets.weight' in changed
-assert 0 <= metrics['coco/bbox_mAP'] <= 1
-assert sys.modules['mmcv._ext'].__file__.endswith('mmcv_ext.py')
-"""
-    done = run_python(program)
-    assert done.returncode == 0, done.stderr
-
-
 def test_extension_of_mmcv_is_preferred():
     found = PathFinder.find_spec('mmcv._ext', mmcv.__path__)
     expected = mmcv_ext.__file__ if found is None else found.origin
-    run_python(f'import mmaddp, mmcv._ext; assert mmcv._ext.__file__ == {expected!r}')
+    program = f'import mmaddp, mmcv._ext; assert mmcv._ext.__file__ == {expected!r}'
+    assert run_python(program).returncode == 0
 
 
 def test_mmdet_without_operators_is_refused_once_it_is_imported():

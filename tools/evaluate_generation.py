@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmaddp.engine.arguments import OptionsAction, add_device_argument, add_launcher_arguments
-from mmaddp.utils import UserError, run_tool, write_json
+from mmaddp.utils import run_tool, write_json
 
 if TYPE_CHECKING:
     from mmaddp.evaluation.generation import GenerationMetrics
@@ -41,7 +41,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_metric_arguments(parser)
     add_model_arguments(parser.add_argument_group('to generate images'))
     add_launcher_arguments(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    complete = args.config and args.checkpoint and args.out_dir
+    if bool(args.images) == bool(args.config) or (args.config and not complete):
+        parser.error('give a folder of images, or --config, --checkpoint and --out-dir')
+    return args
 
 
 def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,9 +103,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     from mmaddp.engine.runs import clear_errors
 
-    complete = args.config and args.checkpoint and args.out_dir
-    if bool(args.images) == bool(args.config) or (args.config and not complete):
-        raise UserError('give a folder of images, or --config, --checkpoint and --out-dir')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with clear_errors():
         if args.images:

@@ -11,7 +11,7 @@ from mmaddp.engine.arguments import (
     add_device_argument,
     add_launcher_arguments,
 )
-from mmaddp.utils import UserError, run_tool
+from mmaddp.utils import run_tool
 
 if TYPE_CHECKING:
     from mmaddp.experiments.generation_folder import Completion
@@ -60,15 +60,16 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple[argparse.Namesp
         '--keep-pixels', action='store_true', help='keep the pixels where the mask is black'
     )
     add_launcher_arguments(parser)
-    return parser.parse_known_args(arguments)
+    args, settings = parser.parse_known_args(arguments)
+    if bool(args.image) != bool(args.mask) or (args.keep_pixels and not args.image):
+        parser.error('a completion needs --image and --mask; only it takes --keep-pixels')
+    return args, settings
 
 
 def read_completion(args: argparse.Namespace) -> Completion | None:
     """The requested completion, if any."""
     from mmaddp.experiments.generation_folder import Completion
 
-    if bool(args.image) != bool(args.mask) or (args.keep_pixels and not args.image):
-        raise UserError('a completion needs --image and --mask; only it takes --keep-pixels')
     return Completion(args.image, args.mask, args.keep_pixels) if args.image else None
 
 

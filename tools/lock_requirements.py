@@ -11,12 +11,12 @@ import argparse
 import platform
 import re
 from collections.abc import Iterator, Sequence
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from mmaddp.utils import UserError, run_tool, write_text
+from mmaddp.utils import run_tool, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTORCH = ('torch', 'torchvision')
@@ -73,7 +73,7 @@ def needed_by(roots: Sequence[str]) -> list[str]:
     found: dict[str, str] = {}
     waiting = list(roots)
     while waiting:
-        for text in find(waiting.pop()).requires or ():
+        for text in distribution(waiting.pop()).requires or ():
             need = Requirement(text)
             known = normal(need.name) in found or normal(need.name).startswith(LEFT_OUT)
             if not known and (need.marker is None or need.marker.evaluate({'extra': ''})):
@@ -82,17 +82,9 @@ def needed_by(roots: Sequence[str]) -> list[str]:
     return [found[name] for name in sorted(found)]
 
 
-def find(name: str) -> Distribution:
-    """The installed distribution of a name."""
-    try:
-        return distribution(name)
-    except PackageNotFoundError:
-        raise UserError(f'{name} is not installed: run bash tools/setup_env.sh first') from None
-
-
 def pin(name: str) -> str:
     """A line of the file."""
-    return f'{name}=={find(name).version.partition("+")[0]}'
+    return f'{name}=={distribution(name).version.partition("+")[0]}'
 
 
 def normal(name: str) -> str:

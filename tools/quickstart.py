@@ -75,7 +75,7 @@ LOGGED_EVERY = 20
 DETECTORS = ('pre-trained', 'from_scratch')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
@@ -87,12 +87,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--max-iters', type=int, help='maximum iterations per training')
     parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs/quickstart')
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Prepare the data, train everything, and print the results and the next steps."""
-    args = parse_args()
+    args = parse_args(arguments)
     started = time.monotonic()
     work_dir = args.work_dir.resolve()
     coco_dir = args.coco_dir.resolve() if args.coco_dir else draw_shapes(work_dir)

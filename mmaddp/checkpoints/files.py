@@ -13,7 +13,7 @@ from prettytable import PrettyTable
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import UserError, atomic_write, refuse
 from mmaddp.version import __version__
 
 from .convert import MODEL, convert, own_meta, read_part, weights_of
@@ -74,10 +74,12 @@ def convert_file(
     """
     src, dst = Path(src), Path(dst)
     extensions = OFFICIAL_EXTENSIONS if target == 'official' else EXTENSIONS
-    if dst.suffix not in extensions:
-        raise UserError(f'{dst}: the file to write must end in {", ".join(extensions)}')
-    if dst.exists() and not force:
-        raise UserError(f'{dst}: exists; name another file or add --force to overwrite it')
+    endings = ', '.join(extensions)
+    exists = dst.exists() and not force
+    refuse(
+        (dst.suffix not in extensions, f'{dst}: the file to write must end in {endings}'),
+        (exists, f'{dst}: exists; name another file or add --force to overwrite it'),
+    )
     checkpoint = read_checkpoint(src)
     told = own_meta(checkpoint)
     with naming(src):

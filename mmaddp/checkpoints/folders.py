@@ -14,7 +14,7 @@ from typing import Any
 import timm
 import torch
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, refuse
 
 from .rules import Tensors, shortened
 from .sources.addp import fixed_positions
@@ -177,13 +177,17 @@ def open_folder(path: Path) -> ModelFolder | None:
     reference = path / 'refs' / 'main'
     if reference.is_file():
         path = path / 'snapshots' / reference.read_text().strip()
-    if (path / '.metadata').is_file():
-        raise UserError(
+    refuse(
+        (
+            (path / '.metadata').is_file(),
             'holds shards of torch.distributed.checkpoint: join them by python -m '
-            'torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE'
-        )
-    if (path / 'zero_to_fp32.py').is_file():
-        raise UserError("holds DeepSpeed's shards: join them by zero_to_fp32.py in the folder")
+            'torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE',
+        ),
+        (
+            (path / 'zero_to_fp32.py').is_file(),
+            "holds DeepSpeed's shards: join them by zero_to_fp32.py in the folder",
+        ),
+    )
     network = network_folder(path)
     config = read_config(network) if network else {}
     libraries = [library for library, key in KIND.items() if key in config]

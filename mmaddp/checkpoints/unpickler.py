@@ -26,7 +26,7 @@ from typing import IO, Any, Callable
 import numpy as np
 import torch
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, refuse
 
 __all__ = ['Unpickler', 'load']
 
@@ -62,8 +62,8 @@ class DType:
 
     def __init__(self, code: Any, *flags: object) -> None:
         code = code.decode('latin1') if isinstance(code, bytes) else code
-        if not isinstance(code, str) or not (NUMBERS.fullmatch(code) or TEXT.fullmatch(code)):
-            raise UserError(f'refused: it holds a NumPy array of {code!r}, which are not numbers')
+        known = isinstance(code, str) and (NUMBERS.fullmatch(code) or TEXT.fullmatch(code))
+        demand(known, f'holds a NumPy array of {code!r}, which are not numbers')
         self.value = np.dtype(code)
 
     @property
@@ -82,8 +82,7 @@ class Array(np.ndarray):
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran_order, raw = state
-        if not isinstance(dtype, DType):
-            raise UserError('refused: it holds a NumPy array without a plain dtype')
+        demand(isinstance(dtype, DType), 'holds a NumPy array without a plain dtype')
         if not dtype.is_text:
             super().__setstate__((1, shape, dtype.value, fortran_order, as_bytes(raw)))
 
@@ -114,8 +113,7 @@ def number(dtype: DType, raw: bytes | str) -> float | int | bool | None:
 
 def latin1(text: str, encoding: str = 'latin1') -> bytes:
     """Bytes as pickle protocol 2 writes them."""
-    if encoding != 'latin1':
-        raise UserError(f'refused: it asks to encode text as {encoding!r}')
+    demand(encoding == 'latin1', f'asks to encode text as {encoding!r}')
     return text.encode('latin1')
 
 
@@ -131,15 +129,13 @@ def first(value: Any, *_: object) -> Any:
 
 def attribute(owner: Any, name: str) -> Inert:
     """MMEngine's log histories carry their own methods along, which need no meaning here."""
-    if not (isinstance(owner, type) and issubclass(owner, Inert)):
-        raise refusal('builtins.getattr')
+    demand(isinstance(owner, type) and issubclass(owner, Inert), asks_for('builtins.getattr'))
     return Inert()
 
 
 def instance_of(kind: Any) -> Inert:
     """An empty object of an inert class."""
-    if not (isinstance(kind, type) and issubclass(kind, Inert)):
-        raise refusal(f'an object of {kind}')
+    demand(isinstance(kind, type) and issubclass(kind, Inert), asks_for(f'an object of {kind}'))
     return kind()
 
 
@@ -169,8 +165,8 @@ def persistent_object(meta: Any) -> ModuleState:
 def storage_from_bytes(raw: bytes) -> Any:
     """The storage of a tensor that was pickled by itself, read as strictly as the file."""
     # Another format could be TorchScript, which runs when it is loaded.
-    if not isinstance(raw, bytes) or not raw.startswith(TORCH_LEGACY):
-        raise UserError("refused: it holds a storage that is not in PyTorch's plain format")
+    legacy = isinstance(raw, bytes) and raw.startswith(TORCH_LEGACY)
+    demand(legacy, "holds a storage that is not in PyTorch's plain format")
     return torch.load(
         io.BytesIO(raw),
         map_location='cpu',
@@ -179,10 +175,15 @@ def storage_from_bytes(raw: bytes) -> Any:
     )
 
 
-def refusal(name: str) -> UserError:
+def demand(is_data: object, what: str) -> None:
+    """Refuse a file that holds or does what weights do not."""
+    refuse((not is_data, f'refused: it {what}'))
+
+
+def asks_for(name: str) -> str:
     """Why a file that asks for ``name`` is not read."""
-    return UserError(
-        f'refused: it asks for {name}, which weights have no need of and which could run code on '
+    return (
+        f'asks for {name}, which weights have no need of and which could run code on '
         'this machine; nothing of it was executed. Get the file from its authors, or have its '
         'state dict saved as .safetensors'
     )
@@ -299,7 +300,7 @@ class Unpickler(pickle.Unpickler):
             return lambda *args: stand_in(*args)
         if module == 'torch' and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
-        raise refusal(f'{module}.{name}')
+        raise UserError(f'refused: it {asks_for(f"{module}.{name}")}')
 
 
 def load(file: IO[bytes], **options: Any) -> Any:

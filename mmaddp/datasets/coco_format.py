@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.fileio import get
 from pycocotools import mask as mask_utils
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, refuse
 
 from .image_files import Header
 
@@ -220,22 +220,19 @@ def _default_categories(content: dict, classes: tuple[str, ...], path: str) -> l
 
 def _check_names(by_name: dict[str, list], classes: tuple[str, ...], path: str) -> None:
     missing = [name for name in classes if name not in by_name]
-    if missing:
-        raise UserError(
-            f'{path}: its categories {_some(list(by_name))} do not include {_some(missing)} of '
-            'metainfo.classes: set metainfo=dict(classes=...), or CLASSES, to the names in the file'
-        )
     twice = [name for name, count in Counter(classes).items() if count > 1]
-    if twice:
-        raise UserError(f'metainfo.classes names {_some(twice)} twice: name each class once')
-    names: dict[Any, str] = {}
-    for name, ids in by_name.items():
-        for i in ids:
-            if names.setdefault(i, name) != name:
-                raise UserError(
-                    f'{path}: categories {names[i]!r} and {name!r} have the same id {i}: '
-                    'give each its own'
-                )
+    owners = [(i, name) for name, ids in by_name.items() for i in set(ids)]
+    shared, count = Counter(i for i, _ in owners).most_common(1)[0] if owners else (None, 0)
+    names = ' and '.join(repr(name) for i, name in owners if i == shared)
+    refuse(
+        (
+            missing,
+            f'{path}: its categories {_some(list(by_name))} do not include {_some(missing)} of '
+            'metainfo.classes: set metainfo=dict(classes=...), or CLASSES, to the names there',
+        ),
+        (twice, f'metainfo.classes names {_some(twice)} twice: name each class once'),
+        (count > 1, f'{path}: categories {names} have the same id {shared}: give each its own'),
+    )
 
 
 # Images

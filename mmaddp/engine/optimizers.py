@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,7 +45,7 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
-class GroupingOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class GroupingOptimWrapperConstructor(DefaultOptimWrapperConstructor, ABC):
     """Groups parameters of equal learning rate and weight decay, without frozen ones.
 
     MMEngine's own constructor makes one group per parameter and includes frozen ones. Subclasses
@@ -83,9 +84,9 @@ class GroupingOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Learning rate of a parameter over the optimizer's."""
         return 1.0
 
+    @abstractmethod
     def decay_factor(self, name: str, parameter: nn.Parameter) -> float:
         """Weight decay of a parameter over the optimizer's."""
-        raise NotImplementedError
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

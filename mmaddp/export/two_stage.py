@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from mmaddp.utils import UserError
+from mmaddp.utils import check_choice
 
 # Reaches no score, so that it loses against every box.
 _NO_BOX = -1.0
@@ -37,8 +37,7 @@ class TwoStageDetector(nn.Module):
         if not self.roi_head.with_mask:
             self.outputs = self.outputs[:3]
         for name, nms in (('rpn', self.rpn_cfg.nms), ('rcnn', self.rcnn_cfg.nms)):
-            if nms.get('type', 'nms') != 'nms':
-                raise UserError(f"test_cfg.{name}.nms.type={nms.type!r}: export takes 'nms'")
+            check_choice(f'test_cfg.{name}.nms.type', nms.get('type', 'nms'), ('nms',))
 
     @property
     def rpn_cfg(self) -> dict:

@@ -32,16 +32,18 @@ def config(request, load_config) -> Config:
     return load_config(request.param)
 
 
-@pytest.fixture
-def load_variant(monkeypatch):
-    """A variant of a file of ``configs/grids``, whose config ``CONFIG`` may name."""
+@pytest.fixture(scope='session')
+def load_variant():
+    """A variant of a file of ``configs/grids``, whose config ``CONFIG`` may name; read once."""
 
-    def load(grid: str, variant: str, name: str | None = None) -> Config:
-        if name is not None:
-            monkeypatch.setenv('CONFIG', name)
-        return runs.load_config(CONFIGS / 'grids' / f'{grid}.py', variant=variant)
+    @functools.cache
+    def read(grid: str, variant: str, name: str | None) -> Config:
+        with pytest.MonkeyPatch.context() as patch:
+            if name is not None:
+                patch.setenv('CONFIG', name)
+            return runs.load_config(CONFIGS / 'grids' / f'{grid}.py', variant=variant)
 
-    return load
+    return lambda grid, variant, name=None: copy.deepcopy(read(grid, variant, name))
 
 
 def has_backbone(name: str) -> bool:

@@ -1,7 +1,9 @@
 """Every model builds, at full size on the meta device, with the published number of parameters."""
 
 import copy
+import functools
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import nn
 from mmaddp.engine.encoder_configs import fit_to_encoder
 from mmaddp.models import LN2d
 
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # ViTDet's table 5 (in millions): Mask R-CNN 111 and 331, Cascade 141 and 361. MMDetection's
 # Cascade has two mask heads more, of 2.6 each.
 VITDET_PARAMETERS = {
@@ -82,34 +85,47 @@ def encoder_parameters(backbone: dict) -> int:
     return total
 
 
-def test_model_builds_with_the_expected_parameters(transfer_config):
-    model = build(transfer_config)
+@pytest.fixture(scope='module')
+def parameters(load_config):
+    """Parameters of a config's model and of its backbone. Each model is built once."""
+
+    @functools.cache
+    def count_both(name: str) -> tuple[int, int]:
+        model = build(load_config(name))
+        return count(model), count(model.backbone)
+
+    return count_both
+
+
+def test_model_builds_with_the_expected_parameters(transfer_config, parameters):
+    path = Path(transfer_config.filename).relative_to(CONFIGS)
+    whole, encoder = parameters(str(path.with_suffix('')))
     backbone = transfer_config.model.backbone
     if backbone.type == 'ResNet':
         # torchvision's count for ResNet-50 with its classifier.
-        assert count(model) == 25_557_032
+        assert whole == 25_557_032
     elif backbone.type in ('mmaddp.DDAEUNet', 'mmaddp.DDAEDiT'):
         # What DDAE's sizes are is test_config_ddae_transfer.py's.
-        assert count(model.backbone)
+        assert encoder
     elif backbone.type == 'mmaddp.Encoder':
-        assert count(model.backbone)  # the library's number is test_encoders' to check
+        assert encoder  # the library's number is test_encoders' to check
     else:
-        assert count(model.backbone) == encoder_parameters(backbone)
+        assert encoder == encoder_parameters(backbone)
 
 
 @pytest.mark.parametrize(('head', 'size'), VITDET_PARAMETERS)
-def test_detectors_have_vitdets_size(head, size, load_config):
-    model = build(load_config(f'det/addp/{head}_addp-vit-{size}_sfp_16xb4-lsj-100e_coco'))
-    assert round(count(model) / 1e6) == VITDET_PARAMETERS[head, size]
+def test_detectors_have_vitdets_size(head, size, parameters):
+    whole, _ = parameters(f'det/addp/{head}_addp-vit-{size}_sfp_16xb4-lsj-100e_coco')
+    assert round(whole / 1e6) == VITDET_PARAMETERS[head, size]
 
 
 @pytest.mark.parametrize('folder', README_TABLES)
-def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
+def test_parameters_in_the_readme_are_counted(folder, repository, parameters):
     readme = (repository / 'configs' / folder / 'README.md').read_text()
     rows = re.findall(r'\| \[[^]]+\]\(([^)]+)\.py\).*?\| (\d+\.\d) \|', readme)
     assert rows
     for name, millions in rows:
-        assert f'{count(build(load_config(f"{folder}/{name}"))) / 1e6:.1f}' == millions
+        assert f'{parameters(f"{folder}/{name}")[0] / 1e6:.1f}' == millions
 
 
 @pytest.mark.parametrize(

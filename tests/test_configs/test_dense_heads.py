@@ -9,10 +9,13 @@ import mmdet
 import mmseg
 import pytest
 import torch
+from compiled_operators import use_operators
 from config_runs import all_names, load, shorten, train_and_evaluate
 from config_tools import flat
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+
+from mmaddp.operators import mmcv_ext
 
 DINO = 'det/addp/dino_addp-vit-b_sfp_8xb2-lsj-12e_coco'
 MASK2FORMER = 'seg/addp/mask2former_addp-vit-b_8xb2-160k_ade20k-512x512'
@@ -77,6 +80,8 @@ def test_recipes_are_the_published_ones(name, load_config):
 @pytest.mark.generations
 @pytest.mark.parametrize(('name', 'encoder'), TOYS)
 def test_heads_train_and_evaluate(name, encoder, repository, shared, tmp_path, monkeypatch):
+    """With this package's operators, also where mmcv has its own."""
+    use_operators(monkeypatch, mmcv_ext)
     monkeypatch.setenv('COCO_DIR', str(shared / 'data' / 'penn_fudan_coco'))
     monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
     cfg = shorten(load(repository, name), tmp_path, batch_size=2, train=6, val=2)

@@ -1,12 +1,11 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from scripts import run_main
 
 from mmaddp.experiments import robustness as robustness_module
 from mmaddp.experiments.robustness import build_classifier, evaluate_robustness
@@ -169,16 +168,15 @@ def test_broken_image_is_one_line(config, checkpoint, data_root, tmp_path, num_w
     assert '\n' not in str(error.value)
 
 
-def test_command(config, checkpoint, data_root, tmp_path, repository):
-    command = [
-        sys.executable, str(repository / 'tools/analysis_tools/evaluate_robustness.py'),
+def test_command(config, checkpoint, data_root, tmp_path, repository, capfd):
+    words = [
         config.filename, str(checkpoint), '--data-root', str(data_root), '--num-workers', '0',
-        '--device', 'cpu', '--datasets', 'imagenet-c', '--work-dir', 'results',
+        '--device', 'cpu', '--datasets', 'imagenet-c', '--work-dir', str(tmp_path / 'results'),
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = [line.replace('|', '').split() for line in done.stdout.splitlines()]
+    run_main(repository / 'tools/analysis_tools/evaluate_robustness.py', words)
+    printed = capfd.readouterr()
+    rows = [line.replace('|', '').split() for line in printed.out.splitlines()]
     assert ['fog', '10', '50.00', '50.00', '61.03'] in rows
     assert '| fog ' in (tmp_path / 'results/robustness.md').read_text()
-    assert 'missing: gaussian_noise, ' in done.stdout
-    assert '[6/6] imagenet-c/fog/5: top-1 50.00% of 2 images' in done.stderr
+    assert 'missing: gaussian_noise, ' in printed.out
+    assert '[6/6] imagenet-c/fog/5: top-1 50.00% of 2 images' in printed.err

@@ -150,8 +150,6 @@ def test_a_folder_of_other_images_is_left_alone(generate, folder):
         (('--no-clip',), '--no-clip: the settings of ADDP'),
         (('--batch-size', 0), 'batch_size=0'),
         (('--seed', -1), 'seed=-1'),
-        (('--image', 'picture.png'), 'a completion needs --image and --mask'),
-        (('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
 def test_bad_input_leaves_nothing_behind(generate, folder, tmp_path, monkeypatch, options, message):
@@ -159,6 +157,13 @@ def test_bad_input_leaves_nothing_behind(generate, folder, tmp_path, monkeypatch
     with pytest.raises(UserError, match=message):
         generate(tmp_path / 'a', 1, *options)
     assert not (tmp_path / 'a').exists()
+
+
+@pytest.mark.parametrize('options', [('--image', 'image.png'), ('--keep-pixels',)])
+def test_a_completion_needs_an_image_and_a_mask(generate, tmp_path, capsys, options):
+    with pytest.raises(SystemExit):
+        generate(tmp_path / 'a', 1, *options)
+    assert 'a completion needs --image and --mask' in capsys.readouterr().err
 
 
 def test_the_launcher(repository, tmp_path):

@@ -1,45 +1,63 @@
+"""The pipeline of the quickstart, its tools in forked processes instead of new ones."""
+
 import json
+import os
 import re
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 from PIL import Image
+from scripts import load_script, run_main
+from tiny_runs import in_child
+
+from mmaddp.utils import UserError
 
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'segm_mAP', 'segm_mAP_50')
 DETECTORS = ('pre-trained', 'from_scratch')
 
 
-def run(repository, *arguments):
-    command = [sys.executable, repository / 'tools/quickstart.py', *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=900)
-
-
 @pytest.fixture(scope='module')
-def shapes(repository, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('quickstart') / 'shapes'
-    command = [sys.executable, repository / 'tools/dataset_converters/draw_shapes.py', folder]
+def quickstart(repository):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(repository / 'tools')
+        yield load_script(repository / 'tools/quickstart.py')
+
+
+@pytest.fixture
+def shapes(repository, tmp_path):
     options = ['--num-train', '8', '--num-val', '4', '--size', '128']
-    subprocess.run([*command, *options], check=True, capture_output=True)
-    return folder
+    tool = repository / 'tools/dataset_converters/draw_shapes.py'
+    run_main(tool, [str(tmp_path / 'shapes'), *options])
+    return tmp_path / 'shapes'
 
 
-def test_one_step_of_each_training_goes_the_whole_road(repository, shapes, tmp_path):
+def test_one_step_of_each_training_goes_the_whole_road(
+    quickstart, repository, shapes, tmp_path, monkeypatch, capsys
+):
     """8 images are fewer than the batches of 12 and 16."""
-    done = run(repository, shapes, '--max-iters', '1', '--work-dir', tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
+
+    def run(tool, *words, **environment):
+        assert in_child(run_main, repository / tool, [*map(str, words)], environment) == 0
+
+    monkeypatch.setattr(quickstart, 'run', run)
+    folder = tmp_path / 'out'
+    # The report's configs read the environment.
+    with mock.patch.dict(os.environ):
+        quickstart.main([str(shapes), '--max-iters', '1', '--work-dir', str(folder)])
     for name in DETECTORS:
-        metrics = json.loads((tmp_path / name / 'test_metrics.json').read_text())
+        metrics = json.loads((folder / name / 'test_metrics.json').read_text())
         # A step has learned nothing; where nothing is detected there are no figures.
         assert metrics.get('coco/bbox_mAP', 0) < 0.01
         assert metrics.get('coco/segm_mAP', 0) < 0.01
-        assert len(list((tmp_path / name / 'images').rglob('*.jpg'))) == 4
-    samples = list((tmp_path / 'samples').glob('*.png'))
+        assert len(list((folder / name / 'images').rglob('*.jpg'))) == 4
+    samples = list((folder / 'samples').glob('*.png'))
     assert len(samples) == 16
     assert Image.open(samples[0]).size == (128, 128)
-    assert (tmp_path / 'backbone.pth').is_file()
-    check_last_messages(done.stdout.rsplit('Done in', 1)[1], tmp_path)
-    check_page((tmp_path / 'report.html').read_text())
+    assert (folder / 'backbone.pth').is_file()
+    check_last_messages(capsys.readouterr().out.rsplit('Done in', 1)[1], folder)
+    check_page((folder / 'report.html').read_text())
 
 
 def check_last_messages(said, folder):
@@ -67,7 +85,8 @@ def check_page(page):
 
 
 def test_a_folder_without_annotations_is_one_line(repository, tmp_path):
-    done = run(repository, tmp_path, '--work-dir', tmp_path / 'out')
+    command = [sys.executable, repository / 'tools/quickstart.py', tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     # What libraries warn of at their import stands before it.
     last = done.stderr.splitlines()[-1]
@@ -75,9 +94,14 @@ def test_a_folder_without_annotations_is_one_line(repository, tmp_path):
     assert 'Traceback' not in done.stderr
 
 
-def test_annotations_that_are_not_cocos_are_named(repository, tmp_path):
+def test_a_tool_that_fails_ends_it_with_its_status(quickstart):
+    with pytest.raises(SystemExit) as ended:
+        quickstart.run('tools/test.py', 'absent.py')
+    assert ended.value.code == 2
+
+
+def test_annotations_that_are_not_cocos_are_named(quickstart, tmp_path):
     (tmp_path / 'annotations').mkdir()
     (tmp_path / 'annotations/instances_train.json').write_text('[1, 2]')
-    done = run(repository, tmp_path, '--work-dir', tmp_path / 'out')
-    assert done.returncode == 1
-    assert 'in COCO format' in done.stderr
+    with pytest.raises(UserError, match='in COCO format'):
+        quickstart.read_classes(tmp_path)

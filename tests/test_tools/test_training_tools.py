@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from scripts import run_main
-from tiny_runs import classifier, last_checkpoint, write_images
+from tiny_runs import classifier, in_child, last_checkpoint, write_images
 
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
@@ -133,8 +133,8 @@ def test_benchmark_sees_activations(folder, repository, tmp_path):
     for batch_size in (4, 1024):
         out = tmp_path / f'{batch_size}.json'
         options = ('--iters', 2, '--warmup', 1, '--batch-size', batch_size, '--out', out)
-        done = run(sys.executable, benchmark, folder / 'one.py', *options, '--device', 'cpu')
-        assert done.returncode == 0, done.stderr
+        words = [str(word) for word in (folder / 'one.py', *options, '--device', 'cpu')]
+        assert in_child(run_main, benchmark, words) == 0
         figures.append(json.loads(out.read_text())['training'])
     few, many = figures
     assert many['peak_memory_mib'] > few['peak_memory_mib']

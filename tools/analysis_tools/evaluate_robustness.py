@@ -9,7 +9,7 @@ from mmaddp.engine.arguments import add_config_arguments, add_device_argument
 from mmaddp.utils import run_tool
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
@@ -30,12 +30,12 @@ def parse_args() -> argparse.Namespace:
         help='folder of the results, also for later runs of the same model; default: '
         'work_dirs/CONFIG/robustness_CHECKPOINT-HASH',
     )
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the evaluation and print its table."""
-    args = parse_args()
+    args = parse_args(arguments)
     from mmengine.device import get_device
 
     from mmaddp.engine.runs import load_config

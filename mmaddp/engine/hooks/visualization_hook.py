@@ -19,7 +19,7 @@ from torchvision.utils import make_grid
 from mmaddp.engine.resumption import PositionedIndex, keep_random_state
 from mmaddp.models.inspection import evaluating
 from mmaddp.registry import HOOKS
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import atomic_write
 
 FOLDER = 'visualizations'
 
@@ -51,16 +51,13 @@ class VisualizationHook(Hook):
         """Check the settings, and warn if nothing will be visualized.
 
         Raises:
-            UserError: The model does not have one of the settings.
+            TypeError: The model does not have one of the settings.
         """
         if isinstance(runner.model, FullyShardedDataParallel):
             runner.logger.warning('VisualizationHook skips sharded models')
             return
-        model = model_for_use(runner)
-        try:
-            inspect.signature(model.visualize).bind(None, **self.settings)
-        except TypeError as error:
-            raise UserError(f'VisualizationHook, {type(model).__name__}: {error}') from None
+        # The first images may come hours later.
+        inspect.signature(model_for_use(runner).visualize).bind(None, **self.settings)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from itertools import islice
@@ -74,14 +75,14 @@ class PositionedIndex(int):
         return self
 
 
-class _Skippable:
+class _Skippable(ABC):
     """Iterates over an inner sampler, from any item of an epoch on."""
 
     epoch = 0
     _started: Iterator | None = None
 
-    def _new_pass(self) -> Iterator:
-        raise NotImplementedError
+    @abstractmethod
+    def _new_pass(self) -> Iterator: ...
 
     def skip(self, count: int) -> int:
         """Start the next iteration after its first ``count`` items; load no data.

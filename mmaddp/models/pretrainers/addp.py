@@ -141,10 +141,8 @@ class ADDP(FrozenTokenizer, Pretrainer):
         if self.token_predictor is not None:
             codes['token_predictor'] = self.token_predictor.vocabulary.num_codes
             patches['token_predictor'] = self.token_predictor.num_patches
-        for option, sizes in (('num_embeddings', codes), ('num_patches', patches)):
-            if len(set(sizes.values())) > 1:
-                listed = ', '.join(f'{part} has {size}' for part, size in sizes.items())
-                raise UserError(f'{option} must be the same in all parts of model: {listed}')
+        self.check_agreement('num_embeddings', codes)
+        self.check_agreement('num_patches', patches)
         if hasattr(self.encoder, 'forward_tokens'):
             self.decoder.check_width(self.encoder.embed_dims)
 

@@ -13,7 +13,7 @@ from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, PatchStep, T
 from mmaddp.diffusion.gaussian import perturb, x0_from_epsilon
 from mmaddp.diffusion.patch_sampler import MIN_GAMMA, known_first
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import UserError, check_choice, check_range
+from mmaddp.utils import UserError, check_choice, check_range, refuse
 
 from ..backbones import BaseEncoder
 from ..inspection import gray_out
@@ -108,24 +108,29 @@ class DARL(FrozenTokenizer, Pretrainer):
 
     def check_options(self) -> None:
         """Refuse options and parts that contradict each other."""
-        if self.prediction == 'epsilon' and self.noise is None:
-            raise UserError("prediction='epsilon': there is no noise to predict; set noise")
-        if ('tokens' in (self.target, self.inputs)) != (self.tokenizer is not None):
-            raise UserError(
-                f"target='{self.target}', inputs='{self.inputs}': set tokenizer if one of them is "
-                "'tokens', and only then"
-            )
         patch_size, out_indices = self.backbone.patch_size, tuple(self.backbone.out_indices)
-        if self.tokenizer is not None and patch_size != self.tokenizer.stride:
-            raise UserError(
-                f'backbone.patch_size={patch_size}: a token of the tokenizer covers '
-                f'{self.tokenizer.stride} pixels; set backbone.patch_size={self.tokenizer.stride}'
-            )
-        if not self.backbone.is_last(out_indices[-1]):
-            raise UserError(
+        stride = self.tokenizer.stride if self.tokenizer else patch_size
+        refuse(
+            (
+                self.prediction == 'epsilon' and self.noise is None,
+                "prediction='epsilon': there is no noise to predict; set noise",
+            ),
+            (
+                ('tokens' in (self.target, self.inputs)) != (self.tokenizer is not None),
+                f"target='{self.target}', inputs='{self.inputs}': set tokenizer if one of them is "
+                "'tokens', and only then",
+            ),
+            (
+                patch_size != stride,
+                f'backbone.patch_size={patch_size}: a token of the tokenizer covers {stride} '
+                f'pixels; set backbone.patch_size={stride}',
+            ),
+            (
+                not self.backbone.is_last(out_indices[-1]),
                 f'backbone.out_indices={out_indices}: later blocks would be frozen, and '
-                'pre-training predicts from the last one; remove backbone.out_indices'
-            )
+                'pre-training predicts from the last one; remove backbone.out_indices',
+            ),
+        )
 
     def default_decoder(self) -> dict:
         """The paper's choice: linear, or with noise one transformer block (section 3.1)."""

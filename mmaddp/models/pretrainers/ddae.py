@@ -13,7 +13,7 @@ from torch import Tensor
 from mmaddp.checkpoints import convert_checkpoint
 from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation, samplers_of
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import UserError, check_multiples
+from mmaddp.utils import check_multiples, refuse
 
 from ..backbones import BaseEncoder
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
@@ -69,34 +69,35 @@ class DDAE(Pretrainer):
         # `layer_settings` names the process, which scales the images of a backbone.
         self.network.process = self.process
         self.autoencoder = None if autoencoder is None else MODELS.build(autoencoder)
-        self.check_augmentation(network.get('augment_dim', 0))
-        self.check_network()
+        self.check_options(network.get('augment_dim', 0))
 
-    def check_augmentation(self, dims: int) -> None:
-        """Refuse a network that does not take the labels of the augmentation."""
-        if self.augmentation is not None and self.autoencoder is not None:
-            raise UserError('augment: transforms images, but the network sees latents: remove it')
-        # EDM's augmentation has nine labels (EDM, appendix F.2).
-        wanted = 0 if self.augmentation is None else self.augmentation.label_dims
-        if dims != wanted:
-            raise UserError(
-                f'network.augment_dim={dims}: must be {wanted} with augment='
-                f'{self.augmentation and self.augmentation.probability}'
-            )
-
-    def check_network(self) -> None:
-        """Refuse a latent network without an autoencoder, and a wrong unit of time."""
-        if self.autoencoder is None and self.network.in_channels != 3:
-            raise UserError(
-                f'network.in_channels={self.network.in_channels}: a latent model sees images '
-                "through an autoencoder: set autoencoder=dict(type='mmaddp.KLAutoencoder', …)"
-            )
+    def check_options(self, augment_dim: int) -> None:
+        """Refuse options and parts that contradict each other."""
+        network, augmentation = self.network, self.augmentation
         fraction = getattr(self.process, 'time_input', None) == 'fraction'
-        if fraction and getattr(self.network, 'counts_timesteps', False):
-            raise UserError(
-                f"process.time_input='fraction': {type(self.network).__name__} counts timesteps "
-                "from 0: set it to 'index'"
-            )
+        # EDM's augmentation has nine labels (EDM, appendix F.2).
+        label_dims = 0 if augmentation is None else augmentation.label_dims
+        refuse(
+            (
+                augmentation is not None and self.autoencoder is not None,
+                'augment: transforms images, but the network sees latents: remove it',
+            ),
+            (
+                augment_dim != label_dims,
+                f'network.augment_dim={augment_dim}: must be {label_dims} with augment='
+                f'{augmentation and augmentation.probability}',
+            ),
+            (
+                self.autoencoder is None and network.in_channels != 3,
+                f'network.in_channels={network.in_channels}: a latent model sees images through '
+                "an autoencoder: set autoencoder=dict(type='mmaddp.KLAutoencoder', …)",
+            ),
+            (
+                fraction and getattr(network, 'counts_timesteps', False),
+                f"process.time_input='fraction': {type(network).__name__} counts timesteps from "
+                "0: set it to 'index'",
+            ),
+        )
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """The process's objective for images in [-1, 1], each with its own level and noise."""
@@ -200,8 +201,8 @@ class DDAE(Pretrainer):
     def check_sampler(self, sampler: Any) -> None:
         """Refuse a sampler of another process, one that clips latents, and too many steps."""
         sampler.check_process(self.process)
-        if sampler.clip and self.autoencoder is not None:
-            raise UserError('clip=True: latents are not bounded to [-1, 1]; set clip=False')
+        message = 'clip=True: latents are not bounded to [-1, 1]; set clip=False'
+        refuse((sampler.clip and self.autoencoder is not None, message))
         if hasattr(sampler, 'timesteps'):
             sampler.timesteps(self.process.num_levels)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import UserError, check_choice, refuse
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
@@ -94,6 +94,13 @@ class FrozenTokenizer(FrozenParts):
     def stride(self) -> int:
         """Pixels of a token."""
         return self.tokenizer.stride
+
+    @staticmethod
+    def check_agreement(option: str, sizes: dict[str, int]) -> None:
+        """Refuse parts of different sizes. Other ids would silently stand for classes."""
+        listed = ', '.join(f'{part} has {size}' for part, size in sizes.items())
+        message = f'{option} must be the same in all parts of model: {listed}'
+        refuse((len(set(sizes.values())) > 1, message))
 
     def check_filled(self) -> None:
         """Refuse to train on a frozen part with random weights."""

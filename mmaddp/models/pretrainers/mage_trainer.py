@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmaddp.checkpoints import convert_checkpoint
 from mmaddp.diffusion import ImageNoise, MAGESampler, MAGEStep, masks_from_noise
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError, check_range
+from mmaddp.utils import check_range
 
 from ..inspection import gray_out
 from ..losses import masked_token_loss
@@ -62,13 +62,8 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         self.set_frozen_dtype(frozen_dtype)
         self.tokenizer = MODELS.build(tokenizer)
         self.token_predictor = MODELS.build(token_predictor)
-        codes = self.tokenizer.num_embeddings, self.num_codes
-        # Other ids would silently stand for classes.
-        if codes[0] != codes[1]:
-            raise UserError(
-                f'the tokenizer has {codes[0]} codes, the token predictor {codes[1]}: set '
-                'num_embeddings of both to the same'
-            )
+        codes = {'tokenizer': self.tokenizer.num_embeddings, 'token_predictor': self.num_codes}
+        self.check_agreement('num_embeddings', codes)
         self.freeze('tokenizer')
 
     @property

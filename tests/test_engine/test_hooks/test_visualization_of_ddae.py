@@ -17,7 +17,6 @@ from tiny_runs import assert_same_training, last_checkpoint, run_training, write
 
 from mmaddp.diffusion import DDIMSampler, HeunSampler, ImageNoise
 from mmaddp.engine import VisualizationHook
-from mmaddp.utils import UserError
 
 HOOK = dict(
     type='mmaddp.VisualizationHook',
@@ -118,8 +117,8 @@ def test_latents_are_decoded():
 
 
 def test_settings_of_another_method(tmp_path):
-    """The first picture comes late in a training; its settings are checked before."""
-    with pytest.raises(UserError, match="DDAE: got an unexpected keyword argument 'gamma'"):
+    """The first image comes late in a training; its settings are checked before."""
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'gamma'"):
         VisualizationHook(gamma=0.1).before_train(runner_of(tiny_ddae(DROPOUT), tmp_path))
 
 
