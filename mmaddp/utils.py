@@ -38,7 +38,7 @@ def shorten(names: Sequence[object], most: int = 5) -> str:
     return f'({", ".join(map(repr, names[:most]))}{", ..." if len(names) > most else ""})'
 
 
-def refuse(*faults: tuple[object, str]) -> None:
+def refuse_if(*faults: tuple[object, str]) -> None:
     """Refuse input for the first fault that it has.
 
     Args:
@@ -59,7 +59,8 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         UserError: ``value`` is none of ``choices``; names them.
     """
     if value not in choices:
-        raise UserError(f'{name}={value!r} is none of {", ".join(map(repr, choices))}')
+        known = ', '.join(map(repr, choices)) or '(there are none)'
+        raise UserError(f'{name}={value!r} is none of {known}')
 
 
 def check_range(

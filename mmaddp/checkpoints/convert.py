@@ -117,6 +117,7 @@ def convert(
             f"'{target}' cannot be made from '{layout.name}'; possible: {', '.join(pairs)}"
         )
     conversion = convert_weights(checkpoint, weights.tensors, layout, target, module)
+    # The summary also accounts for what lies beside the weights, such as the last step's.
     notes = [note for note in (weights.note, not_finite(conversion.state_dict)) if note]
     return replace(conversion, parts=[*conversion.parts, *weights.skipped], notes=notes)
 
@@ -134,6 +135,7 @@ def convert_weights(
     try:
         return _convert(tensors, layout, target)
     except UserError as error:
+        # The layout that was asked for may be the wrong one.
         found = recognize(checkpoint, tensors)
         hint = '' if found in (None, layout) else f" (its keys look like '{found.name}')"
         raise UserError(
@@ -207,9 +209,11 @@ def whole_model(checkpoint: Mapping[str, Any], model_names: Collection[str]) -> 
     source = recognize(checkpoint, tensors)
     if source and source.whole:
         target, mark = source.whole
+        # Without its mark the model is another one, such as an encoder with a new head.
         if not mark or mark in model_names:
             return _convert(tensors, source, target, wanted=model_names).state_dict
     held = own_meta(checkpoint).get('target')
+    # The mark of our own files says it best; other files only their names.
     held = source.holds if held in (None, 'official') and source else held
     if held in ('backbone', *PARTS):
         part = 'an encoder' if held == 'backbone' else f'a {held}'
@@ -226,6 +230,7 @@ def model_weights(checkpoint: Mapping[str, Any], model_names: Collection[str]) -
     Names are also compared as they are in the file, since a model may have a child called 'module'.
     """
     names = {*model_names}
+    # Once as the file is, and once with the nest that has the model's own names.
     found = [
         find_weights(checkpoint, recognized).tensors
         for recognized in (lambda tensors: False, lambda tensors: not names.isdisjoint(tensors))
@@ -261,6 +266,7 @@ def _convert(
     else:
         fitted = judged(renamed, source, target, wanted)
     state, parts = fitted.state_dict, renamed.summary(fitted.fates)
+    # What the module keeps of its own is told too, so that nobody takes it for the file's.
     own = {name: state[name] for name, fate in fitted.fates.items() if fate == INITIALIZED}
     for part in dict.fromkeys(name.partition('.')[0] for name in own):
         sizes = [tensor.numel() for name, tensor in own.items() if name.partition('.')[0] == part]
@@ -277,12 +283,14 @@ def judged(renamed: Renamed, source: Source, target: str, wanted: Collection[str
     Tensors of no known module, such as the heads of a trained model, are kept.
     """
     modules = described(renamed.state, source, target)
+    # Without a path, the module is the whole file.
     inside = tuple(f'{path}.' if path else '' for path in modules)
     known = {name: t for name, t in renamed.state.items() if name.startswith(inside)}
     module = modules[''] if '' in modules else nested(modules)
     fitted = fit(known, module, keep_sizes=True, renamed=renamed)
     for name, tensor in renamed.state.items():
         if name not in known:
+            # A tensor that a rule may drop is kept if the model to fill has a place for it.
             why = renamed.spare.get(name) if name not in wanted else None
             fitted.fates[name] = f'dropped: {why}' if why else 'kept'
             if not why:
@@ -299,12 +307,14 @@ def described(state: Tensors, source: Source, target: str) -> dict[str, nn.Modul
         if module is None and not source.any_network:
             raise UserError('it holds no encoder of this package')
         return {} if module is None else {'': module}
+    # A pre-training holds several parts. Its encoder may stand under any of these names.
     paths = {**dict.fromkeys((p[:-1] for p in ENCODERS if p), 'backbone'), **{p: p for p in PARTS}}
     modules = {
         path: module_of(under(state, f'{path}.'), part)
         for path, part in paths.items()
         if any(name.startswith(f'{path}.') for name in state)
     }
+    # The heads are MMDetection's, which cannot tell their arguments from weights.
     if source.heads:
         modules.update(build_heads(source.heads(state)))
     modules = {path: module for path, module in modules.items() if module is not None}
@@ -443,6 +453,7 @@ class Loadable(BaseModule):
         """
         checkpoint = read_checkpoint(path)
         with naming(path):
+            # Weights of other settings may fit in shape and compute something else.
             check_meta(self, checkpoint)
             conversion = convert(checkpoint, target=self.part, module=self, prefix=prefix)
         self.load_state_dict(conversion.state_dict, strict=True)
@@ -458,6 +469,7 @@ class Loadable(BaseModule):
         """Initialize the weights, then load those of ``init_cfg``, if any."""
         if self.is_init:
             return
+        # Before loading, since a file may leave tensors as initialized.
         self.init_parameters()
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))

@@ -13,7 +13,7 @@ from prettytable import PrettyTable
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmaddp.utils import UserError, atomic_write, refuse
+from mmaddp.utils import UserError, atomic_write, refuse_if
 from mmaddp.version import __version__
 
 from .convert import MODEL, convert, own_meta, read_part, weights_of
@@ -76,7 +76,7 @@ def convert_file(
     extensions = OFFICIAL_EXTENSIONS if target == 'official' else EXTENSIONS
     endings = ', '.join(extensions)
     exists = dst.exists() and not force
-    refuse(
+    refuse_if(
         (dst.suffix not in extensions, f'{dst}: the file to write must end in {endings}'),
         (exists, f'{dst}: exists; name another file or add --force to overwrite it'),
     )
@@ -85,6 +85,7 @@ def convert_file(
     with naming(src):
         checkpoint = with_parts(checkpoint, frozen_parts or {})
         conversion = convert(checkpoint, source, target, prefix=prefix)
+    # What later conversions and bug reports need: which file, by which rules.
     meta = {
         **({MODEL: told[MODEL]} if MODEL in told else {}),
         'source_file': src.name,

@@ -14,7 +14,7 @@ from typing import Any
 import timm
 import torch
 
-from mmaddp.utils import UserError, refuse
+from mmaddp.utils import UserError, refuse_if
 
 from .rules import Tensors, shortened
 from .sources.addp import fixed_positions
@@ -87,6 +87,7 @@ class ModelFolder:
         Raises:
             UserError: One is missing, or is not in this folder.
         """
+        # The index maps each tensor to its file.
         names = sorted(set(read_json(self.path / index)['weight_map'].values()))
         missing = [n for n in names if Path(n).name != n or not (self.path / n).is_file()]
         if missing:
@@ -118,6 +119,7 @@ class ModelFolder:
         """The tensors of the files, with the fixed positions of a DiT, which files leave out."""
         if self.kind not in DIT:
             return tensors
+        # Patches per side of the latents.
         grid = self.config['sample_size'] // self.config['patch_size']
         channels = self.config['num_attention_heads'] * self.config['attention_head_dim']
         return {'pos_embed.pos_embed': fixed_positions(grid, channels)[:, 1:], **tensors}
@@ -177,7 +179,7 @@ def open_folder(path: Path) -> ModelFolder | None:
     reference = path / 'refs' / 'main'
     if reference.is_file():
         path = path / 'snapshots' / reference.read_text().strip()
-    refuse(
+    refuse_if(
         (
             (path / '.metadata').is_file(),
             'holds shards of torch.distributed.checkpoint: join them by python -m '

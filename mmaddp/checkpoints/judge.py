@@ -107,12 +107,14 @@ def fit(
             why = known.find('dropped', name) or renamed.spare.get(name)
             left_over += [] if why else [name]
             result.fates[name] = f'dropped: {why}'
+    # Only a module that was initialized can keep tensors of its own.
     missing = [name for name in wanted if name not in state]
     if not keep_sizes:
         own = [name for name in missing if known.stays_initialized(name, state, module)]
         missing = [name for name in missing if name not in own]
         result.state_dict.update({name: wanted[name] for name in own})
         result.fates.update(dict.fromkeys(own, INITIALIZED))
+    # The remedy follows from the file's tensors, including those that fit nowhere.
     held = {**result.state_dict, **{name: state[name] for name in left_over}}
     remedy = str if keep_sizes else partial(remedy_for, held, state, module)
     complain(renamed, missing, left_over, wrong, remedy)
@@ -152,6 +154,7 @@ class ModuleRules:
     """
 
     def __init__(self, module: nn.Module | None, more: WeightRules | None) -> None:
+        # Rules of an inner module hold below its own path.
         modules = {} if module is None else dict(module.named_modules())
         own = {name: getattr(part, 'weight_rules', None) for name, part in modules.items()}
         self.rules = [(f'{name}.' if name else '', rules) for name, rules in own.items() if rules]
@@ -178,6 +181,7 @@ class ModuleRules:
         for prefix, rules in self.rules:
             for pattern in (*rules.filled, *rules.optional):
                 kind = re.compile(re.escape(prefix) + pattern)
+                # A file with some tensors of a kind but not all is incomplete.
                 if kind.match(name) and not any(map(kind.match, state)):
                     if pattern in rules.filled:
                         return True
@@ -197,6 +201,7 @@ def remedy_for(held: Tensors, state: Tensors, module: nn.Module) -> str:
     """
     name = type(module).__name__
     settings_from = getattr(module, 'settings_from', lambda state: None)
+    # Both sides in terms of the constructor, so that the difference is a remedy.
     holds, builds = settings_from(held), settings_from(module.state_dict())
     other = class_of(state, module.part) if builds and not holds else None
     if other:
@@ -275,6 +280,7 @@ def classes_of(part: str) -> list[type]:
 
 def class_of(state: Tensors, part: str) -> type | None:
     """The registered class that has these weights, or None; classes from outside come first."""
+    # False sorts before True: classes from outside come first.
     classes = sorted(classes_of(part), key=lambda cls: cls.__module__.startswith('mmaddp.'))
     return next((cls for cls in classes if cls.settings_from(state) is not None), None)
 
@@ -293,6 +299,7 @@ def module_of(state: Tensors, part: str, for_transfer: bool = False) -> nn.Modul
     module = class_of(state, part)
     if module is None:
         return None
+    # Transfer leaves out what only pre-training uses, whatever the file has.
     settings = {**module.settings_from(state), **(module.transfer_settings if for_transfer else {})}
     try:
         with torch.device('meta'):
@@ -314,6 +321,7 @@ def nested(modules: Mapping[str, nn.Module]) -> nn.Module:
     """A module that has others under dotted names."""
     root = nn.Module()
     for path, module in modules.items():
+        # 'roi_head.bbox_head' becomes a child of 'roi_head'.
         *parents, name = path.split('.')
         parent = root
         for child in parents:

@@ -143,6 +143,7 @@ class Source:
         Raises:
             UserError: The target cannot be made from this file.
         """
+        # A file of this layout may still lack what the target is made from.
         for beginning, error in self.needs.items():
             if not any(key.startswith(beginning) for key in tensors):
                 raise UserError(error)
@@ -186,6 +187,7 @@ class Renamed:
 
     def add(self, key: str, rule: Rule, fields: Mapping[str, str]) -> None:
         """Apply a rule to the tensor of the file that is called ``key``."""
+        # 'blocks.{i}.norm' with i = 3 becomes 'blocks.3.norm'.
         names = [target.format(**fields) for target in rule.targets]
         if rule.refused:
             self.complaints['not a plain ViT, mmaddp.Encoder takes it'].append(f'{key}: {rule.why}')
@@ -215,6 +217,7 @@ class Renamed:
         """The rules that would fill a name of ours, each with the name in the file."""
         for rule in self.rules:
             for target in rule.targets:
+                # The rule backward: from a name here to the one in the file.
                 found = compile_pattern(target).fullmatch(name)
                 if found:
                     yield rule, rule.source.format(**found.groupdict())
@@ -228,6 +231,7 @@ class Renamed:
         counts: dict[tuple[str, str], Counter] = defaultdict(Counter)
         for key, (rule, name) in self.used.items():
             fate = fates[name] if name else f'dropped: {rule.why}'
+            # What a transform did matters only where the result was used.
             fate += f': {rule.note}' if rule.note and fate == 'kept' else ''
             part = rule.part or key.partition('.')[0]
             counts[part, fate].update(tensors=1, parameters=self.tensors[key].numel())
@@ -249,6 +253,7 @@ class Part:
 def rename(tensors: Tensors, rules: Sequence[Rule]) -> Renamed:
     """Apply a table to a file's tensors."""
     renamed = Renamed(tensors, rules)
+    # The first rule that fits wins, so tables go from special names to general ones.
     patterns = [(compile_pattern(rule.source), rule) for rule in rules]
     for key in tensors:
         for pattern, rule in patterns:
@@ -287,6 +292,7 @@ def part_of(rules: Sequence[Rule], part: str) -> list[Rule]:
     """The rules of one part of a model, under its bare names; the other parts are dropped."""
     prefix, result = f'{part}.', []
     for rule in rules:
+        # A rule may fill several parts, and remains for the targets inside this one.
         inside = tuple(t[len(prefix) :] for t in rule.targets if t.startswith(prefix))
         why = rule.why or ('' if inside else f'not part of the {part}')
         result.append(replace(rule, targets=inside, why=why))

@@ -26,7 +26,7 @@ from typing import IO, Any, Callable
 import numpy as np
 import torch
 
-from mmaddp.utils import UserError, refuse
+from mmaddp.utils import UserError, refuse_if
 
 __all__ = ['Unpickler', 'load']
 
@@ -177,7 +177,7 @@ def storage_from_bytes(raw: bytes) -> Any:
 
 def demand(is_data: object, what: str) -> None:
     """Refuse a file that holds or does what weights do not."""
-    refuse((not is_data, f'refused: it {what}'))
+    refuse_if((not is_data, f'refused: it {what}'))
 
 
 def asks_for(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, refuse_if
 
 from .rules import Part, Tensors, shortened, under
 
@@ -112,13 +112,18 @@ def find_weights(
     states = dict(state_dicts(checkpoint))
     if prefix:
         states = {'': under_prefix(states, prefix)}
-    if not states:
-        keys = shortened([*map(str, checkpoint)])
-        raise UserError(
-            f'holds no state dict: no tensors at its top or in a mapping (its keys: {keys})'
-        )
-    if any(name.endswith('flat_param') for state in states.values() for name in state):
-        raise UserError('holds flattened shards of FSDP: save it with FULL_STATE_DICT')
+    keys = shortened([*map(str, checkpoint)])
+    names = (name for state in states.values() for name in state)
+    refuse_if(
+        (
+            not states,
+            f'holds no state dict: no tensors at its top or in a mapping (its keys: {keys})',
+        ),
+        (
+            any(name.endswith('flat_param') for name in names),
+            'holds flattened shards of FSDP: save it with FULL_STATE_DICT',
+        ),
+    )
     nests = rank(states, checkpoint)
     found = [option for nest in nests for option in options(nest, states[nest])]
     known = [option for option in found if recognized(option.tensors)]
@@ -154,6 +159,7 @@ def rank(states: Mapping[str, Tensors], checkpoint: Mapping[str, Any]) -> list[s
     swapped = isinstance(meta, Mapping) and 'mmengine_version' in meta
 
     def order(place: str) -> tuple:
+        # NESTS is in order of preference.
         numbers = [NESTS.index(step) for step in place.split('.') if step]
         return not place, swapped and place == 'ema_state_dict', numbers
 
@@ -171,6 +177,7 @@ def options(place: str, state: Tensors) -> list[Weights]:
         if prefix in beginnings
         for option in options(f'{place}.{prefix}'.lstrip('.'), under(whole.tensors, f'{prefix}.'))
     ]
+    # Averages generate and transfer better than the weights of the last step.
     averages = [option for option in inner if is_average(option.place[len(place) :])]
     return [*averages, whole, *(option for option in inner if option not in averages)]
 
@@ -244,6 +251,7 @@ def bare_name(name: str, wrappers: Collection[str] = (*WRAPPERS, MODULE)) -> str
 
 def unprefixed(state: Tensors) -> dict[str, Tensor]:
     """Tensors without the wrappers of PyTorch's own, and without 'module.' before every name."""
+    # torch.compile and activation checkpointing name steps inside; DDP one at the beginning.
     names = {name: bare_name(name, WRAPPERS) for name in state}
     wrapped = [name for name in names.values() if name not in COUNTERS]
     start = f'{MODULE}.' if all(name.startswith(f'{MODULE}.') for name in wrapped) else ''

@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.fileio import get
 from pycocotools import mask as mask_utils
 
-from mmaddp.utils import UserError, refuse
+from mmaddp.utils import UserError, refuse_if
 
 from .image_files import Header
 
@@ -224,7 +224,7 @@ def _check_names(by_name: dict[str, list], classes: tuple[str, ...], path: str) 
     owners = [(i, name) for name, ids in by_name.items() for i in set(ids)]
     shared, count = Counter(i for i, _ in owners).most_common(1)[0] if owners else (None, 0)
     names = ' and '.join(repr(name) for i, name in owners if i == shared)
-    refuse(
+    refuse_if(
         (
             missing,
             f'{path}: its categories {_some(list(by_name))} do not include {_some(missing)} of '

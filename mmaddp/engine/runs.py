@@ -17,6 +17,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 
+from mmaddp.checkpoints.reader import naming
 from mmaddp.utils import UserError, check_choice, disk_fault, write_json
 
 from .best_cell import apply_best_cell
@@ -65,9 +66,7 @@ def load_config(
         raise UserError(f'{path}: {type(cause).__name__}: {cause}'.splitlines()[0]) from error
     if variant is not None or isinstance(config.get('config'), str):
         variants = config.get('variants', {})
-        if variant not in variants:
-            known = ', '.join(variants) or 'none: it has no variants'
-            raise UserError(f'{path}: --variant {variant}: give one of {known}')
+        check_choice(f'{path}: --variant', variant, variants)
         base = Path(path).parent / config.config
         return load_config(base, {**variants[variant], **(options or {})})
     for key in options or {}:
@@ -76,11 +75,9 @@ def load_config(
     if 'best_cell' in config or 'best_cell' in options:
         apply_best_cell(config, options.pop('best_cell', config.get('best_cell')))
     config.merge_from_dict(options)
-    try:
+    with naming(path):
         validate(config)
         fit_to_encoder(config)
-    except UserError as error:
-        raise UserError(f'{path}: {error}') from None
     return config
 
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from typing import Any, Callable
 
-import torch
 from mmengine import registry as roots
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -342,9 +341,6 @@ def check_machine(config: Config, stage: str) -> None:
             _check_exists(evaluator.get('ann_file') or '', f'{name}_evaluator.ann_file')
     if config.get('load_from'):
         _check_exists(config.load_from, 'checkpoint')
-    local_rank, gpus = int(os.environ.get('LOCAL_RANK', 0)), torch.cuda.device_count()
-    if config.get('launcher', 'none') != 'none' and 0 < gpus <= local_rank:
-        raise UserError(f'process {local_rank} of this machine has no GPU: there are {gpus}')
     if stage == 'train':
         # Other variables of a config file may name files that nothing reads.
         check_weights_files(dict(flatten(config.to_dict().get('model'), 'model')))

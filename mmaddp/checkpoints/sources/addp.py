@@ -154,6 +154,7 @@ ADDP = Source(
             drop('token_predictor.{rest}', 'token predictor', PRETRAINING),
         ],
         'pretrain': pretrain,
+        # One part is the table of the whole, reduced to that part.
         **{name: partial(part, name=name) for name in PARTS},
     },
     whole=('pretrain', 'decoder.pixel_pos_embed'),
@@ -234,6 +235,7 @@ def official() -> list[Rule]:
         for rule in tables
         if rule.targets
     ]
+    # The authors' files have the tokenizer twice.
     copies = tuple(f'{copy}{{rest}}' for copy in COPIES)
     return [Rule('tokenizer.{rest}', copies, 'tokenizer'), *back]
 
@@ -251,6 +253,7 @@ def official_extras(ours: Tensors) -> Iterator[tuple[str, Tensor, str, str]]:
         ('token_predictor.', predicted): ours['token_predictor.decoder_pos_embed'],
     }
     for (prefix, part), positions in like.items():
+        # MAE's pixel head: (p * p * 3, C).
         weight = positions.new_zeros(patches[0].numel(), positions.shape[2])
         yield f'{prefix}decoder_pos_embed', sines(positions), part, 'added: sines'
         yield f'{prefix}decoder_pred.weight', weight, part, 'added: zeros'
@@ -272,6 +275,7 @@ def official_extras(ours: Tensors) -> Iterator[tuple[str, Tensor, str, str]]:
     for name, tensor in tokens.items():
         yield f'token_predictor.{name}', tensor, predicted, 'added: zeros'
     yield 'token_predictor.pos_embed', sines(positions), predicted, 'added: sines'
+    # A buffer of transformers' embeddings: (1, 1 + N).
     ids = torch.arange(positions.shape[1], device=positions.device)[None]
     yield 'token_predictor.token_emb.position_ids', ids, predicted, 'added: numbers'
 
@@ -285,5 +289,6 @@ def sines(like: Tensor) -> Tensor:
 def fixed_positions(side: int, channels: int) -> Tensor:
     """MAE's sine table (1, 1 + side * side, channels), float32."""
     table = build_sincos2d_pos_embed([side, side], channels, interleave_sin_cos=True)
+    # timm counts rows first, MAE columns.
     table = table.unflatten(0, (side, side)).transpose(0, 1).flatten(0, 1)
     return torch.cat([torch.zeros(1, channels), table])[None].float()

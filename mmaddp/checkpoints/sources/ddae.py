@@ -58,6 +58,7 @@ def averaged(target: str = '') -> list[Rule]:
             keep(f'{AVERAGE}{theirs}.{{rest}}', f'{target}{ours}.{{rest}}')
             for theirs, ours in NAMES.items()
         ),
+        # The average's own copy of the weights of the last step, and the file's.
         drop('EMA.online_model.{rest}', 'last step', LAST),
         drop('MODEL.{rest}', 'last step', LAST),
         drop('EMA.initted', 'state of the average', STATE),

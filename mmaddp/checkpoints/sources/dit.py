@@ -14,6 +14,7 @@ DIT = Source(
     marks=[{'x_embedder.proj.weight', 'blocks.0.adaLN_modulation.1.weight'}],
     tables={
         'backbone': [
+            # x: latents, t: timestep, y: label, as in DiT's code.
             keep('x_embedder.{rest}', 'patch_embed.{rest}'),
             keep('t_embedder.mlp.0.{rest}', 'condition.time.fc1.{rest}'),
             keep('t_embedder.mlp.2.{rest}', 'condition.time.fc2.{rest}'),
@@ -47,6 +48,7 @@ TRANSFORMER = [
     keep('proj_out_2.{rest}', 'head.proj.{rest}'),
     *(keep(f'{BLOCK}{a}.{{rest}}', f'blocks.{{i}}.{b}.{{rest}}') for a, b in IN_BLOCK.items()),
     *(
+        # Three matrices (C, C) become one (3 C, C).
         keep(f'{BLOCK}attn1.to_{name}.{{rest}}', 'blocks.{i}.attn.qkv.{rest}', piece=piece)
         for piece, name in enumerate('qkv')
     ),
@@ -67,6 +69,7 @@ def transformer(tensors: Tensors) -> list[Rule]:
             'it lacks the size of the latents, which config.json beside it tells: name the folder'
         )
     for key, tensor in tensors.items():
+        # Training in diffusers may let the blocks' embeddings drift apart.
         _, mark, name = key.partition('.norm1.emb.')
         if mark and not same(tensor, tensors.get(EMBEDDINGS + name, tensor)):
             raise UserError(

@@ -40,10 +40,12 @@ def backbone(tensors: Tensors) -> list[Rule]:
         UserError: There is none.
     """
     prefix = prefix_of(tensors, 'backbone')
+    # No class of ours has these names: a network of timm, transformers or diffusers.
     for other in ('encoder.', 'unet.'):
         if prefix is None and any(key.startswith(other) for key in tensors):
             prefix = other if other == 'encoder.' else ''
     if prefix is None and prefix_of(tensors, 'token_predictor') is not None:
+        # A token predictor's encoder reads tokens, as MAGEViT does.
         names = (f'token_embed.{name}' for name in ('word', 'position', 'norm'))
         prefix = prefix_of(tensors, 'token_predictor')
         return [*token_encoder(*names, prefix), *drop_others()]
@@ -87,6 +89,7 @@ def authors(tensors: Tensors) -> list[Rule]:
     Raises:
         UserError: The file lacks a frozen part, as a training checkpoint does.
     """
+    # The authors' code loads whole files only.
     lacking = [part for part in PARTS if not class_of(under(tensors, f'{part}.'), part)]
     if lacking:
         options = ' '.join(f'--{part.replace("_", "-")} FILE' for part in lacking)

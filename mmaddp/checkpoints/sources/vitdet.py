@@ -103,6 +103,7 @@ def box_head(stage: str) -> list[Rule]:
         keep(f'{predictor}bbox_pred.{{rest}}', f'{target}fc_reg.{{rest}}', part),
     ]
     for i in range(4):
+        # detectron2 counts convolutions from 1, MMDetection from 0.
         conv, theirs = f'{target}shared_convs.{i}.', f'{head}conv{i + 1}.'
         rules.append(keep(f'{theirs}weight', f'{conv}conv.weight', part))
         rules.append(keep(f'{theirs}norm.{{rest}}', f'{conv}ln.{{rest}}', part))
@@ -168,6 +169,7 @@ def heads(state: Tensors) -> dict[str, dict]:
 
 def num_classes(state: Tensors) -> int:
     """Classes of a detector, by the majority of all stages' outputs."""
+    # The box head scores the background too, the mask head does not.
     scores = (r'roi_head\.bbox_head(\.\d)?\.fc_cls\.(weight|bias)', 1)
     masks = (r'roi_head\.mask_head(\.\d)?\.conv_logits\.(weight|bias)', 0)
     sizes = Counter(
@@ -181,6 +183,7 @@ def num_classes(state: Tensors) -> int:
 
 def rpn_config(state: Tensors, width: int) -> dict:
     """MMDetection's RPN, with as many anchors at a position as the file has."""
+    # One score for each anchor at a position.
     anchors = size_of(state, (r'rpn_cls\.(weight|bias)', 0))
     return dict(
         type='mmdet.RPNHead',
@@ -203,8 +206,10 @@ def box_config(state: Tensors, width: int, classes: int) -> dict:
         fc_out_channels=size_of(
             state, (r'(fc_cls|fc_reg)\.weight', 1), (r'shared_fcs\.0\.(weight|bias)', 0)
         ),
+        # The first layer reads width * side * side values.
         roi_feat_size=round((inputs / max(width, 1)) ** 0.5) or 7,
         num_classes=classes,
+        # Four numbers for all classes together, else four for each.
         reg_class_agnostic=size_of(state, (r'fc_reg\.(weight|bias)', 0)) == 4,
         norm_cfg=NORM,
     )

@@ -25,6 +25,7 @@ def embeddings(tensors: Tensors) -> list[Rule]:
 
     Ours have a position for the class token and none for registers, as DINOv2's authors have it.
     """
+    # R registers, and P positions: N, 1 + N, R + N or 1 + R + N of N = side * side patches.
     registers, count = (size_of(tensors, (name, 1)) for name in ('reg_token', 'pos_embed'))
     cls = int('cls_token' in tensors)
     if cls and is_square(count):
@@ -67,6 +68,7 @@ def timm_names(tensors: Tensors) -> list[Rule]:
         drop('pre_logits.{rest}', 'head', OTHER_HEAD),
         drop('mask_token', 'decoder', DECODER),
         drop('decoder_{rest}', 'decoder', DECODER),
+        # Layers that our ViTs do not have.
         refuse('norm_pre.{rest}', 'a norm before the first block'),
         refuse('dist_token', 'a distillation token'),
         refuse('blocks.{i}.attn.q_norm.{rest}', 'a norm on the queries'),
@@ -80,6 +82,7 @@ def timm_names(tensors: Tensors) -> list[Rule]:
             for chunk in ('', *(f'{chunk}.' for chunk in chunks))
             for n in (1, 2)
         ),
+        # Indices of blocks run through all chunks, so the chunk is dropped.
         *(keep(f'blocks.{chunk}.{{i}}.{{rest}}', 'blocks.{i}.{rest}') for chunk in sorted(chunks)),
         keep('norm.{rest}', part='final norm'),
         keep('{rest}'),
@@ -178,6 +181,7 @@ def transformers_names(tensors: Tensors) -> list[Rule]:
         keep(f'{outer}register_tokens', 'reg_token', 'registers'),
         keep(f'{prefix}{PATCHES}{{rest}}', 'patch_embed.proj.{rest}'),
         *(
+            # Three matrices (C, C) become one (3 C, C).
             keep(f'{attention}{name}.{{rest}}', 'blocks.{i}.attn.qkv.{rest}', piece=n)
             for n, name in enumerate(('query', 'key', 'value'))
         ),

@@ -82,6 +82,7 @@ class EDM(DiffusionProcess):
 
     def numbered_level(self, number: int) -> float:
         """The sigma of a number."""
+        # Reversed, the schedule begins with 0, a clean image, as number 0.
         return self.schedule(self.num_steps).flip(0)[number].item()
 
     def number(self, level: Level) -> Tensor:

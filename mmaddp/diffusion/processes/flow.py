@@ -53,6 +53,7 @@ class FlowMatching(DiffusionProcess):
     def number(self, level: Level) -> Tensor:
         """Inverse of the levels."""
         sigma = torch.as_tensor(level, dtype=torch.float64)
+        # r = sigma / (s - (s - 1) sigma)
         return (self.num_steps * sigma / (self.shift - (self.shift - 1) * sigma)).float()
 
     def sample_levels(
@@ -62,12 +63,14 @@ class FlowMatching(DiffusionProcess):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """sigma ~ Uniform(0, 1], shifted: (count,), float32."""
+        # In (0, 1], since sigma = 0 leaves no noise to predict.
         share = 1 - torch.rand(count, device=device, generator=generator)
         return self.shift * share / (1 + (self.shift - 1) * share)
 
     def perturb(self, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
         """The straight path, see the base class."""
         sigma = per_image(level, x_0)
+        # alpha_t = 1 - sigma_t
         return (1 - sigma) * x_0 + sigma * noise
 
     def time(self, level: Level) -> Tensor:
@@ -88,10 +91,12 @@ class FlowMatching(DiffusionProcess):
         """D(x_t, t) = x_t - sigma (epsilon - x_0)."""
         velocity = self.predict(network, x_t, level)
         step = per_image(level, x_t) * velocity
+        # x_0 = x_t - sigma (epsilon - x_0), from the path's two ends.
         return x_t + step if self.data_time else x_t - step
 
     def loss(self, network: Network, x_0: Tensor, level: Level, noise: Tensor) -> Tensor:
         """||v(x_t, t) - (epsilon - x_0)||^2, the mean over all values."""
+        # d x_t / d t, which changes its sign with the direction of time.
         velocity = x_0 - noise if self.data_time else noise - x_0
         predicted = self.predict(network, self.perturb(x_0, level, noise), level)
         return ((predicted - velocity) ** 2).mean()

@@ -30,6 +30,7 @@ def scheduler_process(folder: str) -> DiffusionProcess:
     Raises:
         UserError: There is no scheduler, or one whose noise is not known.
     """
+    # In a pipeline's folder, or alone.
     paths = [Path(folder) / 'scheduler' / CONFIG, Path(folder) / CONFIG]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
@@ -39,6 +40,7 @@ def scheduler_process(folder: str) -> DiffusionProcess:
     if 'FlowMatch' in config.get('_class_name', ''):
         return FlowMatching(steps, shift=config.get('shift', 1.0), time_scale=float(steps))
     schedule = config.get('beta_schedule', 'linear')
+    # Betas that no formula of ours gives.
     unknown = [key for key in ('trained_betas', 'rescale_betas_zero_snr') if config.get(key)]
     if schedule not in SCHEDULES or unknown:
         what = unknown[0] if unknown else f'beta_schedule={schedule!r}'

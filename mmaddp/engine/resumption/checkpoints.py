@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zipfile import ZipFile
 
 import torch
@@ -216,7 +216,7 @@ class CheckpointHook(OpenCheckpointHook):
         saves = range(self.save_begin * length, runner.max_iters, self.interval * length)
         counts = accumulative_counts(runner.optim_wrapper)
         if any(save % counts for save in saves):
-            raise self._in_middle_of_cycle(runner)
+            self._refuse_middle_of_cycle(runner)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Restore the gradients of an unfinished cycle."""
@@ -307,11 +307,11 @@ class CheckpointHook(OpenCheckpointHook):
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
 
-    def _in_middle_of_cycle(self, runner: Any) -> UserError:
+    def _refuse_middle_of_cycle(self, runner: Any) -> NoReturn:
         every = f'every {self.interval} {"epochs" if self.by_epoch else "iterations"}'
         if self.by_epoch:
             every += f' of {len(runner.train_dataloader)} iterations'
-        return UserError(
+        raise UserError(
             'a sharded training cannot save gradients in the middle of their accumulation: let '
             f'default_hooks.checkpoint.interval ({every}), and what else saves, come at multiples '
             f'of optim_wrapper.accumulative_counts={accumulative_counts(runner.optim_wrapper)} '
@@ -322,7 +322,7 @@ class CheckpointHook(OpenCheckpointHook):
         if not _in_cycle(runner) or self._averaged_at == runner.iter:
             return
         if _is_sharded(runner):
-            raise self._in_middle_of_cycle(runner)
+            self._refuse_middle_of_cycle(runner)
         self._averaged_at = runner.iter
         parameters = [p for p in _bare(runner.model).parameters() if p.requires_grad]
         # A branch that no sample of this process used has no gradient here, but may elsewhere.

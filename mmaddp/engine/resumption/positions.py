@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -230,7 +230,7 @@ class EndlessBatches:
             if skipped == to_skip:
                 break
             if skipped == 0:
-                raise _no_batch()
+                _refuse_no_batch()
             to_skip -= skipped
             self._next_epoch()
         return iter(self._dataloader)
@@ -241,7 +241,7 @@ class EndlessBatches:
         try:
             return next(self._batches)
         except StopIteration:
-            raise _no_batch() from None
+            _refuse_no_batch()
 
     def _next_epoch(self) -> None:
         self._epoch += 1
@@ -249,8 +249,8 @@ class EndlessBatches:
         getattr(batch_sampler, 'set_epoch', batch_sampler.sampler.set_epoch)(self._epoch)
 
 
-def _no_batch() -> UserError:
-    return UserError(
+def _refuse_no_batch() -> NoReturn:
+    raise UserError(
         'train_dataloader gives no batch: its images are fewer than batch_size (of all processes) '
         'and drop_last is set: lower train_dataloader.batch_size or give drop_last=False'
     )
@@ -288,7 +288,7 @@ class EpochBasedTrainLoop(MMEngineEpochLoop):
     def run(self) -> Any:
         """Train from the current epoch to the last."""
         if len(self.dataloader) == 0:
-            raise _no_batch()
+            _refuse_no_batch()
         at_end = self.epoch >= self.max_epochs
         model = super().run()
         if at_end:

@@ -14,7 +14,7 @@ from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import Untold
 from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError, check_choice, check_multiples
+from mmaddp.utils import UserError, check_choice, check_multiples, refuse_if
 
 from ..layers import (
     KVCache,
@@ -356,15 +356,17 @@ class DARLViT(PlainViT):
 
     def check_order(self, order: Tensor | None) -> None:
         """Refuse to predict without a start token, or orders (B, N) without a query stream."""
-        if not self.num_prefix_tokens:
-            raise UserError(
-                'the first patch is predicted from the start token: set with_start_token=True'
-            )
-        if order is not None and order.ndim == 2 and not self.two_stream:
-            raise UserError(
+        refuse_if(
+            (
+                not self.num_prefix_tokens,
+                'the first patch is predicted from the start token: set with_start_token=True',
+            ),
+            (
+                order is not None and order.ndim == 2 and not self.two_stream,
                 'an order for each image needs the query stream, which tells which patch comes '
-                'next: set two_stream=True'
-            )
+                'next: set two_stream=True',
+            ),
+        )
 
 
 class PatchByPatch:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class ImageGenerator(FrozenParts, BaseModel):
         Raises:
             UserError: The model cannot complete images.
         """
-        raise UserError(f'{type(self).__name__} generates whole images and cannot complete one')
+        self.refuse('generates whole images and cannot complete one')
 
     def check_start(self, sampler: Any, masked: Tensor) -> None:
         """Refuse masks (M, N) bool that the sampler cannot generate."""
@@ -111,7 +111,11 @@ class ImageGenerator(FrozenParts, BaseModel):
         Returns:
             (B, 3, H, W), about [0, 1].
         """
-        raise UserError(f'{type(self).__name__} does not reconstruct images')
+        self.refuse('does not reconstruct images')
+
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse what the model does not do."""
+        raise UserError(f'{type(self).__name__} {why}')
 
     @property
     def side(self) -> int:
@@ -135,7 +139,7 @@ class ImageGenerator(FrozenParts, BaseModel):
         """
         samplers = self.samplers
         if not samplers:
-            raise UserError(f'{type(self).__name__} does not generate images')
+            self.refuse('does not generate images')
         name = settings.pop('sampler', next(iter(samplers)))
         check_choice('sampler', name, samplers)
         default = samplers[name]

@@ -13,7 +13,7 @@ from mmaddp.diffusion import ImageNoise, MeanSampler, PatchSampler, PatchStep, T
 from mmaddp.diffusion.gaussian import perturb, x0_from_epsilon
 from mmaddp.diffusion.patch_sampler import MIN_GAMMA, known_first
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import UserError, check_choice, check_range, refuse
+from mmaddp.utils import UserError, check_choice, check_range, refuse_if
 
 from ..backbones import BaseEncoder
 from ..inspection import gray_out
@@ -110,7 +110,7 @@ class DARL(FrozenTokenizer, Pretrainer):
         """Refuse options and parts that contradict each other."""
         patch_size, out_indices = self.backbone.patch_size, tuple(self.backbone.out_indices)
         stride = self.tokenizer.stride if self.tokenizer else patch_size
-        refuse(
+        refuse_if(
             (
                 self.prediction == 'epsilon' and self.noise is None,
                 "prediction='epsilon': there is no noise to predict; set noise",

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmaddp.checkpoints import convert_checkpoint
 from mmaddp.diffusion import Denoised, ImageNoise, NonLeakingAugmentation, samplers_of
 from mmaddp.registry import MODELS, TASK_UTILS
-from mmaddp.utils import check_multiples, refuse
+from mmaddp.utils import check_multiples, refuse_if
 
 from ..backbones import BaseEncoder
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
@@ -77,7 +77,7 @@ class DDAE(Pretrainer):
         fraction = getattr(self.process, 'time_input', None) == 'fraction'
         # EDM's augmentation has nine labels (EDM, appendix F.2).
         label_dims = 0 if augmentation is None else augmentation.label_dims
-        refuse(
+        refuse_if(
             (
                 augmentation is not None and self.autoencoder is not None,
                 'augment: transforms images, but the network sees latents: remove it',
@@ -202,7 +202,7 @@ class DDAE(Pretrainer):
         """Refuse a sampler of another process, one that clips latents, and too many steps."""
         sampler.check_process(self.process)
         message = 'clip=True: latents are not bounded to [-1, 1]; set clip=False'
-        refuse((sampler.clip and self.autoencoder is not None, message))
+        refuse_if((sampler.clip and self.autoencoder is not None, message))
         if hasattr(sampler, 'timesteps'):
             sampler.timesteps(self.process.num_levels)
 

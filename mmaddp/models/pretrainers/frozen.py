@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmaddp.utils import UserError, check_choice, refuse
+from mmaddp.utils import UserError, check_choice, refuse_if
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
@@ -100,7 +100,7 @@ class FrozenTokenizer(FrozenParts):
         """Refuse parts of different sizes. Other ids would silently stand for classes."""
         listed = ', '.join(f'{part} has {size}' for part, size in sizes.items())
         message = f'{option} must be the same in all parts of model: {listed}'
-        refuse((len(set(sizes.values())) > 1, message))
+        refuse_if((len(set(sizes.values())) > 1, message))
 
     def check_filled(self) -> None:
         """Refuse to train on a frozen part with random weights."""

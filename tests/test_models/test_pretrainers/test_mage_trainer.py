@@ -100,7 +100,7 @@ def test_training_lowers_the_loss_and_leaves_the_tokenizer():
 
 
 def test_parts_that_do_not_fit_are_refused():
-    with pytest.raises(UserError, match='the tokenizer has 64 codes, the token predictor 32'):
+    with pytest.raises(UserError, match='tokenizer has 64, token_predictor has 32'):
         build(tokenizer=dict(TOKENIZER, num_embeddings=64))
     with pytest.raises(UserError, match='images of 32 x 32 pixels, the model has num_patches=16'):
         build()(torch.rand(1, 3, 32, 32))
