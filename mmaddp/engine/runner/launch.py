@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import subprocess
 from datetime import timedelta
@@ -72,6 +73,8 @@ def init_cpu_process_group(launcher: str, timeout: float | None = None) -> None:
 def leave_process_group() -> None:
     """Destroy the process group, if there is one."""
     if torch_dist.is_initialized():
+        # A runner and its wrapped model refer to each other. While they live, so do the threads.
+        gc.collect()
         torch_dist.destroy_process_group()
 
 
