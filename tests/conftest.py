@@ -13,7 +13,7 @@ import mmaddp  # noqa: F401  # before tests import mmcv's operators
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # A busy machine is slow now and then, and no property is about time.
-hypothesis.settings.register_profile('project', deadline=None)
+hypothesis.settings.register_profile('project', deadline=None, max_examples=30)
 hypothesis.settings.load_profile('project')
 
 

@@ -46,13 +46,13 @@ def addp(img_size: int = 64, **settings: Any) -> dict:
     )
 
 
-def pretraining(pictures: Path, work_dir: Path, by_epoch: bool = True, **settings: Any) -> Config:
+def pretraining(images: Path, work_dir: Path, by_epoch: bool = True, **settings: Any) -> Config:
     """The tiny classifier's training with ADDP in its place, by its length, data and hooks.
 
     Images of 32 x 32 pixels, no validation, no EMA; AdamW as ADDP's configs group its parameters.
     ``settings`` are merged in by dotted key.
     """
-    config = classifier(pictures, work_dir, by_epoch)
+    config = classifier(images, work_dir, by_epoch)
     config.model = addp(img_size=32)
     config.train_dataloader.dataset.pipeline[1].scale = 32
     config.train_cfg.pop('val_interval')

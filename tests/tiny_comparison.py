@@ -1,4 +1,4 @@
-"""A comparison of two tiny encoders on drawn pictures."""
+"""A comparison of two tiny encoders on drawn images."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LAST = 'out_4'
 
 
 def write_comparison(folder: Path) -> Path:
-    """Write pictures, configs, an encoder and the file that names them all; gives the last."""
-    pictures = write_images(folder / 'pictures')
+    """Write images, configs, an encoder and the file that names them all; gives the last."""
+    images = write_images(folder / 'images')
     model = tiny_ddae(ddae(), seed=20)
     checkpoint = {'meta': {'iter': 20}, 'state_dict': model.state_dict()}
     torch.save(checkpoint, folder / 'encoder.pth')
     pretrain = Config(dict(model=ddae(), train_dataloader=dict(batch_size=4)))
     pretrain.dump(folder / 'pretrain.py')
-    tuning(pictures, channels=32).dump(folder / 'cls.py')
-    probing(pictures).dump(folder / 'probe.py')
+    tuning(images, channels=32).dump(folder / 'cls.py')
+    probing(images).dump(folder / 'probe.py')
     return write_spec(spec(folder), folder / 'compare.py')
 
 
@@ -55,9 +55,9 @@ def spec(folder: Path) -> dict:
     return dict(title='Two encoders', seeds=[0, 1], tasks=tasks, methods=methods)
 
 
-def tuning(pictures: Path, channels: int) -> Config:
+def tuning(images: Path, channels: int) -> Config:
     """A classifier on the network's last block."""
-    config = classifier(pictures, pictures / 'unused')
+    config = classifier(images, images / 'unused')
     config.pop('work_dir')
     config.custom_hooks = []
     config.best_cell = 'none'
@@ -69,9 +69,9 @@ def tuning(pictures: Path, channels: int) -> Config:
     return config
 
 
-def probing(pictures: Path) -> Config:
+def probing(images: Path) -> Config:
     """A probe of all blocks at two levels, one epoch."""
-    config = tuning(pictures, channels=32)
+    config = tuning(images, channels=32)
     config.pop('best_cell')
     config.model = dict(
         type='mmaddp.GridProbe',

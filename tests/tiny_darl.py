@@ -55,12 +55,12 @@ def random_images(model: DARL, batch: int = 2, seed: int = 1) -> torch.Tensor:
     return (images - model.mean) / model.std
 
 
-def darl_pretraining(pictures: Path, work_dir: Path, **settings: Any) -> Config:
+def darl_pretraining(images: Path, work_dir: Path, **settings: Any) -> Config:
     """12 iterations of a tiny DARL on images of 32 x 32 pixels; as :func:`tiny_addp.pretraining`.
 
     ``settings`` are those of :func:`darl`.
     """
-    config = pretraining(pictures, work_dir, by_epoch=False)
+    config = pretraining(images, work_dir, by_epoch=False)
     config.model = darl(**settings)
     config.train_dataloader.dataset.pipeline[1].scale = config.model.backbone.img_size
     return config

@@ -1,4 +1,4 @@
-"""Probes of a second or two: tiny encoders on generated pictures."""
+"""Probes of a second or two: tiny encoders on generated images."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mmaddp.models import GridProbe
 from mmaddp.registry import MODELS
 
 
-def probe_config(pictures: Path, work_dir: Path, encoder: dict, **model: Any) -> Config:
+def probe_config(images: Path, work_dir: Path, encoder: dict, **model: Any) -> Config:
     """3 epochs of 3 batches without augmentation; images are of the size of the tiny encoders."""
     side = encoder.get('img_size') or encoder['backbone']['img_size']
-    config = classifier(pictures, work_dir)
+    config = classifier(images, work_dir)
     config.model = dict(type='mmaddp.GridProbe', encoder=encoder, head=classifier_head(), **model)
     pipeline = [
         dict(type='LoadImageFromFile'),

@@ -1,4 +1,4 @@
-"""Trainings of a second or two on generated pictures, in child processes that can be killed."""
+"""Trainings of a second or two on generated images, in child processes that can be killed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHILDREN.set_forkserver_preload(
 
 @HOOKS.register_module()
 class Recorder(Hook):
-    """Writes the pictures of each iteration to a file; kills its process at one of them.
+    """Writes the images of each iteration to a file; kills its process at one of them.
 
     With ``pause`` each iteration takes at least so many seconds.
     """
@@ -115,13 +115,13 @@ def write_images(folder: Path, per_class: int = 5, size: int = 24) -> Path:
     for channel, name in enumerate(reversed(CLASSES)):
         (folder / name).mkdir(parents=True)
         for number in range(per_class):
-            picture = noise.integers(0, 120, (size, size, 3), dtype=np.uint8)
-            picture[..., channel] += 100
-            Image.fromarray(picture).save(folder / name / f'{name}{number}.png')
+            image = noise.integers(0, 120, (size, size, 3), dtype=np.uint8)
+            image[..., channel] += 100
+            Image.fromarray(image).save(folder / name / f'{name}{number}.png')
     return folder
 
 
-def classifier(pictures: Path, work_dir: Path, by_epoch: bool = True, **settings: Any) -> Config:
+def classifier(images: Path, work_dir: Path, by_epoch: bool = True, **settings: Any) -> Config:
     """A config of a tiny ADDP classifier: 3 epochs of 4 batches, or 12 iterations.
 
     Drop path, dropout, mixup, random crops, EMA, a schedule and momentum are all in it: whatever
@@ -133,7 +133,7 @@ def classifier(pictures: Path, work_dir: Path, by_epoch: bool = True, **settings
         dict(type='RandomFlip', prob=0.5),
         dict(type='PackInputs'),
     ]
-    data = dict(type='CustomDataset', data_root=str(pictures), pipeline=pipeline)
+    data = dict(type='CustomDataset', data_root=str(images), pipeline=pipeline)
     loader = dict(dataset=data, batch_size=4, num_workers=0)
     sampler = dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True)
     if by_epoch:

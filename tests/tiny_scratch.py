@@ -30,12 +30,12 @@ def mage_trainer(num_patches: int = 16, **settings: Any) -> dict:
     )
 
 
-def adversarial_training(pictures: Path, work_dir: Path, **settings: Any) -> Config:
+def adversarial_training(images: Path, work_dir: Path, **settings: Any) -> Config:
     """12 iterations of a tokenizer, against a discriminator from the third on.
 
     A checkpoint is written every third, so the game is on in all that a resumed run repeats.
     """
-    config = pretraining(pictures, work_dir, by_epoch=False)
+    config = pretraining(images, work_dir, by_epoch=False)
     config.model = vqgan_trainer(adversarial=True, adversarial_start=2)
     config.model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
     part = dict(optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.9)))

@@ -35,8 +35,8 @@ ENCODER = dict(
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures', size=SIDE)
+def image_folder(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'images', size=SIDE)
 
 
 @pytest.fixture(scope='module')
@@ -46,11 +46,11 @@ def run(repository):
 
 
 @pytest.fixture(scope='module')
-def pretrained(run, pictures, tmp_path_factory):
+def pretrained(run, image_folder, tmp_path_factory):
     """The work folder of a pre-training by tools/train.py."""
     folder = tmp_path_factory.mktemp('pretraining')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('IMAGES', str(pictures))
+        patch.setenv('IMAGES', str(image_folder))
         run('tools/train.py', CONFIG, '--work-dir', folder)
     return folder
 
@@ -73,9 +73,9 @@ def backbone(run, checkpoint, tmp_path_factory):
     return path
 
 
-def probe_config(pictures):
+def probe_config(image_folder):
     """A probe of all blocks for one epoch."""
-    config = resized(classifier(pictures, pictures / 'unused'))
+    config = resized(classifier(image_folder, image_folder / 'unused'))
     encoder = Config.fromfile(CONFIG).model.to_dict()
     config.model = dict(
         type='mmaddp.GridProbe',
@@ -86,9 +86,9 @@ def probe_config(pictures):
     return config
 
 
-def tuning_config(pictures):
+def tuning_config(image_folder):
     """A classifier on the last block for one epoch."""
-    config = resized(classifier(pictures, pictures / 'unused'))
+    config = resized(classifier(image_folder, image_folder / 'unused'))
     config.best_cell = 'none'
     config.model.backbone = dict(ENCODER, img_size=SIDE)
     config.model.head.in_channels = DIMS
@@ -118,7 +118,7 @@ def test_it_pretrains_and_draws(pretrained, checkpoint):
     assert len(list((pretrained / 'visualizations').glob('predictions_*.png'))) == 2
 
 
-def test_it_generates_completes_and_reconstructs(run, checkpoint, model, pictures, tmp_path):
+def test_it_generates_completes_and_reconstructs(run, checkpoint, model, image_folder, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
     assert generate(model, 1).shape == (1, SIDE, SIDE, 3)
     mask = np.zeros((4, 4), dtype=bool)
@@ -138,18 +138,18 @@ def test_it_gives_features(model):
     assert [one.shape for one in maps] == [(1, DIMS, 4, 4)] * 2
 
 
-def test_it_is_probed(run, checkpoint, pictures, tmp_path):
-    probe_config(pictures).dump(tmp_path / 'probe.py')
+def test_it_is_probed(run, checkpoint, image_folder, tmp_path):
+    probe_config(image_folder).dump(tmp_path / 'probe.py')
     run('tools/probe.py', tmp_path / 'probe.py', checkpoint, '--work-dir', tmp_path / 'probe')
     cell = json.loads((tmp_path / 'probe/best_cell.json').read_text())
     assert cell['encoder'].endswith('TinyMAEViT')
     assert cell['layer'] in [f'block_{number}' for number in range(1, 5)]
 
 
-def test_it_is_compared(run, checkpoint, pictures, tmp_path):
+def test_it_is_compared(run, checkpoint, image_folder, tmp_path):
     """Probe and fine-tuning, the second with the best cell of the first."""
-    probe_config(pictures).dump(tmp_path / 'probe.py')
-    tuning_config(pictures).dump(tmp_path / 'cls.py')
+    probe_config(image_folder).dump(tmp_path / 'probe.py')
+    tuning_config(image_folder).dump(tmp_path / 'cls.py')
     encoder = dict(checkpoint=str(checkpoint), pretrain=str(CONFIG))
     probe = dict(config=str(tmp_path / 'probe.py'), **encoder)
     cls = dict(config=str(tmp_path / 'cls.py'), **encoder, best_cell='mae')

@@ -19,7 +19,7 @@ def model():
 
 
 @pytest.fixture(scope='module')
-def pictures():
+def images():
     return np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
 
 
@@ -73,76 +73,76 @@ def test_views_are_the_image_after_each_row(model):
 
 
 @pytest.mark.parametrize('keep_pixels', [False, True])
-def test_completion_continues_the_top_half(model, pictures, keep_pixels):
+def test_completion_continues_the_top_half(model, images, keep_pixels):
     options = dict(keep_pixels=keep_pixels, **STEPS)
-    done = inpaint(model, pictures, below(8), **options)
-    other = inpaint(model, pictures, below(8), seed=1, **options)
+    done = inpaint(model, images, below(8), **options)
+    other = inpaint(model, images, below(8), seed=1, **options)
     for each in (done, other):
-        assert np.array_equal(each[:, :8], pictures[:, :8])
+        assert np.array_equal(each[:, :8], images[:, :8])
     assert not same(done[:, 8:], other[:, 8:])
-    assert not same(done[:, 8:], pictures[:, 8:])
+    assert not same(done[:, 8:], images[:, 8:])
 
 
-def test_pixels_are_kept_inside_of_a_patch(model, pictures):
+def test_pixels_are_kept_inside_of_a_patch(model, images):
     """The mask begins in the middle of a row of patches, which is generated as a whole."""
-    done = inpaint(model, pictures, below(10), keep_pixels=True, **STEPS)
-    assert np.array_equal(done[:, :10], pictures[:, :10])
-    assert same(done[:, 10:], inpaint(model, pictures, below(8), **STEPS)[:, 10:])
+    done = inpaint(model, images, below(10), keep_pixels=True, **STEPS)
+    assert np.array_equal(done[:, :10], images[:, :10])
+    assert same(done[:, 10:], inpaint(model, images, below(8), **STEPS)[:, 10:])
 
 
-def test_a_completion_sees_what_is_given(model, pictures):
-    other = pictures.copy()
+def test_a_completion_sees_what_is_given(model, images):
+    other = images.copy()
     other[:, :4] = 255 - other[:, :4]
-    one, two = (inpaint(model, each, below(8), **STEPS) for each in (pictures, other))
+    one, two = (inpaint(model, each, below(8), **STEPS) for each in (images, other))
     assert not same(one[:, 8:], two[:, 8:])
 
 
-def test_what_is_masked_is_not_looked_at(model, pictures):
-    other = pictures.copy()
+def test_what_is_masked_is_not_looked_at(model, images):
+    other = images.copy()
     other[:, 8:] = 255 - other[:, 8:]
-    one, two = (inpaint(model, each, below(8), **STEPS) for each in (pictures, other))
+    one, two = (inpaint(model, each, below(8), **STEPS) for each in (images, other))
     assert np.array_equal(one, two)
 
 
-def test_each_image_may_have_its_own_mask(model, pictures):
-    both = inpaint(model, pictures, [below(8), below(4)], **STEPS)
-    assert same(both[:1], inpaint(model, pictures[0], below(8), **STEPS))
+def test_each_image_may_have_its_own_mask(model, images):
+    both = inpaint(model, images, [below(8), below(4)], **STEPS)
+    assert same(both[:1], inpaint(model, images[0], below(8), **STEPS))
 
 
-def test_a_model_of_random_orders_completes_any_region(pictures):
+def test_a_model_of_random_orders_completes_any_region(images):
     model = build(any_order(), spread=0.05)
     masks = np.random.default_rng(1).random((2, 4, 4)) < 0.5
-    done = inpaint(model, pictures, list(masks), **STEPS)
+    done = inpaint(model, images, list(masks), **STEPS)
     pixels = masks.repeat(4, 1).repeat(4, 2)
-    assert np.array_equal(done[~pixels], pictures[~pixels])
-    assert not same(done, inpaint(model, pictures, list(masks), seed=1, **STEPS))
+    assert np.array_equal(done[~pixels], images[~pixels])
+    assert not same(done, inpaint(model, images, list(masks), seed=1, **STEPS))
 
 
-def test_mse_predicts_one_image_only(pictures):
+def test_mse_predicts_one_image_only(images):
     model = build(mse(), spread=0.05)
     assert same(generate(model, 1), generate(model, 1, seed=1))
-    done = inpaint(model, pictures, below(8))
+    done = inpaint(model, images, below(8))
     assert not same(done[0, 8:], done[1, 8:])
 
 
-def test_reconstruction_is_teacher_forced(pictures):
+def test_reconstruction_is_teacher_forced(images):
     """Each patch of MSE's is what the completion from there on begins with."""
     model = build(mse(), spread=0.05)
-    rebuilt = reconstruct(model, pictures, batch_size=1)
+    rebuilt = reconstruct(model, images, batch_size=1)
     for place in (0, 5, 15):
         rows, columns = place // 4, place % 4
         mask = np.arange(NUM_POSITIONS).reshape(4, 4) >= place
-        done = inpaint(model, pictures, mask)
+        done = inpaint(model, images, mask)
         area = np.s_[:, 4 * rows : 4 * rows + 4, 4 * columns : 4 * columns + 4]
         assert same(rebuilt[area], done[area])
 
 
-def test_reconstruction_by_diffusion(model, pictures):
+def test_reconstruction_by_diffusion(model, images):
     """The decoder sees noise of its own for each image, whatever batch it is in."""
-    rebuilt = reconstruct(model, pictures)
-    assert same(reconstruct(model, pictures, batch_size=1), rebuilt)
-    assert rebuilt.shape == pictures.shape
-    assert not same(reconstruct(model, pictures, seed=1), rebuilt)
+    rebuilt = reconstruct(model, images)
+    assert same(reconstruct(model, images, batch_size=1), rebuilt)
+    assert rebuilt.shape == images.shape
+    assert not same(reconstruct(model, images, seed=1), rebuilt)
 
 
 def test_tokens_are_generated_and_decoded():
@@ -161,15 +161,15 @@ def test_tokens_are_generated_and_decoded():
     assert same(done, (decoded * 255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def test_features_are_those_of_the_backbone(model, pictures):
-    (maps,) = extract_features(model, pictures)
-    (others,) = extract_features(model.backbone, pictures, batch_size=1)
+def test_features_are_those_of_the_backbone(model, images):
+    (maps,) = extract_features(model, images)
+    (others,) = extract_features(model.backbone, images, batch_size=1)
     assert maps.shape == (2, 32, 4, 4)
     assert torch.allclose(maps, others, atol=1e-5)
 
 
-def test_other_sizes_are_reconstructed(model, pictures):
-    wide = np.concatenate([pictures, pictures], axis=2)
+def test_other_sizes_are_reconstructed(model, images):
+    wide = np.concatenate([images, images], axis=2)
     assert reconstruct(model, wide).shape == wide.shape
 
 
@@ -214,14 +214,14 @@ def half_of_tokens():
         (lambda: build(of_tokens()), lambda m, x: extract_features(m, x), 'reads VQ tokens'),
     ],
 )
-def test_bad_input_is_told_in_one_line(model, pictures, make, call, message):
+def test_bad_input_is_told_in_one_line(model, images, make, call, message):
     with pytest.raises(UserError) as raised:
-        call(make() if make else model, pictures)
+        call(make() if make else model, images)
     assert message in str(raised.value)
     assert '\n' not in str(raised.value)
 
 
-def test_another_model(pictures):
+def test_another_model(images):
     with pytest.raises(AttributeError, match='sampler'):
         generate(torch.nn.Linear(1, 1), 1)
 
@@ -262,7 +262,7 @@ def test_checkpoints_that_do_not_fit(model, tmp_path):
         load_pretrainer(config(larger), tmp_path / 'model.pth', 'cpu')
 
 
-def test_a_mask_of_a_file(model, pictures, tmp_path):
+def test_a_mask_of_a_file(model, images, tmp_path):
     Image.fromarray(below(8).astype(np.uint8) * 255).save(tmp_path / 'mask.png')
-    done = inpaint(model, pictures, tmp_path / 'mask.png', **STEPS)
-    assert same(done, inpaint(model, pictures, below(8), **STEPS))
+    done = inpaint(model, images, tmp_path / 'mask.png', **STEPS)
+    assert same(done, inpaint(model, images, below(8), **STEPS))

@@ -17,7 +17,7 @@ def model():
 
 
 @pytest.fixture(scope='module')
-def pictures():
+def images():
     return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
 
 
@@ -73,26 +73,26 @@ def test_views_show_the_reliable_positions(model):
         assert patches.sum((1, 2)).tolist() == [left, left]
 
 
-def test_inpainting_nothing_is_the_reconstruction(model, pictures):
+def test_inpainting_nothing_is_the_reconstruction(model, images):
     nothing = np.zeros((64, 64), dtype=bool)
-    rebuilt = reconstruct(model, pictures)
-    assert same(inpaint(model, pictures, nothing), rebuilt)
+    rebuilt = reconstruct(model, images)
+    assert same(inpaint(model, images, nothing), rebuilt)
 
 
-def test_each_image_may_have_its_own_mask(model, pictures):
-    both = inpaint(model, pictures, [half_mask(32), half_mask(16)], steps=4)
-    alone = inpaint(model, pictures[0], half_mask(32), steps=4)
+def test_each_image_may_have_its_own_mask(model, images):
+    both = inpaint(model, images, [half_mask(32), half_mask(16)], steps=4)
+    alone = inpaint(model, images[0], half_mask(32), steps=4)
     assert same(both[:1], alone)
 
 
-def test_given_pixels_come_back(model, pictures):
+def test_given_pixels_come_back(model, images):
     mask = half_mask(20)
-    done = inpaint(model, pictures, mask, steps=8, keep_pixels=True)
-    assert np.array_equal(done[:, 20:], pictures[:, 20:])
-    assert same(done[:, :20], inpaint(model, pictures, mask, steps=8)[:, :20])
+    done = inpaint(model, images, mask, steps=8, keep_pixels=True)
+    assert np.array_equal(done[:, 20:], images[:, 20:])
+    assert same(done[:, :20], inpaint(model, images, mask, steps=8)[:, :20])
 
 
-def test_masks_of_files_pixels_and_tokens(model, pictures, tmp_path):
+def test_masks_of_files_pixels_and_tokens(model, images, tmp_path):
     pixels = np.zeros((64, 64), dtype=np.uint8)
     pixels[15, 32] = 255
     pixels[63, 63] = 127
@@ -101,22 +101,22 @@ def test_masks_of_files_pixels_and_tokens(model, pictures, tmp_path):
     tokens[0, 2] = True
     for mask in (pixels, tmp_path / 'mask.png', tokens):
         read = read_masks(mask, model, 1)
-        start = completion_start(model, pictures[:1], read, batch_size=1)
+        start = completion_start(model, images[:1], read, batch_size=1)
         assert start.masked.tolist() == [tokens.flatten().tolist()]
 
 
 def test_reconstruction_in_any_shape(model):
-    picture = np.full((32, 80, 3), 200, np.uint8)
-    assert reconstruct(model, [picture, picture], batch_size=1).shape == (2, 32, 80, 3)
+    image = np.full((32, 80, 3), 200, np.uint8)
+    assert reconstruct(model, [image, image], batch_size=1).shape == (2, 32, 80, 3)
 
 
-def test_features_of_a_model_and_of_its_encoder(model, pictures, tmp_path):
+def test_features_of_a_model_and_of_its_encoder(model, images, tmp_path):
     paths = []
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(images):
         paths.append(tmp_path / f'{number}.png')
-        Image.fromarray(picture).save(paths[-1])
+        Image.fromarray(image).save(paths[-1])
     (maps,) = extract_features(model, paths, batch_size=1)
-    (others,) = extract_features(model.encoder, pictures)
+    (others,) = extract_features(model.encoder, images)
     assert maps.shape == (2, 16, 4, 4)
     assert torch.allclose(maps, others, atol=1e-5)
 
@@ -138,8 +138,8 @@ def test_features_of_a_model_and_of_its_encoder(model, pictures, tmp_path):
         (lambda m, x: extract_features(m, x, level=3), 'noise level 3: ADDP has no noise levels'),
     ],
 )
-def test_bad_input_is_told_in_one_line(model, pictures, call, message):
+def test_bad_input_is_told_in_one_line(model, images, call, message):
     with pytest.raises(UserError) as raised:
-        call(model, pictures)
+        call(model, images)
     assert message in str(raised.value)
     assert '\n' not in str(raised.value)

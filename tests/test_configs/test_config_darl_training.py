@@ -1,4 +1,4 @@
-"""DARL's small configs train, one after the other, on pictures in CIFAR-10's layout."""
+"""DARL's small configs train, one after the other, on images in CIFAR-10's layout."""
 
 import math
 from pathlib import Path
@@ -32,7 +32,7 @@ def images(tmp_path, monkeypatch) -> Path:
 
 
 def short(repository: Path, name: str, work_dir: Path) -> Config:
-    """The config for two batches of the pictures, all in this process."""
+    """The config for two batches of the images, all in this process."""
     cfg = Config.fromfile(repository / 'configs' / f'{name}.py')
     cfg.work_dir = str(work_dir)
     for split in ('train', 'val', 'test'):

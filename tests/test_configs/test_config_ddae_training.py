@@ -41,7 +41,7 @@ def assert_every_weight_learns(runner: Runner) -> None:
 
 
 def short(repository: Path, name: str, images: Path, work_dir: Path, steps: int) -> Config:
-    """The config for some batches of the pictures, in this process."""
+    """The config for some batches of the images, in this process."""
     cfg = Config.fromfile(repository / 'configs/pretrain/ddae' / f'{name}.py')
     cfg.work_dir, cfg.experiment_name = str(work_dir), f'run{next(RUNS)}'
     loader = dict(batch_size=2, num_workers=0, persistent_workers=False)

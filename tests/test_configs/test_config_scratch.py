@@ -80,8 +80,8 @@ def test_the_loss_is_logged_by_mask_ratio(name, load_config):
 
 @pytest.mark.generations
 def test_each_toy_training_goes_on_from_the_one_before(repository, tmp_path, monkeypatch):
-    """Tokenizer, token predictor and ADDP, from a folder of pictures alone."""
-    monkeypatch.setenv('IMAGE_DIR', str(write_images(tmp_path / 'pictures', per_class=1)))
+    """Tokenizer, token predictor and ADDP, from a folder of images alone."""
+    monkeypatch.setenv('IMAGE_DIR', str(write_images(tmp_path / 'images', per_class=1)))
 
     def trained(name, variable):
         cfg = Config.fromfile(repository / 'configs' / f'{name}.py')

@@ -21,13 +21,13 @@ def root(tmp_path) -> Path:
     (tmp_path / 'wnids.txt').write_text('\n'.join(WNIDS) + '\n')
     lines = []
     for number, wnid in enumerate(WNIDS):
-        picture = Image.new('RGB', (64, 64), (RED[wnid], 9, 9))
+        drawn = Image.new('RGB', (64, 64), (RED[wnid], 9, 9))
         (tmp_path / 'train' / wnid / 'images').mkdir(parents=True)
         (tmp_path / 'train' / wnid / f'{wnid}_boxes.txt').write_text('\n')
         for image in range(2):
-            picture.save(tmp_path / 'train' / wnid / 'images' / f'{wnid}_{image}.JPEG')
+            drawn.save(tmp_path / 'train' / wnid / 'images' / f'{wnid}_{image}.JPEG')
         (tmp_path / 'val/images').mkdir(parents=True, exist_ok=True)
-        picture.save(tmp_path / 'val/images' / f'val_{number}.JPEG')
+        drawn.save(tmp_path / 'val/images' / f'val_{number}.JPEG')
         lines.append(f'val_{number}.JPEG\t{wnid}\t0\t32\t44\t62\n')
     (tmp_path / 'val/val_annotations.txt').write_text(''.join(lines))
     return tmp_path

@@ -41,13 +41,13 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    return write_images(tmp_path / 'pictures', per_class=2)
+def images(tmp_path):
+    return write_images(tmp_path / 'images', per_class=2)
 
 
 @pytest.fixture
-def config(tmp_path, pictures):
-    config = classifier(pictures, tmp_path / 'work')
+def config(tmp_path, images):
+    config = classifier(images, tmp_path / 'work')
     config.merge_from_dict({'train_cfg.max_epochs': 1, 'custom_hooks': []})
     return config
 
@@ -285,23 +285,23 @@ class TestMachine:
         check_runs_on_cpu(config, trains=True)
 
 
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize('workers', [0, 1])
-    def test_empty(self, config, pictures, workers):
-        (pictures / 'red' / 'red1.png').write_bytes(b'')
+    def test_empty(self, config, images, workers):
+        (images / 'red' / 'red1.png').write_bytes(b'')
         config.train_dataloader.num_workers = workers
         with pytest.raises(UserError, match=r'^\S*red1\.png is empty') as error:
             train(config)
         one_line(error)
 
-    def test_empty_in_validation(self, config, pictures):
-        (pictures / 'red' / 'red1.png').write_bytes(b'')
+    def test_empty_in_validation(self, config, images):
+        (images / 'red' / 'red1.png').write_bytes(b'')
         with pytest.raises(UserError, match=r'red1\.png is empty'):
-            train(Config({**config, 'train_dataloader': self._whole(config, pictures)}))
+            train(Config({**config, 'train_dataloader': self._whole(config, images)}))
 
     @staticmethod
-    def _whole(config, pictures):
-        good = write_images(pictures.with_name('whole'), per_class=1)
+    def _whole(config, images):
+        good = write_images(images.with_name('whole'), per_class=1)
         loader = config.train_dataloader.copy()
         loader.dataset = {**loader.dataset, 'data_root': str(good)}
         return loader
@@ -309,7 +309,7 @@ class TestPictures:
     @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
     def test_truncated(self, tmp_path, suffix):
         """OpenCV reads such a JPEG without complaint."""
-        path = tmp_path / f'picture{suffix}'
+        path = tmp_path / f'image{suffix}'
         noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(noise).save(path)
         assert image_fault(str(path)) is None

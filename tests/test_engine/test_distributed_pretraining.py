@@ -32,13 +32,13 @@ SHARDED = {
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
+def images(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'images')
 
 
-def config_of(pictures: Path, work_dir: Path, processes: int, **settings: Any) -> Config:
+def config_of(images: Path, work_dir: Path, processes: int, **settings: Any) -> Config:
     """Six steps of four images, with nothing drawn that depends on the process."""
-    config = pretraining(pictures, work_dir, by_epoch=False, **OPTIMIZER, **settings)
+    config = pretraining(images, work_dir, by_epoch=False, **OPTIMIZER, **settings)
     config.model = addp(img_size=32, shared_ratio=True)
     config.model['encoder'] = dict(config.model['encoder'], drop_rate=0.0)
     config.train_cfg.max_iters = 6
@@ -57,12 +57,12 @@ def losses(work_dir: Path, processes: int) -> dict[int, float]:
 
 
 @pytest.fixture(scope='module')
-def work_dirs(pictures, tmp_path_factory):
+def work_dirs(images, tmp_path_factory):
     """The same training by one process, by two, and by two that share the model."""
     root = tmp_path_factory.mktemp('runs')
     kinds = {'one': (1, {}), 'replicated': (2, {}), 'sharded': (2, SHARDED)}
     for kind, (processes, settings) in kinds.items():
-        config = config_of(pictures, root / kind, processes, **settings)
+        config = config_of(images, root / kind, processes, **settings)
         assert in_processes(processes, run_training, config) == [0] * processes
     return {kind: root / kind for kind in kinds}
 
@@ -79,8 +79,8 @@ def test_two_processes_are_one_with_twice_the_images(work_dirs, kind):
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_sharded_run_that_was_killed_goes_on(tmp_path, pictures, work_dirs):
-    config = config_of(pictures, tmp_path / 'run', 2, **SHARDED)
+def test_a_sharded_run_that_was_killed_goes_on(tmp_path, images, work_dirs):
+    config = config_of(images, tmp_path / 'run', 2, **SHARDED)
     recorder = dict(type='Recorder', path=str(tmp_path / 'run.jsonl'), kill_at=4)
     config.custom_hooks = [recorder]
     assert in_processes(2, run_training, config) == [-signal.SIGKILL] * 2
@@ -94,21 +94,21 @@ def test_a_sharded_run_that_was_killed_goes_on(tmp_path, pictures, work_dirs):
         assert torch.equal(resumed[name], tensor), name
 
 
-def start_from(path: Path, pictures: Path, work_dir: Path) -> Config:
+def start_from(path: Path, images: Path, work_dir: Path) -> Config:
     """A sharded training by two processes of one step, at a learning rate of zero."""
-    config = config_of(pictures, work_dir, 2, **SHARDED, load_from=str(path))
+    config = config_of(images, work_dir, 2, **SHARDED, load_from=str(path))
     config.train_cfg.max_iters, config.optim_wrapper.optimizer.lr = 1, 0.0
     for part in ('tokenizer', 'token_predictor'):
         del config.model[part]['init_cfg']
     return config
 
 
-def test_a_sharded_run_starts_from_the_authors_file(tmp_path, pictures):
+def test_a_sharded_run_starts_from_the_authors_file(tmp_path, images):
     model = tiny_addp(seed=2, img_size=32)
     ours = {**model.state_dict(), **model.frozen_state()}
     path = tmp_path / 'addp.pth'
     torch.save({'model': convert_checkpoint(ours, target='official')}, path)
-    assert in_processes(2, run_training, start_from(path, pictures, tmp_path / 'run')) == [0, 0]
+    assert in_processes(2, run_training, start_from(path, images, tmp_path / 'run')) == [0, 0]
     end = last_checkpoint(tmp_path / 'run')['state_dict']
     assert end.keys() == model.state_dict().keys()
     for name, tensor in model.state_dict().items():
@@ -123,11 +123,11 @@ def test_a_sharded_run_starts_from_the_authors_file(tmp_path, pictures):
         ('', 'model.tokenizer.init_cfg is not set'),
     ],
 )
-def test_a_sharded_run_refuses_what_does_not_fill_it(tmp_path, pictures, prefix, message):
+def test_a_sharded_run_refuses_what_does_not_fill_it(tmp_path, images, prefix, message):
     path = tmp_path / 'other.pth'
     state = tiny_addp(seed=2, img_size=32).state_dict()
     torch.save({'state_dict': {prefix + name: tensor for name, tensor in state.items()}}, path)
-    config = start_from(path, pictures, tmp_path / 'run')
+    config = start_from(path, images, tmp_path / 'run')
     assert in_processes(2, train_to_the_error, config, str(tmp_path / 'errors')) == [0, 0]
     told = [(tmp_path / f'errors{rank}').read_text() for rank in (0, 1)]
     assert told[0] == told[1]

@@ -42,7 +42,7 @@ def test_without_images(tmp_path):
 
 def test_without_class_folders(tmp_path):
     """Images are there, but no folder of a class: what unlabeled data look like."""
-    folder = write_images(tmp_path / 'pictures') / 'red'
+    folder = write_images(tmp_path / 'images') / 'red'
     assert 'with_label' in train(folder, tmp_path / 'run')
 
 
@@ -53,7 +53,7 @@ def test_a_file_in_its_position(tmp_path):
 
 def test_unreadable(tmp_path):
     """The tests may run as root, whom no right is denied."""
-    folder = write_images(tmp_path / 'pictures')
+    folder = write_images(tmp_path / 'images')
     denied = PermissionError(13, 'Permission denied', str(folder))
     with mock.patch('os.scandir', side_effect=denied):
         message = train(folder, tmp_path / 'run')

@@ -14,8 +14,8 @@ from mmaddp.diffusion import masks_from_noise
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
+def images(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'images')
 
 
 def build(seed: int = 0, **settings) -> torch.nn.Module:
@@ -38,12 +38,12 @@ def fix_masks(model, images: int) -> None:
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
-def test_a_killed_pretraining_ends_with_the_same_bits(tmp_path, pictures, by_epoch):
+def test_a_killed_pretraining_ends_with_the_same_bits(tmp_path, images, by_epoch):
     folders = [tmp_path / 'whole', tmp_path / 'resumed']
-    assert in_child(run_training, pretraining(pictures, folders[0], by_epoch)) == 0
-    killed = pretraining(pictures, folders[1], by_epoch, **{'custom_hooks.0.kill_at': 7})
+    assert in_child(run_training, pretraining(images, folders[0], by_epoch)) == 0
+    killed = pretraining(images, folders[1], by_epoch, **{'custom_hooks.0.kill_at': 7})
     assert in_child(run_training, killed) == -signal.SIGKILL
-    assert in_child(run_training, pretraining(pictures, folders[1], by_epoch), True) == 0
+    assert in_child(run_training, pretraining(images, folders[1], by_epoch), True) == 0
     whole, resumed = map(last_checkpoint, folders)
     for part in ('state_dict', 'optimizer'):
         torch.testing.assert_close(resumed[part], whole[part], rtol=0, atol=0)

@@ -37,7 +37,7 @@ KILLED = -signal.SIGKILL
 
 @pytest.fixture(scope='module')
 def images(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
+    return write_images(tmp_path_factory.mktemp('data') / 'images')
 
 
 @pytest.fixture(scope='module')

@@ -8,7 +8,7 @@ from mmaddp.engine import Runner
 
 @pytest.fixture
 def images(tmp_path):
-    return write_images(tmp_path / 'pictures', per_class=2)
+    return write_images(tmp_path / 'images', per_class=2)
 
 
 @pytest.mark.parametrize(

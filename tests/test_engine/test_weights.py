@@ -84,7 +84,7 @@ def test_a_run_starts_from_the_authors_file(tmp_path):
     """With a learning rate of zero it ends as it began, all parts having come from the file."""
     model = tiny_addp(seed=2, img_size=32)
     official = write_official(model, tmp_path / 'addp.pth')
-    images = write_images(tmp_path / 'pictures')
+    images = write_images(tmp_path / 'images')
     settings = {'optim_wrapper.optimizer.lr': 0.0, 'load_from': str(official)}
     config = pretraining(images, tmp_path / 'run', by_epoch=False, **settings)
     config.param_scheduler = None

@@ -39,10 +39,10 @@ def tool(repository):
 
 @pytest.fixture
 def files(tmp_path):
-    """A config on drawn pictures, and two checkpoints of its model."""
+    """A config on drawn images, and two checkpoints of its model."""
     data = dict(
         type='CustomDataset',
-        data_root=str(write_images(tmp_path / 'pictures')),
+        data_root=str(write_images(tmp_path / 'images')),
         pipeline=PIPELINE,
         with_label=False,
     )

@@ -1,4 +1,4 @@
-"""The noise-schedule study: figure 3's picture, and a study of two cells on drawn pictures."""
+"""The noise-schedule study: figure 3's image, and a study of two cells on drawn images."""
 
 import csv
 import signal
@@ -56,7 +56,7 @@ def test_mse_has_no_schedule(repository, tmp_path):
 
 
 def shrink(path: Path, out: Path) -> Path:
-    """The small config for a second on drawn pictures: 8 iterations, or 2 epochs of 2."""
+    """The small config for a second on drawn images: 8 iterations, or 2 epochs of 2."""
     config = Config.fromfile(path)
     probe = 'encoder' in config.model
     encoder = config.model.encoder if probe else config.model.backbone
@@ -82,8 +82,8 @@ def shrink(path: Path, out: Path) -> Path:
 @pytest.fixture
 def configs(repository, tmp_path, monkeypatch):
     for split in ('train', 'test'):
-        write_images(tmp_path / 'pictures' / split)
-    monkeypatch.setenv('CIFAR10_DIR', str(tmp_path / 'pictures'))
+        write_images(tmp_path / 'images' / split)
+    monkeypatch.setenv('CIFAR10_DIR', str(tmp_path / 'images'))
     names = {PRETRAINING: 'pretraining.py', EVALUATION: 'evaluation.py'}
     return [shrink(repository / 'configs' / name, tmp_path / out) for name, out in names.items()]
 

@@ -30,9 +30,9 @@ def tool(repository):
 
 @pytest.fixture
 def files(tmp_path):
-    """Configs of three models on drawn pictures, and checkpoints of two."""
-    pictures = str(write_images(tmp_path / 'pictures', size=16))
-    data = dict(type='CustomDataset', data_root=pictures, pipeline=PIPELINE, with_label=False)
+    """Configs of three models on drawn images, and checkpoints of two."""
+    images = str(write_images(tmp_path / 'images', size=16))
+    data = dict(type='CustomDataset', data_root=images, pipeline=PIPELINE, with_label=False)
     models = {
         'raster': dict(),
         'nested': dict(backbone=NESTED),
@@ -61,7 +61,7 @@ def test_the_errors_are_those_of_the_loss(tool, files):
     found = run(tool, files, 'nested', '--batch-size', '4')
     assert (found['grid'], found['order']) == ([4, 4], ORDER)
     model = tiny_darl(backbone=NESTED)
-    images = torch.stack([torch.as_tensor(image) for image in read_pictures(files)])
+    images = torch.stack([torch.as_tensor(image) for image in read_images(files)])
     batch = model.data_preprocessor({'inputs': images})['inputs']
     with torch.no_grad():
         z = model.encode(*model.embed(batch))
@@ -72,14 +72,14 @@ def test_the_errors_are_those_of_the_loss(tool, files):
     assert PatchErrors(**found).by_number[2] == found['errors'][4]
 
 
-def read_pictures(files):
+def read_images(files):
     from mmcv import imread
 
     # As MMCV reads them, BGR; 16 x 16 pixels need neither resize nor crop.
-    return [imread(str(path)).transpose(2, 0, 1) for path in sorted(files.glob('pictures/*/*'))]
+    return [imread(str(path)).transpose(2, 0, 1) for path in sorted(files.glob('images/*/*'))]
 
 
-def test_pictures_and_curves_of_two_orders(tool, files, capsys):
+def test_images_and_curves_of_two_orders(tool, files, capsys):
     run(tool, files, 'raster')
     run(tool, files, 'nested', '--beside', str(files / 'out/raster'))
     names = {path.name for path in (files / 'out/nested').glob('*.png')}

@@ -9,7 +9,7 @@ from mmaddp.experiments.speed import benchmark
 
 @pytest.mark.parametrize('noise', [None, dict(a=1.0, b=1.0)])
 def test_a_step_of_darl_by_its_parts(tmp_path, noise):
-    images = write_images(tmp_path / 'pictures')
+    images = write_images(tmp_path / 'images')
     config = darl_pretraining(images, tmp_path / 'run', noise=noise)
     figures = benchmark(config, 2, None, 1, 1, 'cpu')
     parts = ['embed', 'encode', 'corrupt', 'decode', 'loss', 'backward', 'optimizer']

@@ -24,7 +24,7 @@ GRID = [f'{LR}=1e-3,1e-2', 'model.backbone.drop_path_rate=0.3']
 @pytest.fixture(scope='module')
 def config_file(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('sweep')
-    images = write_images(folder / 'pictures')
+    images = write_images(folder / 'images')
     config = classifier(images, folder / 'run', by_epoch=False)
     config.train_cfg.val_interval = 12
     config.default_hooks.finite_loss = dict(type='mmaddp.FiniteLossHook')

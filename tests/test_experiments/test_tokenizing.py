@@ -26,9 +26,9 @@ SIDE, TOKENS = 64, 16
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
-    """15 pictures of 24 x 24 pixels, read at 64 x 64, and a tokenizer's file."""
+    """15 images of 24 x 24 pixels, read at 64 x 64, and a tokenizer's file."""
     folder = tmp_path_factory.mktemp('tokenizing')
-    config = pretraining(write_images(folder / 'pictures'), folder / 'run', by_epoch=False)
+    config = pretraining(write_images(folder / 'images'), folder / 'run', by_epoch=False)
     config.model = addp(img_size=SIDE)
     config.train_dataloader.dataset.pipeline[1].scale = SIDE
     torch.manual_seed(0)

@@ -26,15 +26,15 @@ def model():
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory, model):
-    """Config, checkpoint, a picture and a mask."""
+    """Config, checkpoint, a image and a mask."""
     folder = tmp_path_factory.mktemp('generate')
     Config(dict(default_scope='mmaddp', model=model_settings())).dump(folder / 'config.py')
     weights = {**model.state_dict(), **model.frozen_state()}
     torch.save({'state_dict': weights}, folder / 'model.pth')
     weights['decoder.norm.bias'] = weights['decoder.norm.bias'] + 1
     torch.save({'state_dict': weights}, folder / 'other.pth')
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(folder / 'picture.png')
+    given = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(given).save(folder / 'image.png')
     mask = np.zeros((64, 64), np.uint8)
     mask[:32] = 255
     Image.fromarray(mask).save(folder / 'mask.png')
@@ -104,12 +104,12 @@ def test_processes_share_the_images(generate, three, tmp_path, monkeypatch):
 
 
 def test_completion(generate, folder, model, tmp_path):
-    options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
+    options = ('--image', folder / 'image.png', '--mask', folder / 'mask.png')
     generate(tmp_path / 'a', 2, *options, '--keep-pixels')
     images = read_image_folder(tmp_path / 'a')
-    picture = np.asarray(Image.open(folder / 'picture.png'))
-    assert all(np.array_equal(image[32:], picture[32:]) for image in images.values())
-    done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=4, keep_pixels=True)
+    given = np.asarray(Image.open(folder / 'image.png'))
+    assert all(np.array_equal(image[32:], given[32:]) for image in images.values())
+    done = inpaint(model, folder / 'image.png', folder / 'mask.png', steps=4, keep_pixels=True)
     assert_same_images({'first': images['000000.png']}, {'first': done[0]})
     assert not np.array_equal(images['000000.png'], images['000001.png'])
 
@@ -119,7 +119,7 @@ def test_completion(generate, folder, model, tmp_path):
     [
         (('--seed', 1), 'seed 0, not 1'),
         (('--top-p', 0.5, '--no-decaying'), 'decaying True, not False, top_p 1.0, not 0.5'),
-        (('--image', 'picture.png', '--mask', 'mask.png'), 'another image, another mask'),
+        (('--image', 'image.png', '--mask', 'mask.png'), 'another image, another mask'),
     ],
 )
 def test_other_settings_want_another_folder(generate, three, folder, options, told, monkeypatch):

@@ -26,13 +26,13 @@ def model():
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory, model):
-    """Configs, checkpoints, a picture and a mask of its lower half."""
+    """Configs, checkpoints, a image and a mask of its lower half."""
     folder = tmp_path_factory.mktemp('generate')
     for name, settings, one in (('diff', diffusion(), model), ('mse', mse(), build(mse()))):
         Config(dict(default_scope='mmaddp', model=settings)).dump(folder / f'{name}.py')
         torch.save({'state_dict': one.state_dict()}, folder / f'{name}.pth')
-    picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(folder / 'picture.png')
+    given = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    Image.fromarray(given).save(folder / 'image.png')
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[SIDE // 2 :] = 255
     Image.fromarray(mask).save(folder / 'mask.png')
@@ -123,12 +123,12 @@ def num_image_files(folder):
 
 @pytest.mark.parametrize('keep_pixels', [(), ('--keep-pixels',)])
 def test_completion_of_the_top_half(generate, folder, model, tmp_path, keep_pixels):
-    options = ('--image', folder / 'picture.png', '--mask', folder / 'mask.png')
+    options = ('--image', folder / 'image.png', '--mask', folder / 'mask.png')
     generate(tmp_path / 'a', 2, *options, *keep_pixels, *STEPS, '--intermediate')
     images, half = read_image_folder(tmp_path / 'a'), SIDE // 2
-    picture = np.asarray(Image.open(folder / 'picture.png'))
-    assert all(np.array_equal(image[:half], picture[:half]) for image in images.values())
-    done = inpaint(model, folder / 'picture.png', folder / 'mask.png', steps=3)
+    given = np.asarray(Image.open(folder / 'image.png'))
+    assert all(np.array_equal(image[:half], given[:half]) for image in images.values())
+    done = inpaint(model, folder / 'image.png', folder / 'mask.png', steps=3)
     assert_same_images({'first': images['000000.png']}, {'first': done[0]})
     assert not np.array_equal(images['000000.png'][half:], images['000001.png'][half:])
     # Two rows of patches are generated.
@@ -148,7 +148,7 @@ def test_mse_takes_no_settings(generate, folder, tmp_path):
         (('--seed', 1), 'seed 0, not 1'),
         (('--eta', 0), 'eta 1.0, not 0.0'),
         (('--no-clip',), 'clip True, not False'),
-        (('--image', 'picture.png', '--mask', 'mask.png'), 'another image, another mask'),
+        (('--image', 'image.png', '--mask', 'mask.png'), 'another image, another mask'),
     ],
 )
 def test_other_settings_want_another_folder(generate, three, folder, options, told, monkeypatch):
@@ -165,7 +165,7 @@ def test_other_settings_want_another_folder(generate, three, folder, options, to
         (('--eta', 1.5), r'eta=1.5: must be in \[0, 1\]'),
         (('--top-p', 0.5), '--top-p: the settings of DARL are --steps, --eta, --clip'),
         (('--schedule', 'cosine', '--temperature', 2), '--schedule: the settings of DARL'),
-        (('--image', 'picture.png', '--mask', 'top.png'), 'the mask keeps patches that come after'),
+        (('--image', 'image.png', '--mask', 'top.png'), 'the mask keeps patches that come after'),
         (('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )

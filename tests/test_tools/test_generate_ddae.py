@@ -45,9 +45,9 @@ def folder(tmp_path_factory, models):
         meta = {'mmengine_version': '0.10.4'}
         file = {'meta': meta, 'state_dict': model.state_dict(), 'ema_state_dict': last}
         torch.save(file, folder / f'{name}.pth')
-    picture = np.zeros((SIDE, SIDE, 3), np.uint8)
-    Image.fromarray(picture).save(folder / 'picture.png')
-    Image.fromarray(picture[..., 0] + 255).save(folder / 'mask.png')
+    given = np.zeros((SIDE, SIDE, 3), np.uint8)
+    Image.fromarray(given).save(folder / 'image.png')
+    Image.fromarray(given[..., 0] + 255).save(folder / 'mask.png')
     return folder
 
 
@@ -66,7 +66,7 @@ def run(repository, folder, monkeypatch):
 
 
 def expected(model, sampler, indices, seed=0):
-    """The pictures as the model's own sampling gives them."""
+    """The images as the model's own sampling gives them."""
     with torch.no_grad():
         images = model.sample(ImageNoise(seed, indices), sampler)
     array = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
@@ -174,7 +174,7 @@ def test_other_checkpoints_are_named(run, folder, models, tmp_path):
             ('--temperature', 2),
             '--temperature: the settings of DDAE are --sampler, --steps, --eta',
         ),
-        ('ddpm', ('--image', 'picture.png', '--mask', 'mask.png'), 'DDAE generates whole images'),
+        ('ddpm', ('--image', 'image.png', '--mask', 'mask.png'), 'DDAE generates whole images'),
         ('ddpm', ('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
@@ -226,8 +226,8 @@ def test_features_of_layers_at_a_level(models):
         torch.testing.assert_close(one, expected[name])
     assert len(extract_features(model, images)) == 4
     latent = models['latent']
-    pictures = np.zeros((1, 16, 24, 3), np.uint8)
-    (tokens,) = extract_features(latent, pictures, layers=['layer-1'])
+    wide = np.zeros((1, 16, 24, 3), np.uint8)
+    (tokens,) = extract_features(latent, wide, layers=['layer-1'])
     assert tokens.shape == (1, 32, 4, 6)
     with pytest.raises(UserError, match='noise level 3: ADDP has no noise levels'):
-        extract_features(tiny_generator(), pictures, level=3)
+        extract_features(tiny_generator(), wide, level=3)

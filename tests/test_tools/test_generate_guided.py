@@ -67,8 +67,8 @@ def test_guidance_of_0_is_the_ddae(run, tmp_path):
     run('guided', 'guided', '--label', '0', '--guidance', '0', '--intermediate')
     run('ddae', 'plain', '--intermediate')
     for folder in ('', 'steps'):
-        pictures = [read_image_folder(tmp_path / name / folder) for name in ('guided', 'plain')]
-        assert_same_images(*pictures)
+        sampled = [read_image_folder(tmp_path / name / folder) for name in ('guided', 'plain')]
+        assert_same_images(*sampled)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_in_python(run, model):
     """The notebook's functions, from the files."""
     loaded = load_pretrainer('guided.py', 'guided.pth', 'cpu')
     assert isinstance(loaded.network, DDAEUNet)
-    pictures = generate(loaded, 2, label=1, guidance=3.0, steps=2)
+    sampled = generate(loaded, 2, label=1, guidance=3.0, steps=2)
     images = model.sample(ImageNoise(0, range(2)), model.sampler(1, 3.0, steps=2))
     wanted = (images.clamp(0, 1) * 255).movedim(1, -1).numpy()
-    assert np.abs(pictures - wanted).max() <= 1
+    assert np.abs(sampled - wanted).max() <= 1
 
 
 def test_a_checkpoint_of_the_pretraining_alone_is_refused(run):

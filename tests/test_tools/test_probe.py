@@ -28,18 +28,18 @@ LATENT = dict(
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Pictures, encoders, and a config for each of them."""
+    """Images, encoders, and a config for each of them."""
     folder = tmp_path_factory.mktemp('probe')
-    pictures = write_images(folder / 'pictures', per_class=4)
+    images = write_images(folder / 'images', per_class=4)
     for name, encoder, model, settings in (
         ('ddae', ddae(), tiny_ddae(ddae()), dict(levels=[1, 300], pixels=8)),
         ('darl', darl(), tiny_darl(), {}),
     ):
         torch.save(dict(state_dict=model.state_dict()), folder / f'{name}.pth')
-        probe_config(pictures, folder / name, encoder, **settings).dump(folder / f'{name}.py')
-    probe_config(pictures, folder / 'dit', LATENT, levels=[3]).dump(folder / 'dit.py')
+        probe_config(images, folder / name, encoder, **settings).dump(folder / f'{name}.py')
+    probe_config(images, folder / 'dit', LATENT, levels=[3]).dump(folder / 'dit.py')
     backbone = dict(darl()['backbone'], causal=True)
-    probe_config(pictures, folder / 'backbone', backbone).dump(folder / 'backbone.py')
+    probe_config(images, folder / 'backbone', backbone).dump(folder / 'backbone.py')
     return folder
 
 
@@ -59,7 +59,7 @@ def probed(folder, tool):
     return folder / 'whole'
 
 
-def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
+def test_the_grid_its_best_cell_table_and_image_are_written(probed):
     grid = json.loads((probed / 'grid.json').read_text())
     assert grid['layers'] == ['out_1', 'out_2', 'out_3', 'out_4']
     assert grid['levels'] == [1, 300]
@@ -76,7 +76,7 @@ def test_the_grid_its_best_cell_table_and_picture_are_written(probed):
     assert best['settings'].pop('process')['type'] == 'mmaddp.DDPM'
     assert best['settings'] == dict(out_blocks=[best['layer']], time=time)
     assert (best['channels'], best['encoder']) == (32, 'mmaddp.DDAEUNet')
-    # 12 pictures of plain colors.
+    # 12 images of plain colors.
     assert grid['pixels'] == 100
     table = (probed / 'grid.md').read_text()
     assert table.count('**') == 2

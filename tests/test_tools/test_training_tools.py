@@ -18,10 +18,10 @@ ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Pictures, and configs of two sizes of batch without randomness of each process."""
+    """Images, and configs of two sizes of batch without randomness of each process."""
     folder = tmp_path_factory.mktemp('tools')
-    pictures = write_images(folder / 'pictures', per_class=4)
-    config = classifier(pictures, folder / 'one')
+    images = write_images(folder / 'images', per_class=4)
+    config = classifier(images, folder / 'one')
     config.merge_from_dict(
         {'custom_hooks': [], 'model.backbone.drop_path_rate': 0.0, 'model.train_cfg': None}
     )
@@ -70,9 +70,9 @@ def test_two_processes_end_as_one_with_the_same_global_batch(folder, trained, re
 
 
 def test_all_processes_end_when_one_fails(folder, repository, tmp_path):
-    pictures = write_images(tmp_path / 'pictures', per_class=4)
-    (pictures / 'red' / 'red2.png').write_bytes(b'')
-    options = (f'train_dataloader.dataset.data_root={pictures}', f'work_dir={tmp_path}/work')
+    images = write_images(tmp_path / 'images', per_class=4)
+    (images / 'red' / 'red2.png').write_bytes(b'')
+    options = (f'train_dataloader.dataset.data_root={images}', f'work_dir={tmp_path}/work')
     script = repository / 'tools' / 'dist_train.sh'
     done = run('bash', script, folder / 'two.py', 2, '--cfg-options', *options)
     assert done.returncode != 0

@@ -15,9 +15,9 @@ BAD = ('red1.png', 'green3.png')
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """15 pictures, of which one is empty and one cut off."""
-    folder = write_images(tmp_path / 'pictures')
+def image_folder(tmp_path):
+    """15 images, of which one is empty and one cut off."""
+    folder = write_images(tmp_path / 'images')
     (folder / 'red' / BAD[0]).write_bytes(b'')
     cut = folder / 'green' / BAD[1]
     cut.write_bytes(cut.read_bytes()[:300])
@@ -48,8 +48,8 @@ class TestDataset:
         init_default_scope('mmpretrain')
 
     @pytest.mark.parametrize('bad', BAD)
-    def test_replacement_depends_on_the_position_alone(self, pictures, bad):
-        used, fresh = (images(pictures, skip_corrupt=True) for _ in range(2))
+    def test_replacement_depends_on_the_position_alone(self, image_folder, bad):
+        used, fresh = (images(image_folder, skip_corrupt=True) for _ in range(2))
         index = index_of(used, bad)
         for other in range(5):
             used[other]
@@ -61,33 +61,33 @@ class TestDataset:
         replacements = {sample(used, index, draw)[0].img_path for draw in range(20)}
         assert len(replacements) > 5
 
-    def test_whole_images_are_as_without_the_option(self, pictures):
-        skipping, plain = images(pictures, skip_corrupt=True), images(pictures)
+    def test_whole_images_are_as_without_the_option(self, image_folder):
+        skipping, plain = images(image_folder, skip_corrupt=True), images(image_folder)
         index = index_of(plain, 'blue2.png')
         (told, image), (_, same) = sample(skipping, index, 4), sample(plain, index, 4)
         assert 'corrupt_images' not in told
         assert torch.equal(image, same)
 
-    def test_a_folder_of_nothing_else_is_given_up(self, pictures):
-        for path in pictures.glob('*/*.png'):
+    def test_a_folder_of_nothing_else_is_given_up(self, image_folder):
+        for path in image_folder.glob('*/*.png'):
             path.write_bytes(b'')
         with pytest.raises(UserError, match='are all corrupt'):
-            images(pictures, skip_corrupt=True)[0]
+            images(image_folder, skip_corrupt=True)[0]
 
 
-def test_the_error_names_the_option(tmp_path, pictures):
+def test_the_error_names_the_option(tmp_path, image_folder):
     with pytest.raises(UserError, match=r'png .*skip_corrupt_images=True'):
-        run_training(pretraining(pictures, tmp_path / 'run'))
+        run_training(pretraining(image_folder, tmp_path / 'run'))
 
 
-def test_skipped_and_counted_over_a_stop(tmp_path, pictures, capsys):
+def test_skipped_and_counted_over_a_stop(tmp_path, image_folder, capsys):
     """Three epochs of all images, stopped in the second and resumed."""
     settings = {'skip_corrupt_images': True, 'train_dataloader.num_workers': 2}
-    config = pretraining(pictures, tmp_path / 'run', **settings)
+    config = pretraining(image_folder, tmp_path / 'run', **settings)
     config.custom_hooks.append(dict(type='StopBefore', iteration=7))
     with pytest.raises(KeyboardInterrupt):
         run_training(config)
-    run_training(pretraining(pictures, tmp_path / 'run', **settings), resume=True)
+    run_training(pretraining(image_folder, tmp_path / 'run', **settings), resume=True)
     used = [name for names, _ in seen(tmp_path / 'run').values() for name in names]
     assert not set(used) & set(BAD)
     assert len(used) == 45

@@ -17,7 +17,7 @@ HOOK = {'default_hooks.finite_loss': dict(type='mmaddp.FiniteLossHook')}
 
 @pytest.fixture(scope='module')
 def images(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
+    return write_images(tmp_path_factory.mktemp('data') / 'images')
 
 
 def poisoned(images, work_dir, settings=HOOK, **poison):

@@ -47,7 +47,7 @@ def test_all_processes_count():
 
 
 def test_logged_through_a_resumption(tmp_path):
-    images = write_images(tmp_path / 'pictures')
+    images = write_images(tmp_path / 'images')
     config = pretraining(images, tmp_path / 'run', by_epoch=False)
     config.default_hooks.logger = dict(type='LoggerHook', interval=1)
     config.custom_hooks = [

@@ -1,4 +1,4 @@
-"""Pictures of a pre-training are of what they say, and change nothing of it."""
+"""Images of a pre-training are of what they say, and change nothing of it."""
 
 import random
 
@@ -19,26 +19,26 @@ HOOK = dict(
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
+def images(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'images')
 
 
 @pytest.fixture(scope='module')
-def runs(tmp_path_factory, pictures):
+def runs(tmp_path_factory, images):
     """Without the hook; with it; with it, stopped before iteration 8 and resumed."""
     folder = tmp_path_factory.mktemp('runs')
-    run_training(pretraining(pictures, folder / 'plain', by_epoch=False))
-    run_training(drawing(pictures, folder / 'drawn'))
-    stopped = drawing(pictures, folder / 'resumed')
+    run_training(pretraining(images, folder / 'plain', by_epoch=False))
+    run_training(drawing(images, folder / 'drawn'))
+    stopped = drawing(images, folder / 'resumed')
     stopped.custom_hooks.append(dict(type='StopBefore', iteration=8))
     with pytest.raises(KeyboardInterrupt):
         run_training(stopped)
-    run_training(drawing(pictures, folder / 'resumed'), resume=True)
+    run_training(drawing(images, folder / 'resumed'), resume=True)
     return folder
 
 
-def drawing(pictures, work_dir):
-    config = pretraining(pictures, work_dir, by_epoch=False)
+def drawing(images, work_dir):
+    config = pretraining(images, work_dir, by_epoch=False)
     config.custom_hooks.append(HOOK)
     config.visualizer = dict(type='Visualizer', vis_backends=[dict(type='TensorboardVisBackend')])
     return config

@@ -1,4 +1,4 @@
-"""Pictures of DARL's pre-training are of what they say."""
+"""Images of DARL's pre-training are of what they say."""
 
 import numpy as np
 import pytest
@@ -72,9 +72,9 @@ def test_level_out_of_range():
 
 
 def test_sampled_in_a_training_that_goes_on_as_without(tmp_path):
-    pictures = write_images(tmp_path / 'pictures')
-    run_training(darl_pretraining(pictures, tmp_path / 'plain', noise=NOISE))
-    config = darl_pretraining(pictures, tmp_path / 'drawn', noise=NOISE)
+    images = write_images(tmp_path / 'images')
+    run_training(darl_pretraining(images, tmp_path / 'plain', noise=NOISE))
+    config = darl_pretraining(images, tmp_path / 'drawn', noise=NOISE)
     hook = dict(type='mmaddp.VisualizationHook', interval=5, num_images=2)
     config.custom_hooks.append(hook)
     run_training(config)

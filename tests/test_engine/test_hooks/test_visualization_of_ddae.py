@@ -1,4 +1,4 @@
-"""Pictures of DDAE's pre-training are of what they say, and change nothing of it."""
+"""Images of DDAE's pre-training are of what they say, and change nothing of it."""
 
 import random
 from pathlib import Path
@@ -37,7 +37,7 @@ def grids_of(model, images, **settings):
     assert (first, len(rows)) == ('predictions', columns * len(images))
     views = [2 * view - 1 for view in rows.unflatten(0, (-1, columns)).unbind(1)]
     assert [name for name, _, _ in samples] == ['samples'] * len(samples)
-    return views, [2 * pictures - 1 for _, pictures, _ in samples]
+    return views, [2 * images - 1 for _, images, _ in samples]
 
 
 def ddpm_scales(level):
@@ -123,7 +123,7 @@ def test_settings_of_another_method(tmp_path):
 
 
 class RandomDataset(list):
-    """Pictures drawn anew, from every generator that a pipeline could use."""
+    """Images drawn anew, from every generator that a pipeline could use."""
 
     def __getitem__(self, index):
         value = random.randrange(9) + np.random.randint(9)
@@ -171,9 +171,9 @@ def test_one_process_samples(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def trained(pictures, work_dir, *hooks):
+def trained(images, work_dir, *hooks):
     """12 iterations with dropout, random crops and flips."""
-    config = pretraining(pictures, work_dir, by_epoch=False)
+    config = pretraining(images, work_dir, by_epoch=False)
     config.model = DROPOUT
     config.train_dataloader.dataset.pipeline[1].scale = SIDE
     config.optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-2))
@@ -186,13 +186,13 @@ def trained(pictures, work_dir, *hooks):
 def runs(tmp_path_factory) -> Path:
     """Without the hook and with it."""
     folder = tmp_path_factory.mktemp('runs')
-    pictures = write_images(folder / 'pictures')
-    trained(pictures, folder / 'plain', AVERAGE)
-    trained(pictures, folder / 'drawn', AVERAGE, HOOK)
+    images = write_images(folder / 'images')
+    trained(images, folder / 'plain', AVERAGE)
+    trained(images, folder / 'drawn', AVERAGE, HOOK)
     return folder
 
 
-def picture(work_dir, name):
+def read_grid(work_dir, name):
     return np.asarray(Image.open(work_dir / 'visualizations' / f'{name}.png'))
 
 
@@ -204,7 +204,9 @@ def test_files(runs):
     names = sorted(path.stem for path in (runs / 'drawn/visualizations').iterdir())
     steps = ('00000005', '00000010', '00000012')
     assert names == [f'{what}_{step}' for what in ('predictions', 'samples') for step in steps]
-    first, last = (picture(runs / 'drawn', f'predictions_{step}') for step in (steps[0], steps[2]))
+    first, last = (
+        read_grid(runs / 'drawn', f'predictions_{step}') for step in (steps[0], steps[2])
+    )
     # Two rows of seven views of 8 pixels, each with a border of 2; image and first noise stay.
     assert first.shape == (2 * 10 + 2, 7 * 10 + 2, 3)
     assert np.array_equal(first[:, : 2 * 10], last[:, : 2 * 10])
@@ -213,7 +215,7 @@ def test_files(runs):
 
 def test_images_are_of_the_averaged_weights(runs):
     checkpoint = last_checkpoint(runs / 'drawn')
-    drawn = picture(runs / 'drawn', 'samples_00000012')
+    drawn = read_grid(runs / 'drawn', 'samples_00000012')
     assert np.array_equal(drawn, samples_of(checkpoint['state_dict']))
     last = {k[7:]: v for k, v in checkpoint['ema_state_dict'].items() if k != 'steps'}
     assert not np.array_equal(drawn, samples_of(last))

@@ -105,17 +105,17 @@ def test_generation_and_features(published, repository, tmp_path):
     model = load_pretrainer(tmp_path / 'tiny.py', device='cpu')
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'iter_1.pth')
     generate = load_script(repository / 'tools/generate.py').main
-    pictures = []
+    generated = []
     for number, checkpoint in enumerate((folder, tmp_path / 'iter_1.pth')):
         words = [tmp_path / 'tiny.py', checkpoint, '--num-images', 1, '--device', 'cpu']
         generate([str(word) for word in (*words, '--out-dir', tmp_path / str(number))])
-        pictures.append(read_image_folder(tmp_path / str(number))['000000.png'])
-    assert pictures[0].std() > 10
+        generated.append(read_image_folder(tmp_path / str(number))['000000.png'])
+    assert generated[0].std() > 10
     assert model.layers == ['out_1', 'out_2', 'out_3', 'out_4']
     model.encoder_module.load(folder)
     features = model.forward_intermediates(torch.randn(2, 3, 8, 8), ['out_2'], 3)['out_2']
     assert features.shape[:2] == (2, model.channels('out_2')) == (2, 64)
-    assert (pictures[0] == pictures[1]).all()
+    assert (generated[0] == generated[1]).all()
     images = torch.randint(256, (2, 8, 8, 3), dtype=torch.uint8).numpy()
     (features,) = extract_features(model, images, level=3, layers=['out_3'])
     assert features.shape == (2, 32, 8, 8)

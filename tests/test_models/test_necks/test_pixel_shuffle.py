@@ -20,7 +20,7 @@ def test_each_position_gives_its_channels_to_the_four_that_cover_it():
 
 def test_a_pretrained_resnet_goes_into_a_classifier_as_it_is(tmp_path):
     """MMPretrain's ResNet takes the encoder out of a training checkpoint by its prefix."""
-    config = pretraining(write_images(tmp_path / 'pictures', per_class=2), tmp_path / 'run', False)
+    config = pretraining(write_images(tmp_path / 'images', per_class=2), tmp_path / 'run', False)
     config.model = addp(
         img_size=32, encoder=RESNET, neck=dict(type='mmaddp.PixelShuffleNeck', in_channels=512)
     )

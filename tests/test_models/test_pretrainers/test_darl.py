@@ -284,15 +284,15 @@ class TestPatches:
         model = tiny_darl()
         for image, expected in zip(model.pixel_range(), (torch.zeros, torch.ones)):
             patches = image.expand(1, 16, -1)
-            picture = model.to_unit_range(model.unpatchify(patches, (4, 4)))
-            torch.testing.assert_close(picture, expected(1, 3, 16, 16))
+            pixels = model.to_unit_range(model.unpatchify(patches, (4, 4)))
+            torch.testing.assert_close(pixels, expected(1, 3, 16, 16))
 
     @pytest.mark.parametrize('name', ['mse', 'normalized'])
     def test_images_of_the_truth_are_the_images(self, name):
         model = tiny_darl(**OPTIONS[name])
         images = random_images(model)
-        pictures = model.to_images(model.clean_patches(images), images)
-        torch.testing.assert_close(pictures, images * model.std + model.mean)
+        restored = model.to_images(model.clean_patches(images), images)
+        torch.testing.assert_close(restored, images * model.std + model.mean)
 
     def test_other_sizes_than_the_models(self):
         model = tiny_darl(noise=NOISE)

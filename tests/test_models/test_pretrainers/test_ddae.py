@@ -54,9 +54,9 @@ def test_learns_an_image_by_heart(process):
 @of_all
 def test_the_optimizer_takes_a_batch_of_the_loader(config):
     model = tiny_ddae(config).train()
-    pictures = [torch.randint(256, (3, SIDE, SIDE), dtype=torch.uint8) for _ in range(2)]
+    images = [torch.randint(256, (3, SIDE, SIDE), dtype=torch.uint8) for _ in range(2)]
     wrapper = OptimWrapper(torch.optim.Adam(model.parameters(), lr=1e-4))
-    logged = model.train_step(dict(inputs=pictures), wrapper)
+    logged = model.train_step(dict(inputs=images), wrapper)
     assert logged['loss'].isfinite()
 
 

@@ -88,9 +88,9 @@ def test_training_lowers_the_loss_and_leaves_the_tokenizer():
     tokenizer = {n: t.clone() for n, t in model.tokenizer.state_dict().items()}
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = OptimWrapper(torch.optim.AdamW(trained, lr=1e-2))
-    pictures = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(4)]
+    images = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in range(4)]
     losses = [
-        model.train_step(dict(inputs=pictures, data_samples=None), optimizer)['loss'].item()
+        model.train_step(dict(inputs=images, data_samples=None), optimizer)['loss'].item()
         for _ in range(60)
     ]
     # An untrained model knows nothing: the logarithm of 32 codes.

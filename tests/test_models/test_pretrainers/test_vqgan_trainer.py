@@ -156,8 +156,8 @@ def test_a_model_with_two_parts_wants_two_optimizers():
 
 
 @pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('data') / 'pictures')
+def images(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('data') / 'images')
 
 
 def assert_same_end(one, other):
@@ -171,20 +171,20 @@ def assert_same_end(one, other):
                 assert torch.equal(value, other['optimizer'][part]['state'][number][name])
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, pictures):
+def test_killed_and_resumed_it_ends_with_the_same_bits(tmp_path, images):
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-    assert in_child(run_training, adversarial_training(pictures, whole)) == 0
-    config = adversarial_training(pictures, killed, **{'custom_hooks.0.kill_at': 7})
+    assert in_child(run_training, adversarial_training(images, whole)) == 0
+    config = adversarial_training(images, killed, **{'custom_hooks.0.kill_at': 7})
     assert in_child(run_training, config) == -signal.SIGKILL
-    assert in_child(run_training, adversarial_training(pictures, killed), True) == 0
+    assert in_child(run_training, adversarial_training(images, killed), True) == 0
     assert_same_end(whole, killed)
 
 
-def test_two_processes_train_resume_and_save_what_one_would_load(tmp_path, pictures):
+def test_two_processes_train_resume_and_save_what_one_would_load(tmp_path, images):
     def config(name, length):
         settings = {'launcher': 'pytorch', 'train_cfg.max_iters': length}
         settings.update({'train_dataloader.batch_size': 2, 'param_scheduler.0.end': 12})
-        return adversarial_training(pictures, tmp_path / name, **settings)
+        return adversarial_training(images, tmp_path / name, **settings)
 
     assert in_processes(2, run_training, config('whole', 6)) == [0, 0]
     assert in_processes(2, run_training, config('parts', 3)) == [0, 0]
