@@ -153,15 +153,15 @@ def test_segmentation(tmp_path):
 
 
 def test_a_run_trains_on_its_part(tmp_path):
-    pictures = write_images(tmp_path / 'pictures', per_class=5)
-    runner = RUNNERS.build(classifier(pictures, tmp_path / 'run', labels=0.4))
+    images = write_images(tmp_path / 'images', per_class=5)
+    runner = RUNNERS.build(classifier(images, tmp_path / 'run', labels=0.4))
     dataset = runner.build_train_loop(runner.cfg.train_cfg).dataloader.dataset
     labels = Counter(dataset.get_data_info(i)['gt_label'] for i in range(len(dataset)))
     assert labels == {0: 2, 1: 2, 2: 2}
 
 
 def test_images_without_labels_are_refused(tmp_path):
-    pictures = write_images(tmp_path / 'pictures')
-    dataset = dict(type='mmaddp.ImageFolder', data_root=str(pictures), with_label=False)
+    images = write_images(tmp_path / 'images')
+    dataset = dict(type='mmaddp.ImageFolder', data_root=str(images), with_label=False)
     with pytest.raises(UserError, match='ImageFolder has no labels to take a part of'):
         build({**dataset, 'pipeline': []})

@@ -175,7 +175,6 @@ def test_other_checkpoints_are_named(run, folder, models, tmp_path):
             '--temperature: the settings of DDAE are --sampler, --steps, --eta',
         ),
         ('ddpm', ('--image', 'image.png', '--mask', 'mask.png'), 'DDAE generates whole images'),
-        ('ddpm', ('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
 def test_bad_input_leaves_nothing_behind(run, tmp_path, name, options, message):
