@@ -91,6 +91,7 @@ class ImageSampler(ABC):
 
 def samplers_of(process: DiffusionProcess) -> dict[str, ImageSampler]:
     """The registered samplers of a process with default settings; the first is the default."""
+    # Registered functions build processes.
     kinds = (kind for kind in TASK_UTILS.module_dict.values() if isinstance(kind, type))
     return {
         kind.name: kind.default(process)
@@ -152,6 +153,7 @@ class DDIMSampler(ImageSampler):
             # The last step adds no noise.
             fresh = noise.normal(like) if self.eta and t_next else torch.zeros_like(x_t)
             alpha_bars = process.alpha_bars[t], process.alpha_bars[t_next]
+            # x_{t_next} = sqrt(alpha_bar_next) x_0 + direction to x_t + eta sigma epsilon
             x_t = ddim_step(x_t, x_0, *alpha_bars, self.eta, fresh)
             yield Denoised(x_t, x_0)
 
@@ -240,6 +242,7 @@ class HeunSampler(ImageSampler):
         self, process: EDM, denoise: Denoiser, like: Tensor, noise: ImageNoise
     ) -> Iterator[Denoised]:
         """See :class:`ImageSampler`."""
+        # sigma_0 > ... > sigma_{N-1} > sigma_N = 0
         sigmas = process.schedule(self.steps).tolist()
         x = noise.normal(like.double()) * sigmas[0]
         for sigma, sigma_next in zip(sigmas, sigmas[1:]):

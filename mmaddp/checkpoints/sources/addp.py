@@ -33,6 +33,7 @@ def head(source: str, target: str, part: str) -> list[Rule]:
     return [
         keep(f'{source}fc.{{rest}}', f'{target}fc.{{rest}}', part),
         keep(f'{source}ln.{{rest}}', f'{target}norm.{{rest}}', part),
+        # One bias for each entry.
         keep(f'{source}bias', f'{target}bias', part, note='flattened', transform=squeezed),
     ]
 
@@ -72,6 +73,7 @@ DECODER_NAMES = {
     'mask_token': 'mask_embed',
     'token_emb.weight': 'token_embed.weight',
     'decoder_embed.{rest}': 'embed.{rest}',
+    # Each input of the decoder has positions of its own: pixels, masks and tokens.
     'decoder_pos_embed_learned': 'pixel_pos_embed',
     'decoder_pos_mask_embed': 'mask_pos_embed',
     'decoder_pos_token_embed': 'token_pos_embed',

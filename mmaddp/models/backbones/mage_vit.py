@@ -47,6 +47,7 @@ class TokenEmbed(nn.Module):
             (B, [1 +] h * w, C) in raster order, and the grid (h, w).
         """
         height, width = images.shape[-2:]
+        # To whole tokens; -n % s is what n lacks to the next multiple of s.
         images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
         grid = tuple(side // self.patch_size for side in images.shape[-2:])
         with torch.no_grad():
@@ -105,9 +106,12 @@ class MAGEViT(ADDPViT):
         entries = size_of(state, (r'patch_embed\.word\.weight', 0))
         tensors = under(state, TOKENIZER)
         kind = class_of(tensors, 'tokenizer') if tensors else None
+        # Entries are K codes and those that an empty vocabulary has too.
         codes = dict(num_embeddings=entries - len(Vocabulary(0)))
         sizes = kind.settings_from(tensors) if kind else codes
+        # The tokenizer, and with it the size of a token, may be missing from the file.
         side, has_prefix = positions_from(state)
+        # Tables of relative positions are as wide as an attention head.
         rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
         width = size_of(state, (r'blocks\.\d+\.(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
         return dict(

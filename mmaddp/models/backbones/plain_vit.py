@@ -280,11 +280,13 @@ def arch_from(
     """The ``arch`` of a stack of blocks with these weights, by name if it has one."""
     blocks = rf'{stack}\.\d+\.'
     width = size_of(state, (rf'{blocks}(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
+    # fc1 is (mlp_ratio * C, C), fc2 (C, mlp_ratio * C).
     hidden = size_of(
         state, (rf'{blocks}mlp\.fc1\.(weight|bias)', 0), (rf'{blocks}mlp\.fc2\.weight', 1)
     )
     depth = len({name.split('.')[1] for name in state if re.match(blocks, name)})
     for name, arch in named.items():
+        # Architectures with a name have an mlp_ratio of 4.
         if (arch['embed_dims'], arch['num_layers'], 4 * width) == (width, depth, hidden):
             return name
     # No tensor tells the number of heads.
@@ -302,6 +304,7 @@ def patches_from(state: Tensors) -> dict[str, int]:
 
 def positions_from(state: Tensors) -> tuple[int, bool]:
     """Side of the grid of learned positions, and whether a prefix token's precedes it."""
+    # (1, [1 +] N, C) of a square grid.
     count = size_of(state, ('pos_embed', 1))
     side = math.isqrt(count)
     return side, bool(side) and count == side * side + 1

@@ -34,6 +34,7 @@ class PatchDiscriminator(BaseModule):
         widths = [base_channels * min(2**i, MAX_MULTIPLIER) for i in range(num_layers + 1)]
         layers = [nn.Conv2d(3, widths[0], KERNEL, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         for index, (before, after) in enumerate(zip(widths, widths[1:]), start=1):
+            # The last normed layer keeps the resolution, as pix2pix's does.
             stride = 2 if index < num_layers else 1
             layers += [
                 nn.Conv2d(before, after, KERNEL, stride=stride, padding=1, bias=False),

@@ -125,6 +125,7 @@ class ImageGenerator(FrozenParts, BaseModel):
     @property
     def setting_types(self) -> dict[str, type]:
         """Types of the settings that :meth:`sampler` takes, by name."""
+        # A single sampler needs no name.
         types = {} if len(self.samplers) == 1 else {'sampler': str}
         for sampler in self.samplers.values():
             types.update({name: type(value) for name, value in vars(sampler).items()})
@@ -202,6 +203,7 @@ class ImageGenerator(FrozenParts, BaseModel):
         Raises:
             UserError: The checkpoint cannot be converted.
         """
+        # Methods without published files have nothing to convert.
         wanted = ' and '.join(f'{prefix}*' for prefix in self.checkpoint_prefixes)
         raise UserError(f'has no {wanted}: give a checkpoint of this {type(self).__name__}')
 
@@ -255,6 +257,7 @@ class Pretrainer(ImageGenerator):
         Noise and masks depend on the index of the first image alone, so that every validation
         has the same.
         """
+        # The training's own random state goes on as if there had been no validation.
         devices = [inputs.device] if inputs.is_cuda else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(data_samples[0].sample_idx)
@@ -326,6 +329,7 @@ class Pretrainer(ImageGenerator):
         Raises:
             UserError: A layer or the level does not exist.
         """
+        # Clean images are the only input that every method has; DDAE overrides this.
         self.check_level(level)
         return self.encoder_module.forward_intermediates(x, layers)
 
