@@ -38,6 +38,7 @@ COMMANDS = {
     'tokenize': ('dataset_converters/tokenize_dataset.py', 'precompute the VQ tokens of images'),
     'browse': ('analysis_tools/browse_dataset.py', 'write images of the training data'),
     'benchmark': ('analysis_tools/benchmark.py', 'measure speed and memory of a config'),
+    'zoo': ('zoo.py', 'list the small encoders that come with the package'),
     'plot': ('analysis_tools/plot_log.py', 'plot the curves of trainings'),
     'config': ('analysis_tools/print_config.py', 'print a config with all its bases'),
     'env': ('check_env.py', 'check the installation'),

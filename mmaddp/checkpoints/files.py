@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmaddp.utils import UserError, atomic_write, refuse_if
 from mmaddp.version import __version__
+from mmaddp.zoo import located
 
 from .convert import MODEL, convert, own_meta, read_part, weights_of
 from .folders import open_folder
@@ -53,6 +54,7 @@ def convert_file(
     force: bool = False,
     frozen_parts: Mapping[str, str | Path] | None = None,
     prefix: str | None = None,
+    half: bool = False,
 ) -> ConversionReport:
     """Convert a checkpoint file; the new file appears whole or not at all.
 
@@ -67,6 +69,7 @@ def convert_file(
         frozen_parts: Files for 'tokenizer' and 'token_predictor', which checkpoints of training
             runs do not hold: any that convert to that part.
         prefix: See :func:`mmaddp.checkpoints.convert_checkpoint`.
+        half: Write floating-point tensors in float16.
 
     Raises:
         UserError: A file cannot be read or converted, ``src`` has a part that ``frozen_parts``
@@ -96,7 +99,8 @@ def convert_file(
         'mmaddp_version': __version__,
         **{f'{part}_sha256': sha256(Path(path)) for part, path in (frozen_parts or {}).items()},
     }
-    write_checkpoint(dst, conversion.state_dict, meta)
+    state_dict = halved(conversion.state_dict) if half else conversion.state_dict
+    write_checkpoint(dst, state_dict, meta)
     return ConversionReport(dst, meta, conversion.parts, conversion.notes)
 
 
@@ -113,6 +117,19 @@ def with_parts(checkpoint: Mapping, parts: Mapping[str, str | Path]) -> Mapping:
     return tensors
 
 
+def halved(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with floating-point ones in float16.
+
+    Raises:
+        UserError: A value is beyond float16's range.
+    """
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in state_dict.items()}
+    for name, tensor in halves.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UserError(f'{name} exceeds the range of float16: leave --half out')
+    return halves
+
+
 def weights_files(path: Path) -> list[Path]:
     """The file itself, or the files of a folder."""
     folder = open_folder(path)
@@ -120,10 +137,10 @@ def weights_files(path: Path) -> list[Path]:
 
 
 def sha256(*paths: Path) -> str:
-    """The hash of files, one after the other, in hexadecimal."""
+    """The hash of files, or models of the zoo, one after the other, in hexadecimal."""
     digest = hashlib.sha256()
     for path in paths:
-        with open(path, 'rb') as file:
+        with open(located(path), 'rb') as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()

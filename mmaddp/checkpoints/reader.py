@@ -14,6 +14,7 @@ from mmengine.utils import digit_version
 from safetensors import safe_open
 
 from mmaddp.utils import UserError
+from mmaddp.zoo import located
 
 from . import unpickler
 from .folders import open_folder
@@ -42,7 +43,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     timm and diffusers too; see :mod:`mmaddp.checkpoints.folders`.
 
     Args:
-        path: A local file or folder.
+        path: A local file or folder, or ``zoo://NAME``.
 
     Returns:
         What the file holds, with tensors on the CPU and NumPy arrays as they are. For folders and
@@ -52,7 +53,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         UserError: The file is missing, damaged or no checkpoint, or asks for more than tensors and
             plain values.
     """
-    path = Path(path)
+    path = located(path)
     with naming(path):
         folder = open_folder(path) if path.is_dir() else None
         settings = folder.settings() if folder else {}
@@ -85,7 +86,7 @@ def map_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: As :func:`read_checkpoint`.
     """
-    return _read(Path(path), lambda path, head: map_torch_zip)
+    return _read(located(path), lambda path, head: map_torch_zip)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from mmaddp.registry import LazyRegistry
 from mmaddp.utils import UserError
+from mmaddp.zoo import located
 
 from .data import is_local
 from .resumption import flatten
@@ -400,6 +401,7 @@ def _join(root: str, path: Any) -> str:
 
 
 def _check_exists(path: str, what: str) -> None:
+    path = str(located(path)) if path else ''
     if path and '://' not in path and not os.path.exists(path):
         remedy = f'give --cfg-options {what}=PATH' if '.' in what else 'correct its path'
         raise UserError(f'{what}: {path} does not exist: {remedy}')

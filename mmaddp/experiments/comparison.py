@@ -16,6 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmaddp.checkpoints.files import sha256
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.utils import UserError, check_choice
+from mmaddp.zoo import located
 
 from .logs import iterations_of
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
@@ -70,7 +71,7 @@ class Entry:
 
     def check(self, where: str) -> None:
         """Refuse a missing encoder before other trainings take hours."""
-        if self.checkpoint is None or Path(self.checkpoint).is_file():
+        if self.checkpoint is None or located(self.checkpoint).is_file():
             return
         remedy = 'download it or correct the path'
         if self.pretrain:
@@ -322,4 +323,4 @@ def images_seen(entry: Entry) -> dict[str, int]:
 @cache
 def file_digest(path: str) -> str:
     """SHA-256 of a file, computed once for all tasks and seeds."""
-    return sha256(Path(path))
+    return sha256(path)

@@ -35,6 +35,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--tokenizer', help='file with the tokenizer, if SRC lacks it')
     parser.add_argument('--token-predictor', help='file with the token predictor, if SRC lacks it')
+    parser.add_argument('--half', action='store_true', help='write float16')
     parser.add_argument('--force', action='store_true', help='overwrite DST')
     return parser.parse_args(arguments)
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     parts = {'tokenizer': args.tokenizer, 'token_predictor': args.token_predictor}
     parts = {part: path for part, path in parts.items() if path}
     report = convert_file(
-        args.src, args.dst, args.source, args.target, args.force, parts, args.prefix
+        args.src, args.dst, args.source, args.target, args.force, parts, args.prefix, args.half
     )
     print(summary_table(report))
     for note in report.notes:
