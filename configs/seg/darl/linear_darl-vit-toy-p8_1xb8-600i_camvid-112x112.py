@@ -1,0 +1,26 @@
+# The zoo's DARL encoder under a linear layer, fine-tuned as a whole. From scratch:
+# --cfg-options model.backbone.init_cfg=None.
+_base_ = [
+    '../../_base_/heads/linear-seg.py',
+    '../../_base_/datasets/camvid_112x112.py',
+    '../../_base_/schedules/seg-toy_600i.py',
+]
+
+model = dict(
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        size=(112, 112),
+        test_cfg=dict(size_divisor=8),
+    ),
+    backbone=dict(
+        type='mmaddp.DARLViT',
+        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
+        img_size=112,
+        patch_size=8,
+        final_norm=False,
+        out_indices=(0, 1, 2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://darl-toy}}'),
+    ),
+    decode_head=dict(in_channels=4 * [192], channels=4 * 192, num_classes=11),
+)
