@@ -1,14 +1,15 @@
-"""The encoders that come with the package: found by name, described, and loaded by their configs."""
+"""The encoders that come with the package: found by name, described, loaded."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from scripts import load_script
 
-from config_tools import CONFIG_DIR
 from mmaddp import zoo
+from mmaddp.apis import load_pretrainer
 from mmaddp.checkpoints import convert_file, read_checkpoint
-from mmaddp.registry import MODELS
+from mmaddp.checkpoints.files import halved
 from mmaddp.utils import UserError
 
 NAMES = zoo.list_names()
@@ -23,11 +24,22 @@ def test_the_zoo_is_small_enough_for_a_repository():
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_a_card_tells_what_was_trained_and_how(name):
+def test_a_card_tells_what_was_trained_and_how(name, repository):
     card = zoo.read_card(name)
     assert {'method', 'config', 'data', 'parameters', 'seed', 'hours', 'license'} <= set(card.facts)
-    assert (Path(CONFIG_DIR).parent / card.facts['config']).is_file()
+    assert (repository / card.facts['config']).is_file()
     assert 'tools/train.py' in card.text
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_config_of_the_card_takes_the_weights(name, repository, monkeypatch):
+    monkeypatch.setenv('IMAGE_DIR', 'photos')
+    card = zoo.read_card(name)
+    model = load_pretrainer(repository / card.facts['config'], f'zoo://{name}', device='cpu')
+    stored = read_checkpoint(f'zoo://{name}')['state_dict']
+    loaded = model.state_dict()
+    assert stored.keys() == loaded.keys()
+    assert all(torch.equal(loaded[key], tensor.to(loaded[key])) for key, tensor in stored.items())
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -45,3 +57,24 @@ def test_an_unknown_name_names_the_nearest():
 
 def test_paths_of_other_files_stay():
     assert zoo.located('work_dirs/iter_1.pth') == Path('work_dirs/iter_1.pth')
+
+
+def test_the_tool_lists_names_and_prints_cards(repository, capsys):
+    main = load_script(repository / 'tools/zoo.py').main
+    main([])
+    assert all(f'zoo://{name}' in capsys.readouterr().out for name in NAMES)
+    main([f'zoo://{NAMES[0]}'])
+    assert '## Data' in capsys.readouterr().out
+
+
+def test_half_precision_changes_nothing_that_is_half_already(tmp_path):
+    convert_file(
+        zoo.file_of(NAMES[0]), tmp_path / 'again.safetensors', target='pretrain', half=True
+    )
+    stored, again = (
+        read_checkpoint(path)['state_dict']
+        for path in (f'zoo://{NAMES[0]}', tmp_path / 'again.safetensors')
+    )
+    assert all(torch.equal(stored[key], again[key]) for key in stored)
+    with pytest.raises(UserError, match='weight exceeds the range of float16'):
+        halved({'weight': torch.tensor([1e5])})
