@@ -62,7 +62,8 @@ def test_paths_of_other_files_stay():
 def test_the_tool_lists_names_and_prints_cards(repository, capsys):
     main = load_script(repository / 'tools/zoo.py').main
     main([])
-    assert all(f'zoo://{name}' in capsys.readouterr().out for name in NAMES)
+    listed = capsys.readouterr().out
+    assert all(f'zoo://{name}' in listed for name in NAMES)
     main([f'zoo://{NAMES[0]}'])
     assert '## Data' in capsys.readouterr().out
 
