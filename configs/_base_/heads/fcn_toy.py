@@ -1,5 +1,5 @@
-# One linear layer on the maps of four depths side by side, logits resized to the labels, tested on
-# whole images. The leaf sets the widths.
+# MMSegmentation's FCN head without hidden convolutions: one linear layer on the maps of four depths
+# side by side, tested on whole images. The leaf sets the widths.
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(

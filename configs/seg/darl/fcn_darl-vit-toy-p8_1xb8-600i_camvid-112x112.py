@@ -1,7 +1,7 @@
 # The zoo's DARL encoder under a linear layer, fine-tuned as a whole. From scratch:
 # --cfg-options model.backbone.init_cfg=None.
 _base_ = [
-    '../../_base_/heads/linear-seg.py',
+    '../../_base_/heads/fcn_toy.py',
     '../../_base_/datasets/camvid_112x112.py',
     '../../_base_/schedules/seg-toy_600i.py',
 ]
