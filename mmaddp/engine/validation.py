@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from mmaddp.registry import LazyRegistry
 from mmaddp.utils import UserError
-from mmaddp.zoo import located
+from mmaddp.zoo import SCHEME, located
 
 from .data import is_local
 from .resumption import flatten
@@ -401,8 +401,9 @@ def _join(root: str, path: Any) -> str:
 
 
 def _check_exists(path: str, what: str) -> None:
-    path = str(located(path)) if path else ''
-    if path and '://' not in path and not os.path.exists(path):
+    # A file of the zoo, a path, or an address that MMEngine resolves.
+    is_local = path.startswith(SCHEME) or '://' not in path
+    if path and is_local and not located(path).exists():
         remedy = f'give --cfg-options {what}=PATH' if '.' in what else 'correct its path'
         raise UserError(f'{what}: {path} does not exist: {remedy}')
 

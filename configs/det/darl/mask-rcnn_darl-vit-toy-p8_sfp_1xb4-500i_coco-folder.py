@@ -2,9 +2,19 @@
 # --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
-    '../../_base_/datasets/coco-folder_128.py',
+    '../../_base_/datasets/coco-folder_192.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
+
+image_size = (128, 128)
+train_pipeline = _base_.train_pipeline
+train_pipeline[3].scale = image_size
+train_pipeline[4].crop_size = image_size
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = image_size
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
 
 num_classes = len(_base_.classes)
 # Patches of 8 x 8 pixels: maps and anchors are half as large as those of 16 x 16.
