@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mmaddp.utils import run_tool
+from mmaddp.utils import ROOT, find_config, run_tool
 from mmaddp.version import __version__
 
-PACKAGE = Path(__file__).parent
-# Where configs and tools are: inside a wheel, or beside the package in a checkout.
-ROOT = PACKAGE / '.mim' if (PACKAGE / '.mim').is_dir() else PACKAGE.parent
 # A command, its script, and what it does.
 COMMANDS = {
     'train': ('train.py', 'train a config of any task'),
@@ -66,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         usage='mmaddp COMMAND ...',
         description='The tools of mmaddp: encoders pre-trained by generative methods.',
         epilog=f'commands:\n{listed}\n\nmmaddp COMMAND --help prints the options of a command. '
-        'Configs are named as in the repository, such as configs/pretrain/….',
+        'Configs are named as in the repository, configs/pretrain/…, or by their file name alone.',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--version', action='version', version=__version__)
@@ -83,12 +79,6 @@ def find_configs(words: list[str]) -> list[str]:
     """The arguments with the paths of configs; what follows ``--out`` is written, not read."""
     before = ['', *words]
     return [w if b.startswith('--out') else find_config(w) for b, w in zip(before, words)]
-
-
-def find_config(word: str) -> str:
-    """The path of a config of this package that the current folder does not have."""
-    is_ours = word.startswith('configs/') and not os.path.exists(word) and (ROOT / word).exists()
-    return str(ROOT / word) if is_ours else word
 
 
 def complete(prefix: str, **_: object) -> Iterator[str]:

@@ -29,6 +29,12 @@ _DISK_FAULTS = {
 }
 
 
+# Where configs and tools are: inside a wheel, or beside the package in a checkout.
+ROOT = Path(__file__).parent / '.mim'
+if not ROOT.is_dir():
+    ROOT = Path(__file__).parents[1]
+
+
 class UserError(ValueError):
     """Input that the user can mend: the message names the file, the key and the remedy."""
 
@@ -126,6 +132,25 @@ def check_multiples(size: Sequence[int], side: int) -> None:
             f'images of {height} x {width} pixels: the model takes multiples of {side}; resize or '
             'crop them'
         )
+
+
+def find_config(path: str | os.PathLike) -> str:
+    """A file of the user, or else a config of this package by its path or its mere name.
+
+    Args:
+        path: Such as ``my_config.py``, ``configs/det/…/NAME.py`` or ``NAME.py``.
+
+    Returns:
+        The path of the package's config, or ``path`` if there is no such config.
+    """
+    path = os.fspath(path)
+    if not os.path.exists(path):
+        ours = [config for config in (ROOT / 'configs').rglob('*.py') if config.name == path]
+        if path.startswith('configs/'):
+            ours = [ROOT / path]
+        if len(ours) == 1 and ours[0].exists():
+            return str(ours[0])
+    return path
 
 
 def run_tool(main: Callable[[], None]) -> None:

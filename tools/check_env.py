@@ -91,7 +91,11 @@ def check_ops() -> None:
 
             kept = nms(boxes.to(device), scores.to(device), 0.5)[1].tolist()
         except Exception as error:
-            stop_for_operators(f'fail on {device} ({type(error).__name__}: {error})')
+            reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+            # PyTorch's own errors go on with the C++ stack in the same line.
+            stop_for_operators(
+                f'fail on {device} ({reason.partition(" Exception raised from")[0]})'
+            )
         if kept != [0, 2]:
             stop_for_operators(f'return a wrong result on {device}')
 

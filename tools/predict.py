@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmaddp.engine.arguments import add_config_arguments, add_device_argument
-from mmaddp.utils import UserError, run_tool
+from mmaddp.utils import UserError, check_range, run_tool
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -38,6 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Predict, write and count."""
     args = parse_arguments(arguments)
+    check_range('--batch-size', args.batch_size, 1)
     from rich.progress import track
 
     from mmaddp.apis.prediction import Predictor, list_images

@@ -48,12 +48,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Train all heads, print their table and write the results."""
     args = parse_arguments(arguments)
+    from mmaddp.apis import probe
     from mmaddp.engine.runs import load_config, prepare_training
     from mmaddp.experiments import probing
 
     config = prepare_training(load_config(args.config, args.cfg_options, args.variant), args)
-    probing.prepare_probe(config, args.checkpoint, args.layers, args.levels, args.lrs)
-    results = probing.probe(config, args.resume)
+    results = probe(config, args.checkpoint, args.layers, args.levels, args.lrs, resume=args.resume)
     if results is None:
         return
     folder = Path(config.work_dir)

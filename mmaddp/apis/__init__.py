@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'apis.generation': ['extract_features', 'generate', 'inpaint', 'reconstruct'],
         'apis.models': ['load_pretrainer'],
         'apis.prediction': ['predict'],
+        'apis.probing': ['probe'],
         'checkpoints': ['convert_file'],
         'engine.runs': ['load_config', 'test', 'train'],
     },

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.export.files import SUFFIXES, write_network
-from mmaddp.export.networks import build_network
+from mmaddp.export.networks import ExportedNetwork, build_network
 from mmaddp.utils import UserError, check_choice
 
 from .prediction import class_names, load_weights
@@ -55,6 +56,7 @@ def export(
         model = MODELS.build(settings)
         meta = load_weights(model, str(checkpoint))
         network = build_network(model, config, size)
+        check_size(network)
     info = dict(
         task=network.task,
         size=network.size,
@@ -65,3 +67,16 @@ def export(
     )
     write_network(network, out, format, info)
     return out
+
+
+def check_size(network: ExportedNetwork) -> None:
+    """Refuse images that the network does not take, before it is traced."""
+    try:
+        with torch.no_grad():
+            network(*network.examples())
+    except RuntimeError as error:
+        height, width = network.size
+        raise UserError(
+            f'images of {height} x {width} pixels: the model does not take them, give another '
+            f'--size: {str(error).splitlines()[0]}'
+        ) from error

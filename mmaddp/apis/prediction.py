@@ -104,6 +104,7 @@ def predict(
         UserError: The config has no such task, the checkpoint does not fit it, or there is no
             image.
     """
+    check_range('batch_size', batch_size, 1)
     predictor = Predictor(config, checkpoint, device)
     files = list_images(images)
     predictions = predictor(files, batch_size)

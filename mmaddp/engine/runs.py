@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 
 from mmaddp.checkpoints.reader import naming
-from mmaddp.utils import UserError, check_choice, disk_fault, write_json
+from mmaddp.utils import ROOT, UserError, check_choice, disk_fault, find_config, write_json
 
 from .best_cell import apply_best_cell
 from .encoder_configs import fit_to_encoder
@@ -43,8 +44,9 @@ def load_config(
     """Read a config file and merge ``options`` into it.
 
     Args:
-        path: The config file, or a grid file: ``config``, the path of a config from there, and
-            ``variants``, the options of each by dotted key.
+        path: The config file, or one of this package by its path ``configs/…`` or its mere name; or
+            a grid file: ``config``, the path of a config from there, and ``variants``, the options
+            of each by dotted key.
         options: Values by dotted key.
         variant: Which variant of a grid file.
 
@@ -56,8 +58,15 @@ def load_config(
         UserError: The file is missing or does not run, a type or key is not known, or
             ``best_cell`` does not fit.
     """
+    path = find_config(path)
+    if not os.path.exists(path):
+        ours = (ROOT / 'configs').rglob('*.py')
+        names = [config.name for config in ours if '_base_' not in config.parts]
+        similar = get_close_matches(Path(path).name, names, n=1)
+        hint = f'did you mean {similar[0]}?' if similar else 'give a path, or a name of configs/'
+        raise UserError(f'{path}: there is no such config: {hint}')
     try:
-        config = Config.fromfile(str(path))
+        config = Config.fromfile(path)
     except Exception as error:
         # MMEngine's own ImportError lists sys.path, not what failed in custom_imports.
         cause = error
@@ -85,11 +94,16 @@ def prepare_run(config: Config, arguments: argparse.Namespace) -> Config:
     """Set the work folder, the launcher and the runner of a training or a test."""
     config.launcher = arguments.launcher
     os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
-    if arguments.work_dir:
-        config.work_dir = arguments.work_dir
+    names = Path(arguments.config).stem, getattr(arguments, 'variant', None)
+    return complete_run(config, arguments.work_dir, os.path.join(*filter(None, names)))
+
+
+def complete_run(config: Config, work_dir: str | Path | None, name: str) -> Config:
+    """Set the runner, and the work folder: the given, the config's or ``work_dirs/NAME``."""
+    if work_dir:
+        config.work_dir = str(work_dir)
     elif not config.get('work_dir'):
-        names = Path(arguments.config).stem, getattr(arguments, 'variant', None)
-        config.work_dir = os.path.join('work_dirs', *filter(None, names))
+        config.work_dir = os.path.join('work_dirs', name)
     config.setdefault('runner_type', 'mmaddp.Runner')
     return config
 
@@ -148,13 +162,16 @@ def set_auto_scale_lr(config: Config) -> None:
     config.auto_scale_lr.enable = True
 
 
-def train(config: Config, resume: str | None = None) -> Any:
-    """Train a config in its ``work_dir``.
+def train(
+    config: str | Path | Config, resume: str | None = None, work_dir: str | Path | None = None
+) -> Any:
+    """Train a config.
 
     Args:
-        config: The whole config; see :func:`prepare_run`.
+        config: The config, or its path.
         resume: A checkpoint to resume from, or 'auto' for the newest whole one of ``work_dir``.
             If there is none yet, training starts from the beginning.
+        work_dir: Where logs and checkpoints go; the config's, else ``work_dirs/CONFIG``, when None.
 
     Returns:
         The runner, after training.
@@ -162,6 +179,7 @@ def train(config: Config, resume: str | None = None) -> Any:
     Raises:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
+    config = open_run(config, work_dir)
     rank = 0 if config.get('launcher', 'none') == 'none' else read_launcher(config.launcher)[0]
     with clear_errors(config), lock_folder(config.work_dir) if rank == 0 else nullcontext():
         validate(config)
@@ -177,8 +195,23 @@ def train(config: Config, resume: str | None = None) -> Any:
     return runner
 
 
-def test(config: Config) -> dict[str, float]:
-    """Test the weights of ``config.load_from``; the metrics also go to ``test_metrics.json``.
+def open_run(config: str | Path | Config, work_dir: str | Path | None) -> Config:
+    """A config that is ready to run, from itself or its path."""
+    config = config if isinstance(config, Config) else load_config(config)
+    return complete_run(config, work_dir, Path(config.filename or 'config').stem)
+
+
+def test(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    work_dir: str | Path | None = None,
+) -> dict[str, float]:
+    """Test a checkpoint; the metrics also go to ``test_metrics.json`` of the work folder.
+
+    Args:
+        config: The config, or its path.
+        checkpoint: The weights; those of ``config.load_from`` when None.
+        work_dir: See :func:`train`.
 
     Returns:
         The metrics by name.
@@ -186,6 +219,9 @@ def test(config: Config) -> dict[str, float]:
     Raises:
         UserError: Whatever is wrong with the config, the data or the checkpoint.
     """
+    config = open_run(config, work_dir)
+    if checkpoint is not None:
+        config.load_from, config.resume = str(checkpoint), False
     with clear_errors(config):
         validate(config)
         check_machine(config, 'test')

@@ -12,8 +12,9 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
+from importlib import import_module
 from typing import Any, Callable
 
 from mmengine import registry as roots
@@ -307,11 +308,18 @@ def _all_registries() -> list[Registry]:
 @cache
 def _find(name: str, preferred: Registry, scope: str) -> tuple[Any, str]:
     for registry in (preferred, *_all_registries()):
-        with registry.switch_scope_and_registry(scope) as scoped:
-            found = scoped.get(name)
+        found = _in_scope(registry, scope).get(name)
         if callable(found):
             return found, registry.name
     return None, ''
+
+
+def _in_scope(registry: Registry, scope: str) -> Registry:
+    """The registry of a scope; as ``switch_scope_and_registry``, which warns where it has none."""
+    with suppress(ImportError, AttributeError):
+        import_module(f'{scope}.registry')
+    scoped = registry.root._search_child(scope)
+    return registry if scoped is None else scoped  # one without modules yet is false
 
 
 def _registered() -> dict[str, str]:

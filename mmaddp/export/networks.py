@@ -111,14 +111,15 @@ def build_network(
     """
     if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
         network: type[ExportedNetwork] = DetectorNetwork
-    elif hasattr(model, 'encode_decode'):
+    # Mask2Former's deformable attention calls kernels that torch.export does not trace.
+    elif hasattr(model, 'encode_decode') and not hasattr(model.decode_head, 'pixel_decoder'):
         network = SegmentorNetwork
     elif config.default_scope == 'mmpretrain' and hasattr(model, 'head'):
         network = ClassifierNetwork
     else:
         raise UserError(
-            f'{config.filename}: export takes two-stage detectors, segmentors and classifiers, '
-            f'not model.type={config.model.type!r}'
+            f'{config.filename}: export takes two-stage detectors, segmentors other than '
+            f'Mask2Former, and classifiers, not model.type={config.model.type!r}'
         )
     for side in size or ():
         check_range('size', side, 1)

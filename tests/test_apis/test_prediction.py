@@ -66,7 +66,7 @@ def model(repository, tmp_path_factory):
 
 
 def test_a_detector_predicts_as_mmdetection_does(model, images, tmp_path):
-    from mmdet.apis import inference_detector, init_detector
+    from mmdet.apis import DetInferencer, inference_detector, init_detector
 
     config, weights = model('detector')
     samples = predict(config, weights, images, tmp_path, batch_size=3, device='cpu')
@@ -78,6 +78,9 @@ def test_a_detector_predicts_as_mmdetection_does(model, images, tmp_path):
         assert torch.allclose(sample.pred_instances.scores, expected.scores, atol=1e-5)
         assert torch.allclose(sample.pred_instances.bboxes, expected.bboxes, atol=1e-2)
     check_coco(tmp_path / 'predictions.json', samples)
+    inferencer = DetInferencer(config.copy(), str(weights), device='cpu', show_progress=False)
+    (found,) = inferencer(samples[0].img_path, return_datasamples=True)['predictions']
+    assert torch.equal(found.pred_instances.labels, samples[0].pred_instances.labels)
 
 
 def check_coco(path: Path, samples: list) -> None:
@@ -96,7 +99,7 @@ def check_coco(path: Path, samples: list) -> None:
 
 
 def test_a_segmentor_predicts_as_mmsegmentation_does(model, images, tmp_path):
-    from mmseg.apis import inference_model, init_model
+    from mmseg.apis import MMSegInferencer, inference_model, init_model
 
     config, weights = model('segmentor')
     samples = predict(config, weights, images, tmp_path, batch_size=3, device='cpu')
@@ -107,6 +110,9 @@ def test_a_segmentor_predicts_as_mmsegmentation_does(model, images, tmp_path):
         np.testing.assert_array_equal(np.asarray(written), expected)
         assert written.getpalette()[:6] == [255, 0, 0, 0, 0, 255]
         assert (tmp_path / 'vis' / f'{name[:-4]}.jpg').is_file()
+    inferencer = MMSegInferencer(config.copy(), str(weights), device='cpu')
+    found = inferencer(samples[0].img_path, return_datasamples=True, show=False)
+    assert torch.equal(found.pred_sem_seg.data, samples[0].pred_sem_seg.data)
     rows = list(csv.reader((tmp_path / 'classes.csv').open()))
     assert rows == [['index', 'name'], ['0', 'cat'], ['1', 'dog']]
 

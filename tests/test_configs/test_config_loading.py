@@ -78,9 +78,10 @@ def test_coco_folder_comes_from_the_environment(name, repository, monkeypatch):
         assert cfg[f'{split}_dataloader'].dataset.ann_file == f'annotations/{ann_file}.json'
 
 
-def test_readme_example_for_ones_own_data(repository, tmp_path):
-    """The five lines of configs/det/addp/README.md do what the environment does."""
-    readme = (repository / 'configs/det/addp/README.md').read_text()
+@pytest.mark.parametrize('page', ['README.md', 'configs/det/addp/README.md'])
+def test_readme_example_for_ones_own_data(repository, tmp_path, page):
+    """The few lines of a README do what the environment does."""
+    readme = (repository / page).read_text()
     code = readme.split('```python\n')[1].split('```')[0]
     assert len(code.splitlines()) <= 6
     example = tmp_path / 'pets.py'

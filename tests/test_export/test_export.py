@@ -177,6 +177,8 @@ def test_what_cannot_be_exported_is_refused(build, repository, tmp_path):
     save_checkpoint(dict(state_dict=segmentor.state_dict()), str(tmp_path / 'weights.pth'))
     with pytest.raises(UserError, match='various sizes: give --size HEIGHT WIDTH'):
         export(config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', 'torch')
+    with pytest.raises(UserError, match=r'images of 1 x 1 pixels: .*give another --size'):
+        export(config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', 'torch', (1, 1))
     assert not (tmp_path / 'net.pt2').exists()
     with pytest.raises(UserError, match='size=0: must be 1 or more'):
         export(config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', 'torch', (0, 64))
@@ -187,10 +189,11 @@ def test_what_cannot_be_exported_is_refused(build, repository, tmp_path):
     [
         'pretrain/darl/darl-mse_vit-toy_1xb64-3000i_image-folder-64px.py',
         'det/addp/dino_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
+        'seg/addp/mask2former_addp-vit-toy_1xb8-600i_camvid-224x224.py',
     ],
 )
 def test_other_models_are_refused(repository, name):
     config = load_config(repository / 'configs' / name)
     init_default_scope(config.default_scope)
-    with pytest.raises(UserError, match='export takes two-stage detectors, segmentors and class'):
+    with pytest.raises(UserError, match='export takes two-stage detectors, segmentors'):
         build_network(MODELS.build(copy.deepcopy(config.model)), config, None)

@@ -40,3 +40,9 @@ def test_what_torch_pins_itself_is_left_out(tool):
     needed = tool.needed_by(['torch'])
     assert 'sympy' in needed
     assert not [name for name in needed if name.startswith(('nvidia', 'triton'))]
+
+
+def test_pre_commit_runs_the_ruff_of_ci(repository):
+    lines = (repository / 'requirements.txt').read_text().splitlines()
+    (pinned,) = [line.removeprefix('ruff==') for line in lines if line.startswith('ruff==')]
+    assert f'rev: v{pinned}\n' in (repository / '.pre-commit-config.yaml').read_text()
