@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
@@ -33,26 +34,31 @@ class ProbeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Build the wrapper of a model, which may be wrapped for several processes."""
         wrapper = super().__call__(model)
         if wrapper.clip_grad_kwargs:
-            heads: dict[str, list] = {}
-            for group in wrapper.optimizer.param_groups:
-                heads.setdefault(group['cell'], []).extend(group['params'])
-            wrapper.clip_func = partial(clip_each, list(heads.values()), wrapper.clip_func)
+            model = model.module if is_model_wrapper(model) else model
+            heads = [
+                [one for one in head.parameters() if one.requires_grad]
+                for head in model.heads.values()
+            ]
+            wrapper.clip_func = partial(clip_each, heads, wrapper.clip_func)
         return wrapper
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
-        """Add the parameters of all heads, those of a head together."""
+        """Add the parameters of all heads; those with equal settings form one group."""
         if not hasattr(module, 'heads'):  # a part of a head
             super().add_params(params, module, **kwargs)
             return
+        groups: dict[str, dict] = {}
         for cell in module.cells:
-            groups: list[dict] = []
-            super().add_params(groups, module.heads[cell.key], prefix=f'heads.{cell.key}')
-            for group in groups:
-                group['cell'] = cell.key
+            single: list[dict] = []
+            super().add_params(single, module.heads[cell.key], prefix=f'heads.{cell.key}')
+            for group in single:
+                parameters = group.pop('params')
                 if cell.lr is not None:
                     # `paramwise_cfg` may have scaled the optimizer's own.
                     group['lr'] = cell.lr * group.get('lr', self.base_lr) / self.base_lr
-            params.extend(groups)
+                settings = repr(sorted(group.items()))
+                groups.setdefault(settings, dict(group, params=[]))['params'] += parameters
+        params.extend(groups.values())
 
 
 def clip_each(

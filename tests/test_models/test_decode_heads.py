@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -95,7 +96,7 @@ def test_a_depth_estimator_trains_and_predicts():
             out_indices=(1,),
         ),
         decode_head=dict(type='mmaddp.LinearDepthHead', in_channels=16, num_bins=4),
-        test_cfg=dict(mode='slide_flip', crop_size=(16, 16), stride=(8, 8)),
+        test_cfg=ConfigDict(mode='slide_flip', crop_size=(16, 16), stride=(8, 8)),
     )
     images = [torch.randint(0, 256, (3, 16, 24)).float()]
     sample = samples(torch.rand(1, 1, 16, 24))[0]

@@ -143,7 +143,9 @@ class GridProbe(FrozenParts, BaseModel):
         self.levels = list(dict.fromkeys(levels or [None]))
         self.lrs = list(dict.fromkeys(lrs or [None]))
         self.check_grid()
+        # What the check of the data reads.
         self.num_classes = head.get('num_classes')
+        self.ignore_index = head.get('ignore_index', 255)
         self.checkpoint, self.pixels, self.test_cfg = checkpoint, pixels, dict(test_cfg or {})
         check_choice('test_cfg.mode', self.test_cfg.setdefault('mode', 'whole'), ('whole', 'slide'))
         places = [(layer, level) for layer in self.layers for level in self.levels]
