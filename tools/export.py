@@ -12,13 +12,23 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description='Write a detector, segmentor or classifier as one file that runs without this '
-        'package. Compare it with the checkpoint by tools/test.py CONFIG FILE.',
+        'package, which tools/test.py CONFIG FILE compares with the checkpoint, or its encoder as '
+        'a folder for another library.',
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='the weights: a training checkpoint or a published file')
-    parser.add_argument('--out', required=True, metavar='FILE', help='.onnx, or .pt2 for torch')
     parser.add_argument(
-        '--format', choices=['onnx', 'torch'], default='onnx', help='default: %(default)s'
+        '--out',
+        required=True,
+        metavar='PATH',
+        help='.onnx, .pt2 for torch, or a folder for timm and transformers',
+    )
+    parser.add_argument(
+        '--format',
+        choices=['onnx', 'torch', 'timm', 'transformers'],
+        default='onnx',
+        help='the whole model for onnxruntime (%(default)s) or torch.export, or its encoder, a '
+        'plain ViT, for timm or transformers',
     )
     parser.add_argument(
         '--size',
@@ -33,9 +43,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     """Export."""
     args = parse_arguments(arguments)
-    from mmaddp.apis import export, load_config
+    from mmaddp.apis import export, export_encoder, load_config
 
     config = load_config(args.config, args.cfg_options, args.variant)
+    if args.format in ('timm', 'transformers'):
+        files = export_encoder(config, args.checkpoint, args.out, args.format)
+        print(f'exported: {args.out}; load it by {files.usage.format(out=args.out)}')
+        if files.note:
+            print(files.note)
+        return
     size = tuple(args.size) if args.size else None
     path = export(config, args.checkpoint, args.out, args.format, size)
     print(f'exported: {path}')

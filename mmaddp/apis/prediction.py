@@ -24,6 +24,7 @@ from mmengine.registry import DATASETS, TRANSFORMS, VISUALIZERS, init_default_sc
 from mmengine.structures import BaseDataElement
 
 from mmaddp.checkpoints import read_model_checkpoint
+from mmaddp.checkpoints.reader import naming
 from mmaddp.engine.hooks.data_check_hook import find_head
 from mmaddp.engine.runner.weights import check_weights
 from mmaddp.engine.runs import clear_errors, load_config
@@ -261,7 +262,8 @@ def load_weights(model: torch.nn.Module, path: str) -> dict[str, Any]:
     checkpoint = read_model_checkpoint(path, model.state_dict())
     meta, weights = checkpoint['meta'], checkpoint['state_dict']
     check_weights(model, weights, path, complete=True, meta=meta)
-    model.load_state_dict(weights, strict=False)
+    with naming(path):
+        model.load_state_dict(weights, strict=False)
     return meta
 
 

@@ -110,6 +110,11 @@ def convert(
     if source != 'auto':
         check_choice('source', source, ('auto', *SOURCES))
     weights = weights_of(checkpoint, prefix, source)
+    if any(name.endswith('.lora_A') for name in weights.tensors):
+        raise UserError(
+            'holds low-rank adapters, not an encoder: merge them first by '
+            'mmaddp merge CONFIG CHECKPOINT OUT'
+        )
     layout = find_source(checkpoint, weights.tensors, source)
     if target not in layout.tables:
         pairs = (f'{name} gives {" or ".join(other.tables)}' for name, other in SOURCES.items())

@@ -21,6 +21,7 @@ from .convert import MODEL, convert, own_meta, read_part, weights_of
 from .folders import open_folder
 from .reader import naming, read_checkpoint
 from .rules import RULES_VERSION, Part
+from .sources import SOURCES
 
 EXTENSIONS = ('.pth', '.pt', '.safetensors')
 OFFICIAL_EXTENSIONS = ('.pth', '.pt')
@@ -34,8 +35,8 @@ class ConversionReport:
     Args:
         destination: The file written.
         meta: What stands in it under ``meta['mmaddp']``: source_file, source_sha256, source,
-            target, rules_version, mmaddp_version, the hashes of frozen parts from elsewhere, and
-            what the source says of its model.
+            target, license, rules_version, mmaddp_version, the hashes of frozen parts from
+            elsewhere, and what the source says of its model.
         parts: What became of every tensor of the source.
         notes: Lines that the user should read.
     """
@@ -95,6 +96,8 @@ def convert_file(
         'source_sha256': sha256(*weights_files(src)),
         'source': conversion.source,
         'target': target,
+        # A file that was converted before still has its authors' terms.
+        'license': told.get('license') or SOURCES[conversion.source].license,
         'rules_version': RULES_VERSION,
         'mmaddp_version': __version__,
         **{f'{part}_sha256': sha256(Path(path)) for part, path in (frozen_parts or {}).items()},

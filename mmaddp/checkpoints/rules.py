@@ -109,6 +109,7 @@ class Source:
         heads: Configs of modules by their paths in a detector, given its tensors in our names.
         any_network: A network that no class of ours describes is kept as it is.
         added: What the target 'official' has beyond the rules: name, tensor, part and fate.
+        license: Terms of the published weights, as far as the layout tells; '' for one's own.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Source:
     heads: Callable[[Tensors], dict[str, dict]] | None = None
     any_network: bool = False
     added: Callable[[Tensors], Iterator[tuple[str, Tensor, str, str]]] | None = None
+    license: str = 'as the authors of the file say'
 
     def recognize(self, tensors: Tensors) -> bool:
         """Whether a file with these tensors is in this layout."""

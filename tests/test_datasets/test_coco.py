@@ -518,3 +518,45 @@ def test_metric_reads_the_file_of_the_dataset(tmp_path):
     metric.process({}, [sample])
     # One of four objects: recall 0.5 of one class, 0 of the other.
     assert metric.evaluate(size=1)['coco/bbox_mAP'] == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_faster_evaluation_gives_the_same_figures(tmp_path):
+    pytest.importorskip('faster_coco_eval')
+    dataset = load(write_coco(tmp_path, split='val'), 'val')
+    generator = torch.Generator().manual_seed(0)
+    figures = []
+    for backend in ('pycocotools', 'faster-coco-eval'):
+        settings = {'metric': ['bbox', 'segm', 'proposal'], 'classwise': True}
+        metric = METRICS.build({'type': 'mmaddp.CocoMetric', 'backend': backend, **settings})
+        metric.dataset_meta = dataset.metainfo
+        generator.manual_seed(0)
+        for index in range(len(dataset)):
+            image = dataset.get_data_info(index)
+            boxes = torch.tensor([one['bbox'] for one in image['instances']]).float().view(-1, 4)
+            # More boxes than the 100 that pycocotools counts for its first figure.
+            boxes = boxes.repeat(80, 1)
+            boxes = boxes + 12 * torch.randn(boxes.shape, generator=generator)
+            boxes[:, 2:] = boxes[:, 2:].maximum(boxes[:, :2] + 1)
+            masks = torch.zeros(len(boxes), HEIGHT, WIDTH, dtype=torch.bool)
+            for mask, (x1, y1, x2, y2) in zip(masks, boxes.clamp(min=0).int().tolist()):
+                mask[y1:y2, x1:x2] = True
+            predicted = {
+                'bboxes': boxes,
+                'masks': masks,
+                'scores': torch.rand(len(boxes), generator=generator),
+                'labels': torch.randint(2, (len(boxes),), generator=generator),
+            }
+            sample = {
+                'img_id': image['img_id'],
+                'ori_shape': (HEIGHT, WIDTH),
+                'pred_instances': predicted,
+            }
+            metric.process({}, [sample])
+        figures.append(metric.evaluate(size=len(dataset)))
+    assert figures[0] == pytest.approx(figures[1], nan_ok=True)
+    assert 0 < figures[0]['coco/bbox_mAP'] < 1
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(UserError, match=r"backend='fast' is none of 'pycocotools'"):
+        METRICS.build({'type': 'mmaddp.CocoMetric', 'backend': 'fast'})

@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     for note in report.notes:
         print(f'{args.src}: {note}')
     meta = report.meta
+    if meta['license']:
+        print(f'license of the weights: {meta["license"]}')
     print(f"{meta['source_file']} ('{meta['source']}') -> {report.destination} ('{args.target}')")
 
 

@@ -1,4 +1,4 @@
-# The runtime of classifiers and probes.
+# The runtime of classifiers and probes. Logs also go to TensorBoard.
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
 runner_type = 'mmaddp.Runner'
@@ -14,7 +14,10 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
 )
 
-visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(
+    type='UniversalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+)
 
 # Without a GPU, processes use gloo regardless of this setting.
 env_cfg = dict(

@@ -1,4 +1,4 @@
-# The runtime of detectors.
+# The runtime of detectors. Logs also go to TensorBoard.
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
 runner_type = 'mmaddp.Runner'
@@ -15,7 +15,9 @@ default_hooks = dict(
 )
 
 visualizer = dict(
-    type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+    type='DetLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+    name='visualizer',
 )
 
 # Without a GPU, processes use gloo regardless of this setting.

@@ -1,4 +1,4 @@
-# The runtime of segmentors.
+# The runtime of segmentors. Logs also go to TensorBoard.
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmaddp'], allow_failed_imports=False)
 runner_type = 'mmaddp.Runner'
@@ -15,7 +15,9 @@ default_hooks = dict(
 )
 
 visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+    type='SegLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+    name='visualizer',
 )
 
 # Without a GPU, processes use gloo regardless of this setting.

@@ -137,6 +137,7 @@ def part(tensors: Tensors, name: str) -> list[Rule]:
 
 ADDP = Source(
     'addp',
+    license='CC BY-NC 4.0 (ADDP)',
     marks=[{'tokenizer_norm.weight', 'blocks.0.norm1.weight'}],
     tables={
         'backbone': [
@@ -187,6 +188,7 @@ def leading_axis(positions: Tensor) -> Tensor:
 
 MAGE = Source(
     'mage',
+    license='MIT (MAGE)',
     marks=[{'token_emb.word_embeddings.weight', 'blocks.0.norm1.weight'}],
     tables={
         'backbone': [

@@ -117,6 +117,7 @@ def other_function(tensors: Tensors) -> list[Rule]:
 
 EDM = Source(
     'edm',
+    license='CC BY-NC-SA 4.0 (EDM)',
     # Inside the preconditioning of EDM, and alone.
     marks=[{'model.map_layer0.weight'}, {'map_layer0.weight'}],
     tables={'backbone': other_function, 'pretrain': other_function},

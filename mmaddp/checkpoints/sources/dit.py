@@ -11,6 +11,7 @@ from ..rules import Rule, Source, Tensors, drop, keep
 
 DIT = Source(
     'dit',
+    license='CC BY-NC 4.0 (DiT)',
     marks=[{'x_embedder.proj.weight', 'blocks.0.adaLN_modulation.1.weight'}],
     tables={
         'backbone': [

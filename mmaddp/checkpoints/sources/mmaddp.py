@@ -104,6 +104,7 @@ WHOLE = [keep('{rest}', part='')]
 
 MMADDP = Source(
     'mmaddp',
+    license='',
     marks=is_own,
     tables={
         'backbone': backbone,

@@ -93,6 +93,7 @@ def timm_names(tensors: Tensors) -> list[Rule]:
 # needed: SigLIP, I-JEPA and timm's models with average pooling have none.
 MAE = Source(
     'mae',
+    license='CC BY-NC 4.0 if from MAE, else as the authors of the file say',
     marks=[
         {first, 'pos_embed', 'patch_embed.proj.weight', norm}
         for first in ('blocks.0.norm1.weight', 'blocks.0.0.norm1.weight')

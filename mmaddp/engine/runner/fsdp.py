@@ -16,6 +16,7 @@ from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 from mmaddp.engine.private import OpenFSDPStrategy
 from mmaddp.models.layers import Block
 from mmaddp.registry import STRATEGIES
+from mmaddp.utils import UserError
 
 from .launch import init_cpu_process_group
 from .runner import base_of_batches
@@ -58,6 +59,9 @@ class FSDPStrategy(OpenFSDPStrategy):
         """Shard the model; parts that are never trained stay whole."""
         os.environ.setdefault('LOCAL_RANK', '0')
         on_cpu = get_device() == 'cpu'
+        if any(getattr(part, 'lora', None) for part in model.modules()):
+            # Shards take the place of the weights, which adapted layers read.
+            raise UserError('lora: FSDPStrategy shards no adapters; train with mmaddp.Runner')
         frozen = getattr(model, 'frozen_parts', ())
         for name in frozen:
             model.get_submodule(name).to(get_device())

@@ -238,9 +238,11 @@ class Runner(ReproducibleRunner, MMEngineRunner):
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if is_resuming(self):
-            return super().load_checkpoint(filename, map_location, strict, **kwargs)
+            with naming(filename):
+                return super().load_checkpoint(filename, map_location, strict, **kwargs)
         checkpoint = self.read_fitting(filename, model, model.state_dict())
-        load_into_model(model, checkpoint['state_dict'], strict, logger='current')
+        with naming(filename):
+            load_into_model(model, checkpoint['state_dict'], strict, logger='current')
         mark_loaded(self)
         self.logger.info(f'Loaded the weights of {filename}')
         return checkpoint

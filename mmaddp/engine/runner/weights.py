@@ -52,6 +52,7 @@ def check_weights(
     differing = [name for name, tensor in shared.items() if tensor.shape != wanted[name].shape]
     with naming(path):
         check_meta(model, {'meta': meta})
+        check_adapters(model, weights)
         if not shared:
             raise UserError(
                 f'none of its {len(weights)} tensors ({shortened(list(weights), 3)}) is one of '
@@ -63,6 +64,31 @@ def check_weights(
         fit(held, model, adapt=False, wanted=frozen)
         if 2 * len(differing) > len(shared):
             fit(shared, model, adapt=False, wanted={name: wanted[name] for name in shared})
+
+
+def check_adapters(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a file of adapters for a model without, and an encoder for one with adapters.
+
+    Raises:
+        UserError: Names the setting.
+    """
+    ranks = {len(tensor) for name, tensor in weights.items() if name.endswith('.lora_A')}
+    encoders = dict(model.named_modules())
+    adapted = [name for name, part in encoders.items() if getattr(part, 'lora', None)]
+    if ranks and not adapted:
+        raise UserError(
+            f'holds low-rank adapters: set model.backbone.lora.rank={ranks.pop()} as in the '
+            'training, or merge them: mmaddp merge CONFIG CHECKPOINT OUT'
+        )
+    for name in adapted:
+        with encoders[name].base_alone():
+            base = {f'{name}.{key}' for key in encoders[name].state_dict()}
+        if base & set(weights):
+            # Adapters would be trained over weights that no later run has.
+            raise UserError(
+                f'holds the weights of the {name}, which lora does not train: name the file in '
+                f'model.{name}.init_cfg, or leave lora out'
+            )
 
 
 def _frozen_tensors(model: nn.Module, weights: Mapping) -> dict[str, torch.Tensor]:

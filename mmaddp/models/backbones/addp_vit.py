@@ -50,6 +50,8 @@ class ADDPViT(PlainViT):
         out_indices: See :class:`PlainViT`.
         frozen_stages: See :class:`PlainViT`.
         with_cp: See :class:`PlainViT`.
+        frozen: See :class:`PlainViT`.
+        lora: See :class:`PlainViT`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Raises:
@@ -81,6 +83,8 @@ class ADDPViT(PlainViT):
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: dict | None = None,
+        frozen: bool = False,
+        lora: dict | None = None,
     ) -> None:
         if (with_cls_token or num_registers) and (window_size or use_rel_pos):
             raise UserError(
@@ -96,6 +100,8 @@ class ADDPViT(PlainViT):
             frozen_stages,
             with_cp,
             init_cfg,
+            frozen,
+            lora,
         )
         self.with_cls_token = with_cls_token
         if with_cls_token:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mmaddp.checkpoints import Loadable
 from mmaddp.diffusion import DiffusionProcess
 from mmaddp.utils import UserError
 
 from ..pixel_values import NORMALIZED_IMAGES
+from .tuning import TunableEncoder
 
 
-class BaseEncoder(Loadable, ABC):
+class BaseEncoder(TunableEncoder, ABC):
     """A network with named layers that give feature maps.
 
     Probing, transfer and pre-training use encoders through this class alone. A subclass computes
@@ -71,7 +72,9 @@ class BaseEncoder(Loadable, ABC):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps (B, C, h, w) of ``out_layers`` for images (B, 3, H, W)."""
         layers = self.out_layers
-        maps = self.forward_intermediates(self.network_input(images), layers, self.time)
+        # Nothing is kept for a backward pass through a frozen encoder.
+        with torch.no_grad() if self.frozen else nullcontext():
+            maps = self.forward_intermediates(self.network_input(images), layers, self.time)
         return tuple(maps[layer].contiguous() for layer in layers)
 
     def forward_intermediates(

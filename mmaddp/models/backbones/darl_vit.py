@@ -69,6 +69,8 @@ class DARLViT(PlainViT):
         out_indices: See :class:`PlainViT`. The best block may lie in the middle (appendix B.1).
         frozen_stages: See :class:`PlainViT`.
         with_cp: See :class:`PlainViT`.
+        frozen: See :class:`PlainViT`.
+        lora: See :class:`PlainViT`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
     Attributes:
@@ -104,6 +106,8 @@ class DARLViT(PlainViT):
         frozen_stages: int = -1,
         with_cp: bool = False,
         init_cfg: dict | None = None,
+        frozen: bool = False,
+        lora: dict | None = None,
     ) -> None:
         if window_size and (causal or with_start_token):
             raise UserError(
@@ -120,6 +124,8 @@ class DARLViT(PlainViT):
             frozen_stages,
             with_cp,
             init_cfg,
+            frozen,
+            lora,
         )
         self.positions, self.rope_base = positions, rope_base
         self.causal, self.two_stream = causal, two_stream

@@ -63,7 +63,8 @@ class DDAEDiT(Denoiser, PlainViT):
             time_input='index')`` for the published DiT.
         autoencoder: Config of the autoencoder of a backbone of images,
             ``dict(type='mmaddp.KLAutoencoder', folder=…)``. None for a backbone of latents.
-        frozen: Train nothing.
+        frozen: Train nothing, in evaluation mode.
+        lora: Train low-rank adapters of attention, ``dict(rank=8)``, see :class:`LoRA`.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
 
@@ -94,6 +95,7 @@ class DDAEDiT(Denoiser, PlainViT):
         process: dict | None = None,
         autoencoder: dict | None = None,
         frozen: bool = False,
+        lora: dict | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -122,7 +124,7 @@ class DDAEDiT(Denoiser, PlainViT):
             # The second half is the variance, which DDAE does not use.
             out_channels = in_channels * (1 + learn_sigma)
             self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
-        self.set_backbone(out_blocks, time, process, frozen)
+        self.set_backbone(out_blocks, time, process, frozen, lora)
 
     @classmethod
     def settings_from(cls, state: Tensors) -> dict[str, Any] | None:

@@ -48,7 +48,8 @@ class DDAEUNet(UNet):
         time: A backbone's time input: t / T for DDPM, ln(sigma) / 4 for EDM.
         process: Config of the process that trained a backbone: :class:`mmaddp.diffusion.DDPM` or
             :class:`mmaddp.diffusion.EDM`. None takes images as they are.
-        frozen: Train nothing, without dropout.
+        frozen: Train nothing, in evaluation mode.
+        lora: Train low-rank adapters of attention, ``dict(rank=8)``, see :class:`LoRA`.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)``, see :meth:`load`.
         attention_window: Side in positions of attention windows, for images much larger than those
@@ -75,6 +76,7 @@ class DDAEUNet(UNet):
         time: float | None = None,
         process: dict | None = None,
         frozen: bool = False,
+        lora: dict | None = None,
         with_cp: bool = False,
         init_cfg: dict | None = None,
         attention_window: int | None = None,
@@ -101,7 +103,7 @@ class DDAEUNet(UNet):
         self.norm_out = nn.GroupNorm(OUTPUT_GROUPS, self.widths[0])
         self.conv_out = nn.Conv2d(self.widths[0], in_channels, 3, padding=1)
 
-        self.set_backbone(out_blocks, time, process, frozen)
+        self.set_backbone(out_blocks, time, process, frozen, lora)
         if channels_last:
             # Maps follow the layout of the convolutions' weights.
             self.to(memory_format=torch.channels_last)

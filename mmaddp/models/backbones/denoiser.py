@@ -27,7 +27,6 @@ class Denoiser(BaseEncoder):
         in_channels: Channels of images or latents.
         out_blocks: Layers whose maps a backbone gives; None for a whole network.
         truncated: The network lacks its last layers and predicts nothing.
-        frozen: Nothing is trained, and there is no dropout.
     """
 
     takes_time = True
@@ -35,7 +34,6 @@ class Denoiser(BaseEncoder):
     in_channels: int
     out_blocks: Sequence[str] | None = None
     truncated: bool = False
-    frozen: bool = False
 
     @abstractmethod
     def layer_outputs(
@@ -57,18 +55,18 @@ class Denoiser(BaseEncoder):
         time: float | None,
         process: dict | None,
         frozen: bool,
+        lora: dict | None,
     ) -> None:
         """Truncate to a backbone if there are ``out_blocks``; call it last.
 
         Raises:
             UserError: A layer does not exist.
         """
-        self.out_blocks, self.time, self.frozen = out_blocks, time, frozen
+        self.out_blocks, self.time = out_blocks, time
         self.process = None if process is None else TASK_UTILS.build(process)
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
-        if frozen:
-            self.requires_grad_(False)
+        self.set_tuning(frozen, lora)
 
     @property
     def out_layers(self) -> Sequence[str] | None:
@@ -129,11 +127,6 @@ class Denoiser(BaseEncoder):
         # The padding is cut off again.
         prediction = self.project(maps[last], time, condition)[..., :height, :width]
         return prediction, {layer: maps[layer] for layer in layers}
-
-    def train(self, mode: bool = True) -> Denoiser:
-        """Set the mode; a frozen network stays in evaluation mode."""
-        # Dropout of a frozen encoder would make features random.
-        return super().train(mode and not self.frozen)
 
 
 class UpBlock(NamedTuple):

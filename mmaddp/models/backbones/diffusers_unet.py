@@ -41,7 +41,8 @@ class DiffusersUNet(UNet):
         out_blocks: Blocks whose maps a backbone gives, in this order.
         time: A backbone's timestep, from 0 on.
         process: Config of the process that trained a backbone.
-        frozen: Train nothing, without dropout.
+        frozen: Train nothing, in evaluation mode.
+        lora: Train low-rank adapters of attention, ``dict(rank=8)``, see :class:`LoRA`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes the weights of another folder
             or of one of our checkpoints.
 
@@ -63,6 +64,7 @@ class DiffusersUNet(UNet):
         time: int | None = None,
         process: dict | None = None,
         frozen: bool = False,
+        lora: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -71,7 +73,7 @@ class DiffusersUNet(UNet):
         self.in_channels = self.unet.config.in_channels
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
-        self.set_backbone(out_blocks, time, process, frozen)
+        self.set_backbone(out_blocks, time, process, frozen, lora)
 
     def truncate(self, layer: str) -> None:
         """See :class:`Denoiser`."""

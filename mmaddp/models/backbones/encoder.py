@@ -19,6 +19,7 @@ from mmaddp.checkpoints.weights import find_weights
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, check_choice
 
+from ..layers.lora import base_name
 from .base import BaseEncoder
 from .libraries import Windows, find_library, measure, pad_image, windowed
 
@@ -62,7 +63,8 @@ class Encoder(BaseEncoder):
         global_attn_indexes: Blocks that attend globally despite windows; None for four, evenly
             spaced, as in ViTDet.
         drop_path_rate: Stochastic depth, where the network has it.
-        frozen: Train nothing, without dropout.
+        frozen: Train nothing, in evaluation mode.
+        lora: Train low-rank adapters of attention, ``dict(rank=8)``, see :class:`LoRA`.
         frozen_stages: -1 trains all; n freezes all depths up to n, see :meth:`get_layer_depth`.
             Depth 0 are the embeddings.
         with_cp: Recompute activations in the backward pass.
@@ -90,6 +92,7 @@ class Encoder(BaseEncoder):
         global_attn_indexes: Sequence[int] | None = None,
         drop_path_rate: float = 0.0,
         frozen: bool = False,
+        lora: dict | None = None,
         frozen_stages: int = -1,
         with_cp: bool = False,
         pretrained: bool = False,
@@ -103,7 +106,7 @@ class Encoder(BaseEncoder):
         options = {'drop_path_rate': drop_path_rate} if drop_path_rate else {}
         self.library = library(name, size, {**options, **(arguments or {})}, norm)
         self.model, self.time, self.pretrained = model, time, pretrained
-        self.frozen, self.frozen_stages = frozen, frozen_stages
+        self.frozen_stages = frozen_stages
         self.measured = measure(self.library)
         self.out_indices = self.find_indices(out_indices)
         self.network = self.library.build()
@@ -114,6 +117,7 @@ class Encoder(BaseEncoder):
         if with_cp:
             self.library.recompute(self.network)
         self.freeze()
+        self.set_tuning(frozen, lora)
 
     @property
     def takes_time(self) -> bool:
@@ -257,13 +261,14 @@ class Encoder(BaseEncoder):
     def freeze(self) -> None:
         """Stop the gradients of frozen depths, and of what no output needs."""
         for name, parameter in self.network.named_parameters():
-            if self.frozen or name in self.unneeded or self.depths[name] <= self.frozen_stages:
+            if name in self.unneeded or self.depths[base_name(name)] <= self.frozen_stages:
                 parameter.requires_grad_(False)
+        super().freeze()
 
     def train(self, mode: bool = True) -> Encoder:
         """Set the mode; frozen modules stay in evaluation mode."""
-        super().train(mode and not self.frozen)
-        for module in self.network.modules() if mode else ():
+        super().train(mode)
+        for module in self.network.modules() if mode and not self.frozen else ():
             parameters = [parameter.requires_grad for parameter in module.parameters()]
             if parameters and not any(parameters):
                 module.eval()
@@ -280,19 +285,20 @@ class Encoder(BaseEncoder):
             The depth, 0 for the embeddings, and the number of depths with that of the heads.
         """
         name = param_name[len(prefix) + len('network.') :]
-        return min(self.depths[name], self.num_depths - 1), self.num_depths
+        return min(self.depths[base_name(name)], self.num_depths - 1), self.num_depths
 
     def init_weights(self) -> None:
         """Load the weights of ``init_cfg``, of the network's own folder, or the published ones."""
         if self.is_init:
             return
         folder = Path(self.library.name)
-        if self.init_cfg:
-            self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
-        elif folder.is_dir() and has_weights(folder):
-            self.load(folder)
-        elif self.pretrained:
-            self.fetch()
+        with self.base_alone():
+            if self.init_cfg:
+                self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
+            elif folder.is_dir() and has_weights(folder):
+                self.load(folder)
+            elif self.pretrained:
+                self.fetch()
         self._is_init = True
 
     def fetch(self) -> None:
@@ -328,10 +334,10 @@ class Encoder(BaseEncoder):
             self.network.load(path, prefix)
             return
         checkpoint = self.library.read(Path(path))
-        with naming(path):
+        with naming(path), self.base_alone():
             weights = find_weights(checkpoint, self.recognizes, prefix)
             state, fates = self.fitted(weights.tensors)
-        self.network.load_state_dict(state, strict=True)
+            self.network.load_state_dict(state, strict=True)
         notes = [weights.note] if weights.note else []
         print_log(f'{path} loaded into {self.model}: {"; ".join(fates + notes)}', 'current')
 

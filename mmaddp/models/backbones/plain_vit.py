@@ -44,6 +44,8 @@ class PlainViT(BaseEncoder):
         frozen_stages: -1 trains all; 0 freezes the embeddings, n also the first n blocks. If all
             blocks are frozen, so is the final norm. Layers that no output needs are always frozen.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
+        frozen: Train nothing, in evaluation mode.
+        lora: Train low-rank adapters of attention, ``dict(rank=8)``, see :class:`LoRA`.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH)`` takes any published or converted
             file, see :meth:`load`.
 
@@ -68,8 +70,11 @@ class PlainViT(BaseEncoder):
         frozen_stages: int,
         with_cp: bool,
         init_cfg: dict | None,
+        frozen: bool = False,
+        lora: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.tuning = dict(frozen=frozen, lora=lora)
         self.arch = resolve_arch(arch)
         self.embed_dims, self.num_layers = self.arch['embed_dims'], self.arch['num_layers']
         self.out_indices = sorted(self.block_index(i) for i in out_indices)
@@ -126,6 +131,7 @@ class PlainViT(BaseEncoder):
             )
         self.norm = norm_or_identity(self.embed_dims, final_norm)
         self.freeze()
+        self.set_tuning(**self.tuning)
 
     @property
     def layers(self) -> list[str]:
@@ -250,13 +256,14 @@ class PlainViT(BaseEncoder):
         return modules
 
     def freeze(self) -> None:
-        """Stop the gradients of the frozen stages."""
+        """Stop the gradients of the frozen stages, and of what else does not learn."""
         for module in self.frozen_modules():
             module.requires_grad_(False)
         if self.frozen_stages >= 0:
             # Positions and special tokens are parameters of the ViT itself.
             for positions_or_token in self.parameters(recurse=False):
                 positions_or_token.requires_grad_(False)
+        super().freeze()
 
     def train(self, mode: bool = True) -> PlainViT:
         """Set the mode; frozen stages stay in evaluation mode, without stochastic depth."""
