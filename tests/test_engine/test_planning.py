@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tiny_runs import classifier
 
+from mmaddp.engine.planning import announce as announce_module
 from mmaddp.engine.planning import cheapest, describe, find_device, make_plan, remedy
 from mmaddp.engine.planning import plan as plan_module
 from mmaddp.engine.planning.cuda import FusedAttention, cuda_kernels
@@ -17,6 +18,7 @@ from mmaddp.engine.planning.devices import GIB, Device
 from mmaddp.engine.planning.ledger import Ledger
 from mmaddp.engine.planning.plan import CONTEXT, count_steps, split_batches
 from mmaddp.engine.planning.trace import Trace, trace
+from mmaddp.engine.runs import clear_errors
 from mmaddp.utils import UserError
 
 GPU = Device('GPU', 24.0, 100, 50, 25, 1000)
@@ -133,6 +135,17 @@ def test_the_largest_batches_of_the_cheapest_settings_that_fit(config, traced, g
 def test_nothing_fits(config, traced):
     plan = make_plan(config, GPU._replace(memory=CONTEXT))
     assert 'no batch, precision or recomputation' in remedy(cheapest(plan, config), config)
+
+
+def test_an_out_of_memory_error_ends_with_settings_that_fit(config, traced, monkeypatch):
+    config.train_dataloader.batch_size = 12
+    monkeypatch.setattr(announce_module, 'get_device', lambda: 'cuda')
+    gpu = GPU._replace(memory=CONTEXT + 1.05 * 5.5)
+    monkeypatch.setattr(announce_module, 'this_device', lambda: gpu)
+    with pytest.raises(UserError, match='out of memory') as error, clear_errors(config):
+        raise torch.cuda.OutOfMemoryError('CUDA out of memory.\nMore of it.')
+    settings = 'train_dataloader.batch_size=4 optim_wrapper.accumulative_counts=3'
+    assert str(error.value).endswith(f'fits with --cfg-options {settings}')
 
 
 def test_batches_are_split_into_equal_parts(config):

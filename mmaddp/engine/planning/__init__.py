@@ -5,7 +5,6 @@ from mmaddp.utils import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        'announce': ['announce', 'settings_that_fit'],
         'devices': ['Device', 'find_device', 'this_device'],
         'plan': ['Plan', 'cheapest', 'describe', 'make_plan', 'remedy', 'summarize'],
         'trace': ['Trace'],

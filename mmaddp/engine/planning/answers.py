@@ -23,15 +23,17 @@ aten = torch.ops.aten
 
 
 class Fakes:
-    """Makes fake tensors on the CPU that can be mixed with real ones."""
+    """Makes fake tensors that can be mixed with real ones of their device."""
 
-    def __init__(self) -> None:
-        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+    def __init__(self, device: str = 'cpu') -> None:
+        self.mode, self.device = FakeTensorMode(allow_non_fake_inputs=True), device
 
     def empty(self, like: Tensor) -> Tensor:
         """A fake tensor of the shape, strides and type of another one."""
         with self.mode:
-            return torch.empty_strided(like.size(), like.stride(), dtype=like.dtype, device='cpu')
+            return torch.empty_strided(
+                like.size(), like.stride(), dtype=like.dtype, device=self.device
+            )
 
     def convert_parameters(self, model: nn.Module) -> None:
         """Replace all parameters of a model by fake ones."""
@@ -89,15 +91,26 @@ def _positions(index: Tensor | None) -> list[Tensor | None]:
 
 
 def _nonzero(mask: Tensor) -> Tensor:
-    return torch.ones(mask.shape).nonzero() if isinstance(mask, FakeTensor) else mask.nonzero()
+    if not isinstance(mask, FakeTensor):
+        return mask.nonzero()
+    rest, positions = torch.arange(mask.numel(), device=mask.device), []
+    for size in reversed(mask.shape):
+        positions.append(rest % size)
+        rest = rest // size
+    return torch.stack(positions[::-1], dim=1)
+
+
+def _unique(values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    indices = torch.arange(values.numel(), device=values.device)
+    return values.flatten(), indices.view(values.shape), torch.ones_like(indices)
 
 
 def _item(tensor: Tensor) -> bool | int | float:
-    return torch.ones((), dtype=tensor.dtype).item()
+    return True if tensor.dtype == torch.bool else 1.0 if tensor.dtype.is_floating_point else 1
 
 
 def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    return torch.arange(len(boxes))
+    return torch.arange(len(boxes), device=boxes.device)
 
 
 def _vector(func: Any, make: Callable) -> Callable:
@@ -106,7 +119,8 @@ def _vector(func: Any, make: Callable) -> Callable:
     def new(like: Tensor, size: list[int], *values: Any, **kwargs: Any) -> Tensor:
         if len(size) != 1:
             return func(like, size, *values, **kwargs)
-        return make(size, *values, dtype=kwargs.get('dtype') or like.dtype)
+        dtype = kwargs.get('dtype') or like.dtype
+        return make(size, *values, dtype=dtype, device=like.device)
 
     return new
 
@@ -116,10 +130,14 @@ ANSWERS: dict[Any, Callable] = {
     aten.new_ones.default: _vector(aten.new_ones.default, torch.ones),
     aten.new_full.default: _vector(aten.new_full.default, torch.full),
     aten.nonzero.default: _nonzero,
+    aten._unique2.default: _unique,
     aten._local_scalar_dense.default: _item,
-    aten.is_nonzero.default: _item,
+    aten.is_nonzero.default: lambda x: True,
     aten.equal.default: lambda a, b: True,
     aten.masked_select.default: lambda x, mask: x.flatten(),
+    # Gamma and Beta distributions, which torch cannot fake.
+    aten._standard_gamma.default: lambda x, *generator: torch.empty_like(x),
+    aten._sample_dirichlet.default: lambda x, *generator: torch.empty_like(x),
 }
 SELECTIONS = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 
@@ -131,7 +149,9 @@ class ArraysOfOnes(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: Any = None
     ) -> Any:
         if func in _ARRAYS and isinstance(args[0], FakeTensor):
-            array = np.ones(args[0].shape, torch.empty(0, dtype=args[0].dtype).numpy().dtype)
+            # NumPy has no bfloat16.
+            name = str(args[0].dtype).replace('torch.', '').replace('bfloat16', 'float32')
+            array = np.ones(args[0].shape, name)
             return array.tolist() if func is Tensor.tolist else array
         return func(*args, **(kwargs or {}))
 

@@ -30,7 +30,9 @@ class PerceptualLoss(nn.Module):
     def __init__(self, weights: str) -> None:
         super().__init__()
         self.features = vgg.make_layers(vgg.cfgs['D'])[: STAGE_ENDS[-1] + 1]
-        self.features.load_state_dict(read_features(weights))
+        # On the meta device there is nothing to fill, and no file is needed.
+        if not self.features[0].weight.is_meta:
+            self.features.load_state_dict(read_features(weights))
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False

@@ -1,0 +1,50 @@
+"""Configs of all tasks and methods compute their loss on a CUDA device that is not there."""
+
+from types import MethodType
+
+import pytest
+import torch
+from fake_cuda import rehearse
+from mmengine.registry import MODELS
+
+from mmaddp.engine import runs
+
+CONFIGS = [
+    'cls/addp/addp_vit-toy_1xb64-20e_image-folder-64px',
+    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224',
+    'pretrain/addp/addp_vit-toy_1xb64-3000i_cifar10-128px',
+    'pretrain/darl/darl-diff_vit-toy_1xb64-3000i_cifar10-32px',
+    'pretrain/ddae/ddae-edm_unet-toy_1xb64-3000i_cifar10-32px',
+]
+
+
+@pytest.fixture
+def load(repository, monkeypatch):
+    for name in ('TOKENIZER', 'TOKEN_PREDICTOR'):
+        monkeypatch.setenv(name, 'unused')
+    return lambda name: runs.load_config(repository / 'configs' / f'{name}.py')
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_loss_is_computed_on_the_device(name, load):
+    losses = rehearse(load(name))
+    assert losses['loss'].device.type == 'cuda'
+    assert losses['loss'].dtype == torch.float32
+
+
+def test_a_tensor_left_on_the_cpu_is_found(load, monkeypatch):
+    build = MODELS.build
+
+    def build_with_fault(config):
+        model = build(config)
+        extract = model.extract_feat
+
+        def extract_feat(self, inputs, *args, **kwargs):
+            return extract(inputs + torch.arange(3.0)[:, None, None], *args, **kwargs)
+
+        model.extract_feat = MethodType(extract_feat, model)
+        return model
+
+    monkeypatch.setattr(MODELS, 'build', build_with_fault)
+    with pytest.raises(RuntimeError, match='cuda'):
+        rehearse(load(CONFIGS[0]))
