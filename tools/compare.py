@@ -3,7 +3,8 @@
     python tools/compare.py configs/compare/small.py --work-dir work_dirs/compare
 
 Runs only what is missing. To share the trainings, start the same command several times, with one
-GPU each (CUDA_VISIBLE_DEVICES). With --gpus, each training uses several GPUs.
+GPU each (CUDA_VISIBLE_DEVICES). With --gpus, each training uses several GPUs. With --slurm, each
+training is a task of a Slurm job array.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmaddp.engine.arguments import add_slurm_argument
 from mmaddp.utils import UserError, run_tool
 
 
@@ -35,6 +37,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         '--seeds', nargs='+', type=int, metavar='N', help='seeds (default: all of the file)'
     )
     parser.add_argument('--gpus', type=int, default=1, help='GPUs per training (%(default)s)')
+    add_slurm_argument(parser)
     return parser.parse_args(arguments)
 
 
@@ -42,14 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing and write the page."""
     args = parse_arguments(arguments)
     from mmaddp.experiments.comparison import compare, read_comparison
-    from mmaddp.experiments.comparison_page import PAGE, write_plot, write_tables
+    from mmaddp.experiments.comparison_page import write_plot, write_tables
+    from mmaddp.experiments.job_arrays import compare_in_arrays
+    from mmaddp.experiments.report_card import write_card
 
     comparison = read_comparison(args.spec)
     jobs = comparison.choose(args.tasks, args.methods, args.seeds)
     train = partial(train_distributed, processes=args.gpus) if args.gpus > 1 else None
-    folder = compare(comparison, args.work_dir, jobs, partial(write_tables, comparison), train)
+    report = partial(write_tables, comparison)
+    if args.slurm is None:
+        folder = compare(comparison, args.work_dir, jobs, report, train)
+    else:
+        folder = compare_in_arrays(args.spec, args.work_dir, jobs, report, args.slurm, train)
     write_plot(comparison, folder)
-    print(Path(args.work_dir) / PAGE)
+    print(write_card(comparison, folder))
 
 
 def train_distributed(config: Config, processes: int) -> dict[str, float]:

@@ -4,7 +4,7 @@
     python tools/sweep.py CONFIG --grid optim_wrapper.optimizer.lr=1e-3,1e-2 --work-dir …
 
 To share the cells, start the same command several times, with one GPU each
-(CUDA_VISIBLE_DEVICES).
+(CUDA_VISIBLE_DEVICES). With --slurm, each cell is a task of a Slurm job array.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
-from mmaddp.engine.arguments import OptionsAction
+from mmaddp.engine.arguments import OptionsAction, add_slurm_argument
 from mmaddp.experiments.grid import RULES, read_sweep
 from mmaddp.utils import run_tool
 
@@ -59,18 +60,21 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         action='store_true',
         help='keep the checkpoints of finished cells; by default only logs and results stay',
     )
+    add_slurm_argument(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the remaining cells, and write the table and the best config."""
     args = parse_arguments(arguments)
+    from mmaddp.experiments.job_arrays import run_array
     from mmaddp.experiments.sweep import Recipe, sweep
 
     config, grid = read_sweep(args.config, args.grid)
     given = {key: getattr(args, key) for key in ('metric', 'rule') if getattr(args, key)}
     recipe = Recipe(config, args.cfg_options, args.amp, args.seed)
-    sweep(recipe, dataclasses.replace(grid, **given), args.work_dir, args.keep_checkpoints)
+    array = None if args.slurm is None else partial(run_array, options=args.slurm)
+    sweep(recipe, dataclasses.replace(grid, **given), args.work_dir, args.keep_checkpoints, array)
 
 
 if __name__ == '__main__':

@@ -7,13 +7,21 @@
 title = 'ADDP, DARL and DDAE on ImageNet, COCO and ADE20K'
 seeds = [0]
 
+# Each method has the recipe of its paper. What differs is listed on the page.
+recipe = ['resolution', 'crop', 'augmentation', 'head', 'schedule', 'optimizer']
 tasks = dict(
-    probe=dict(title='Linear probe, ImageNet', metrics={'top-1 (%)': 'accuracy/best'}),
-    cls=dict(title='Fine-tuning, ImageNet', metrics={'top-1 (%)': 'accuracy/top1'}),
-    det=dict(
-        title='Mask R-CNN, COCO', metrics={'box AP': 'coco/bbox_mAP', 'mask AP': 'coco/segm_mAP'}
+    probe=dict(
+        title='Linear probe, ImageNet', metrics={'top-1 (%)': 'accuracy/best'}, may_differ=recipe
     ),
-    seg=dict(title='UperNet, ADE20K', metrics={'mIoU (%)': 'mIoU'}),
+    cls=dict(
+        title='Fine-tuning, ImageNet', metrics={'top-1 (%)': 'accuracy/top1'}, may_differ=recipe
+    ),
+    det=dict(
+        title='Mask R-CNN, COCO',
+        metrics={'box AP': 'coco/bbox_mAP', 'mask AP': 'coco/segm_mAP'},
+        may_differ=recipe,
+    ),
+    seg=dict(title='UperNet, ADE20K', metrics={'mIoU (%)': 'mIoU'}, may_differ=recipe),
 )
 
 addp = dict(

@@ -15,8 +15,19 @@ epochs = {
     'param_scheduler.1.end': 5,
 }
 tasks = dict(
-    probe=dict(title='Linear probe, CIFAR-10', metrics={'top-1 (%)': 'accuracy/best'}),
-    cls=dict(title='Classifier, CIFAR-10', metrics={'top-1 (%)': 'accuracy/top1'}, options=epochs),
+    probe=dict(
+        title='Linear probe, CIFAR-10',
+        metrics={'top-1 (%)': 'accuracy/best'},
+        # ADDP sees the images at 128 x 128: a token of its tokenizer covers 16 x 16.
+        may_differ=['resolution', 'augmentation'],
+    ),
+    cls=dict(
+        title='Classifier, CIFAR-10',
+        metrics={'top-1 (%)': 'accuracy/top1'},
+        options=epochs,
+        # Each method's own recipe; from scratch, all layers have one learning rate.
+        may_differ=['resolution', 'augmentation', 'head', 'optimizer'],
+    ),
     det=dict(
         title='Mask R-CNN, Penn-Fudan',
         metrics={

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         'coco': ['CocoDataset'],
+        'corruptions': ['Corrupt', 'corrupt'],
         'dataset_parts': ['DatasetParts'],
         'depth_transforms': ['ColorAugmentation', 'CropBox', 'RandomScale'],
         'drawn_shapes': ['DrawnShapes', 'LoadDrawnShapes'],

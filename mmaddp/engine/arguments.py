@@ -101,6 +101,18 @@ def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_slurm_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--slurm``, which runs the cells of an experiment in a job array."""
+    parser.add_argument(
+        '--slurm',
+        nargs='*',
+        action=OptionsAction,
+        metavar='KEY=VALUE',
+        help='run in a Slurm job array, by submitit; its settings, such as partition=gpu '
+        'gpus_per_node=1 time=24:00:00 array_parallelism=8',
+    )
+
+
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     help = 'cpu, cuda, cuda:1, …; default: the GPU if there is one'

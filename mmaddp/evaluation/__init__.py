@@ -10,7 +10,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         'mean_loss': ['MeanLoss'],
         'named_accuracy': ['NamedAccuracy'],
         'named_dense': ['NamedDepth', 'NamedIoU'],
+        'per_image': ['ImageScores', 'PerImage'],
         'robustness_summary': ['summarize'],
+        'statistics': ['Estimate', 'estimate', 'holm', 'resample_images'],
         'subset_accuracy': ['SubsetAccuracy'],
     },
 )

@@ -1,38 +1,56 @@
-"""Comparison of encoders: one grid of task x method x seed."""
+"""Comparison of encoders: one grid of task x method x part of the labels x seed."""
 
 from __future__ import annotations
 
 import copy
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmaddp.checkpoints.files import sha256
+from mmaddp.datasets.imagenet_variants import CORRUPTIONS
+from mmaddp.engine.resumption import find_newest
 from mmaddp.engine.runs import clear_errors, load_config
-from mmaddp.utils import UserError, check_choice
+from mmaddp.evaluation.per_image import ImageScores
+from mmaddp.evaluation.statistics import resample_images
+from mmaddp.utils import UserError, atomic_write, check_choice, write_json
 from mmaddp.zoo import located
 
-from .logs import iterations_of
+from .corruptions import evaluate_corruptions
+from .example_images import write_examples
+from .logs import iterations_of, read_scalars
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
 from .probing import probe as run_probe
+from .protocol import Fields, check_same, pipeline, protocol_of
 from .results import ResultsFolder, digest, read_json
 from .sweep import Metrics, Recipe, remove_checkpoints, run_open, run_stage
 
 PROBE = 'probe'
 # Facts of a training, kept with its metrics.
-PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH = FACTS = (
+PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH, FLOPS, SPEED, MEMORY = FACTS = (
     'encoder_parameters',
     'pretraining_images',
     'epochs',
     'iterations',
     'batch_size',
+    'encoder_gflops',
+    'images_per_second',
+    'memory_mib',
 )
+# In the work folder of each training.
+PROTOCOL_FILE, IMAGES_FILE, BOOTSTRAP_FILE = 'protocol.json', 'per_image.npz', 'bootstrap.npz'
+CORRUPTIONS_FOLDER = 'corruptions'
 
 
 @dataclass(frozen=True)
@@ -44,11 +62,19 @@ class Task:
         metrics: Validation metrics, such as 'accuracy/top1', by their names on the page. The
             overview shows the first.
         options: Config options of all methods by dotted key, such as the shared budget.
+        labels: Fractions of the labels to train on, each in a table column of its own.
+        severities: After each training, test it on the 15 corruptions at these severities (1 to
+            5); see :mod:`mmaddp.experiments.corruptions`.
+        may_differ: Fields of the protocol that may differ between methods, see
+            :func:`mmaddp.experiments.protocol.protocol_of`. The page names them.
     """
 
     title: str
     metrics: dict[str, str]
     options: dict[str, Any] = field(default_factory=dict)
+    labels: tuple[float, ...] = (1,)
+    severities: tuple[int, ...] = ()
+    may_differ: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,11 +120,13 @@ class Job(NamedTuple):
     task: str
     method: str
     seed: int
+    labels: float = 1
 
     @property
     def key(self) -> str:
         """Key of the result and work folder."""
-        return f'{self.task}/{self.method}/seed-{self.seed}'
+        part = '' if self.labels == 1 else f'labels-{self.labels:g}/'
+        return f'{self.task}/{self.method}/{part}seed-{self.seed}'
 
 
 @dataclass(frozen=True)
@@ -110,12 +138,14 @@ class Comparison:
         tasks: Tasks by name, in running order.
         methods: Methods by name.
         seeds: Seeds of the tasks' trainings.
+        baseline: The method that all others are tested against, if any.
     """
 
     title: str
     tasks: dict[str, Task]
     methods: dict[str, Method]
     seeds: tuple[int, ...]
+    baseline: str | None = None
 
     def choose(
         self,
@@ -130,9 +160,10 @@ class Comparison:
             for name in names or ():
                 check_choice(option, name, list(known))
         return [
-            Job(task, method, seed)
+            Job(task, method, seed, labels)
             for seed in (seeds or self.seeds)
             for task in self.tasks
+            for labels in self.tasks[task].labels
             for method in self.methods
             if task in (tasks or self.tasks)
             and method in (methods or self.methods)
@@ -158,8 +189,9 @@ def read_comparison(path: str | Path) -> Comparison:
     """Read a file of ``configs/compare``.
 
     Args:
-        path: A config file with ``title``, ``tasks``, ``methods`` and ``seeds``. A method has a
-            ``title`` and the settings of an :class:`Entry` for each task name.
+        path: A config file with ``title``, ``tasks``, ``methods``, ``seeds`` and optionally
+            ``baseline``. A method has a ``title`` and the settings of an :class:`Entry` for each
+            task name.
 
     Raises:
         UserError: Something in it is missing or unknown.
@@ -180,7 +212,9 @@ def read_comparison(path: str | Path) -> Comparison:
             names = [None, *read['methods']]
             check_choice(f'{where}.{task}.best_cell', entry.best_cell, names)
         methods[name] = Method(row.get('title', name), entries)
-    return Comparison(read['title'], tasks, methods, tuple(read['seeds']))
+    baseline = read.get('baseline')
+    check_choice(f'{path}: baseline', baseline, [None, *methods])
+    return Comparison(read['title'], tasks, methods, tuple(read['seeds']), baseline)
 
 
 def _build(kind: type, settings: Any, where: str) -> Any:
@@ -211,11 +245,7 @@ def compare(
         UserError: A config, a checkpoint or data are missing or do not fit, or a cell was run with
             another config or encoder.
     """
-    for task, method in dict.fromkeys(job[:2] for job in jobs):
-        comparison.methods[method].entries[task].check(f'{method}, {task}')
-        load_config(*comparison.source(task, method))
-    folder = ResultsFolder(work_dir)
-    cells = {job.key: job for job in jobs}
+    folder, cells = prepare(comparison, work_dir, jobs), {job.key: job for job in jobs}
 
     def ready(key: str) -> bool:
         probe = comparison.probe_of(cells[key])
@@ -224,16 +254,89 @@ def compare(
 
     def run(key: str, path: Path) -> Metrics:
         agree(comparison, folder, cells[key])
-        config, entry = cell_config(comparison, folder, cells[key]), comparison.entry(cells[key])
-        facts = {PARAMETERS: encoder_parameters(config), **budget(config), **images_seen(entry)}
-        metrics = {**(train or train_here)(config), **facts}
-        remove_checkpoints(path)
-        return metrics
+        return run_cell(comparison, folder, cells[key], train or train_here)
 
     for key in filter(ready, cells):
         agree(comparison, folder, cells[key])
     run_open(folder, cells, run, lambda: report(folder), ready)
     return folder
+
+
+def prepare(comparison: Comparison, work_dir: str | Path, jobs: list[Job]) -> ResultsFolder:
+    """Refuse what cannot be run or compared, and open the results."""
+    for task, method in dict.fromkeys(job[:2] for job in jobs):
+        comparison.methods[method].entries[task].check(f'{method}, {task}')
+        load_config(*comparison.source(task, method))
+    folder = ResultsFolder(work_dir)
+    check_protocols(comparison, folder, jobs)
+    return folder
+
+
+def run_cell(
+    comparison: Comparison,
+    folder: ResultsFolder,
+    job: Job,
+    train: Callable[[Config], Metrics],
+) -> Metrics:
+    """Train a cell, and keep its protocol, what it finds on each image, and its cost."""
+    config, path = cell_config(comparison, folder, job), folder.path / job.key
+    write_json(path / PROTOCOL_FILE, protocol_of(config))
+    record_images(config)
+    facts = {**encoder_cost(config), **budget(config), **images_seen(comparison.entry(job))}
+    metrics = {**train(config), **facts, **training_cost(config)}
+    resample(path)
+    inspect_trained(comparison, job, cell_config(comparison, folder, job))
+    remove_checkpoints(path)
+    return metrics
+
+
+def check_protocols(comparison: Comparison, folder: ResultsFolder, jobs: list[Job]) -> None:
+    """Refuse, before anything is trained, methods whose numbers could not share a table."""
+    tables: dict[tuple[str, float], dict[str, Fields]] = {}
+    for job in jobs:
+        probe = comparison.probe_of(job)
+        if job.seed == jobs[0].seed and (probe is None or probe in folder):
+            protocol = protocol_of(cell_config(comparison, folder, job))
+            tables.setdefault((job.task, job.labels), {})[job.method] = protocol
+    for (task, _), protocols in tables.items():
+        check_same(protocols, f'tasks.{task}', comparison.tasks[task].may_differ)
+
+
+def record_images(config: Config) -> None:
+    """Have the evaluation write what it finds on each image."""
+    file = str(Path(config.work_dir) / IMAGES_FILE)
+    for key in ('val_evaluator', 'test_evaluator'):
+        evaluators = config.get(key)
+        if isinstance(evaluators, dict):
+            config[key] = {'type': 'mmaddp.PerImage', 'metric': evaluators, 'file': file}
+
+
+def inspect_trained(comparison: Comparison, job: Job, config: Config) -> None:
+    """What else is wanted of a trained model, before its checkpoint goes: images, corruptions."""
+    checkpoint = None if is_probe(config) else find_newest(config.work_dir)
+    if checkpoint is None:
+        return
+    if job.seed == comparison.seeds[0]:
+        write_examples(config, checkpoint)
+    task = comparison.tasks[job.task]
+    if task.severities:
+        metric = next(iter(task.metrics.values()))
+        folder = Path(config.work_dir) / CORRUPTIONS_FOLDER
+        evaluate_corruptions(
+            config, checkpoint, folder, CORRUPTIONS, task.severities, metric, get_device()
+        )
+
+
+def resample(path: Path) -> None:
+    """Write the metrics on all images and on bootstrap samples, once for all later pages."""
+    if not (path / IMAGES_FILE).is_file():
+        return
+    scores = ImageScores(path / IMAGES_FILE)
+    weights = np.concatenate([np.ones((1, scores.images), int), resample_images(scores.images)])
+    rows = [scores.score(one) for one in weights]
+    found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    with atomic_write(path / BOOTSTRAP_FILE) as temporary, open(temporary, 'wb') as file:
+        np.savez_compressed(file, images=scores.images, truth=scores.truth, **found)
 
 
 def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
@@ -251,6 +354,8 @@ def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
 def cell_config(comparison: Comparison, folder: ResultsFolder, job: Job) -> Config:
     """The complete config of a cell, with its encoder."""
     path, options = comparison.source(job.task, job.method)
+    if job.labels != 1:
+        options = {**options, 'labels': job.labels}
     probe = comparison.probe_of(job)
     if probe:
         if probe not in folder:
@@ -287,14 +392,64 @@ def probe_metrics(config: Config) -> Metrics:
     return {f'{name}/best': value for name, value in metrics.items()}
 
 
-def encoder_parameters(config: Config) -> int:
-    """Number of parameters of the encoder that a config builds."""
+def build_encoder(config: Config) -> nn.Module:
+    """The encoder of a config on the meta device."""
     init_default_scope(config.get('default_scope') or 'mmaddp')
     part = copy.deepcopy(config.model if is_probe(config) else config.model.backbone)
     with clear_errors(config), torch.device('meta'):
         built = MODELS.build(part)
-    encoder = built.encoder.encoder_module if is_probe(config) else built
-    return sum(parameter.numel() for parameter in encoder.parameters())
+    return built.encoder.encoder_module if is_probe(config) else built
+
+
+def encoder_parameters(config: Config) -> int:
+    """Number of parameters of the encoder that a config builds."""
+    return sum(parameter.numel() for parameter in build_encoder(config).parameters())
+
+
+def encoder_cost(config: Config) -> dict[str, float]:
+    """Parameters of the encoder that a config builds, and GFLOPs of a training image."""
+    parameters = {PARAMETERS: encoder_parameters(config)}
+    if is_probe(config):
+        return parameters
+    return {**parameters, **encoder_flops(build_encoder(config), image_size(config))}
+
+
+def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]:
+    """GFLOPs of one image, two for a multiplication and addition; nothing if it cannot be run."""
+    image = torch.zeros(1, 3, *size, device='meta')
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            encoder.eval()(image)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return {}
+    return {FLOPS: counter.get_total_flops() / 1e9}
+
+
+def image_size(config: Config) -> tuple[int, int]:
+    """Height and width of a training image; the last transform that says so counts."""
+    for transform in reversed(pipeline(config.train_dataloader.dataset.to_dict())):
+        for key in ('crop_size', 'scale', 'size'):
+            size = transform.get(key)
+            if isinstance(size, int):
+                return size, size
+            if isinstance(size, (list, tuple)) and len(size) == 2:
+                return tuple(size) if key == 'crop_size' else tuple(size)[::-1]
+    return 224, 224
+
+
+def training_cost(config: Config) -> dict[str, float]:
+    """Images per second and GPU memory in training, by the log; empty without one."""
+    try:
+        records = [one for one in read_scalars(Path(config.work_dir)) if 'time' in one]
+    except UserError:
+        return {}
+    steps = [one for one in records if 'loss' in one]
+    if not steps:
+        return {}
+    seconds = statistics.median(one['time'] for one in steps)
+    memory = [one['memory'] for one in steps if one.get('memory')]
+    cost = {SPEED: config.train_dataloader.batch_size / seconds}
+    return {**cost, **({MEMORY: float(max(memory))} if memory else {})}
 
 
 def budget(config: Config) -> dict[str, int]:

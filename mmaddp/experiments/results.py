@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,8 @@ class ResultsFolder:
 
     def agree(self, identity: Mapping[str, Any]) -> None:
         """Record an identity. New entries are added; known ones must agree."""
+        if not identity and (self.path / SETTINGS_FILE).exists():
+            return
         identity = json.loads(json.dumps(identity, default=str))
         with self._locked():
             known = read_json(self.path / SETTINGS_FILE)
@@ -142,6 +145,21 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     cells.insert(1, ['-' * width for width in widths])
     lines = ([cell.ljust(width) for cell, width in zip(row, widths)] for row in cells)
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def latex_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A LaTeX table of the package booktabs, as :func:`markdown_table`."""
+    lines = [' & '.join(map(_escape, line)) + r' \\' for line in ([*header], *rows)]
+    body = [r'\toprule', lines[0], r'\midrule', *lines[1:], r'\bottomrule']
+    columns = 'l' * len(header)
+    return '\n'.join([rf'\begin{{tabular}}{{{columns}}}', *body, r'\end{tabular}']) + '\n'
+
+
+def _escape(value: Any) -> str:
+    """Text with the characters that LaTeX reads as commands."""
+    text = re.sub(r'([&%$#_{}])', r'\\\1', '--' if value is None else _cell(value))
+    signs = {'▲': r'$\blacktriangle$', '▼': r'$\blacktriangledown$', '<': '$<$', '±': r'$\pm$'}
+    return ''.join(signs.get(one, one) for one in text)
 
 
 def _cell(value: Any) -> str:

@@ -69,7 +69,7 @@ def evaluate_robustness(
     print(f'{len(parts)} test sets, {len(parts) - len(todo)} of them already measured', flush=True)
     if todo:
         with clear_errors():
-            model = build_classifier(config, checkpoint).to(device)
+            model = build_trained(config, checkpoint).to(device)
             _evaluate_parts(model, loader, todo, folder)
     summary = summarize(folder.results)
     write_json(folder.path / SUMMARY_FILE, summary)
@@ -85,7 +85,7 @@ def identity_of(config: Config, checkpoint: str | Path, pipeline: list) -> dict[
     return {'config': digest(settings.to_dict()), 'checkpoint': sha256(Path(checkpoint))}
 
 
-def build_classifier(config: Config, checkpoint: str | Path) -> BaseModel:
+def build_trained(config: Config, checkpoint: str | Path) -> BaseModel:
     """The config's model in evaluation mode; the checkpoint must hold all its parameters."""
     init_default_scope(config.get('default_scope', 'mmpretrain'))
     # Building writes defaults into the config, which must stay as hashed.

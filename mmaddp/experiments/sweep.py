@@ -8,6 +8,7 @@ import gc
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -119,7 +120,13 @@ class SweepFolder(ResultsFolder):
         return sign * pair[1] if _is_number(pair[1]) else math.inf
 
 
-def sweep(recipe: Recipe, grid: Grid, work_dir: str | Path, keep_checkpoints: bool = False) -> None:
+def sweep(
+    recipe: Recipe,
+    grid: Grid,
+    work_dir: str | Path,
+    keep_checkpoints: bool = False,
+    array: Callable[..., None] | None = None,
+) -> None:
     """Train and validate a config in every cell of a grid.
 
     Finished cells are skipped and interrupted ones resume. Divergence counts as a result.
@@ -130,6 +137,8 @@ def sweep(recipe: Recipe, grid: Grid, work_dir: str | Path, keep_checkpoints: bo
         grid: The swept options.
         work_dir: See :class:`SweepFolder`.
         keep_checkpoints: Keep the checkpoints of finished cells.
+        array: Runs the open cells in a job array instead of this process: called with the folder,
+            the keys, and a function that runs a key; see :mod:`mmaddp.experiments.job_arrays`.
 
     Raises:
         UserError: Config and grid do not fit, or the folder belongs to another sweep.
@@ -140,7 +149,11 @@ def sweep(recipe: Recipe, grid: Grid, work_dir: str | Path, keep_checkpoints: bo
         return run_stage(recipe.config(path, cell.options), keep_checkpoints)
 
     folder = SweepFolder(work_dir, grid, {'config': recipe.identity()})
-    sweep_cells(folder, run)
+    if array is None:
+        sweep_cells(folder, run)
+    else:
+        array(folder, [cell.key for cell in folder.cells], partial(run_alone, folder, run))
+        folder.write_tables()
     write_best(folder, recipe)
 
 
@@ -148,6 +161,12 @@ def sweep_cells(folder: SweepFolder, run: Callable[[Cell, Path], Metrics]) -> No
     """Run the open cells of a grid."""
     cells = {cell.key: cell for cell in folder.cells}
     run_open(folder, cells, lambda key, path: run(cells[key], path), folder.write_tables)
+
+
+def run_alone(folder: SweepFolder, run: Callable[[Cell, Path], Metrics], key: str) -> dict:
+    """The result of one cell, which nothing else in the folder is touched for."""
+    (cell,) = (cell for cell in folder.cells if cell.key == key)
+    return outcome(lambda key, path: run(cell, path), key, folder.path / key)
 
 
 def run_open(

@@ -6,6 +6,7 @@ import torch
 from mmaddp.engine.runs import load_config
 from mmaddp.experiments.comparison import budget, encoder_parameters, read_comparison
 from mmaddp.experiments.probing import is_probe
+from mmaddp.experiments.protocol import check_same, protocol_of
 from mmaddp.registry import MODELS
 
 FILES = ('small', 'imagenet_coco_ade20k')
@@ -33,7 +34,10 @@ def test_every_method_is_in_every_task(comparison, repository):
 
 @pytest.mark.parametrize('task', ['probe', 'cls', 'det', 'seg'])
 def test_configs_have_what_the_page_needs(comparison, task):
-    for method, config in configs_of(comparison, task).items():
+    configs = configs_of(comparison, task)
+    protocols = {method: protocol_of(config) for method, config in configs.items()}
+    check_same(protocols, task, comparison.tasks[task].may_differ)
+    for method, config in configs.items():
         assert is_probe(config) == (task == 'probe'), method
         assert is_probe(config) or 'backbone' in config.model, method
         if comparison.methods[method].entries[task].best_cell:

@@ -3,7 +3,9 @@
 import json
 import shutil
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -14,9 +16,13 @@ from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
 from mmaddp.experiments import comparison
 from mmaddp.experiments.comparison import read_comparison
 from mmaddp.experiments.comparison_page import plot_comparison, write_tables
+from mmaddp.experiments.report_card import write_card
+from mmaddp.experiments.results import ResultsFolder
 from mmaddp.utils import UserError
 
 # By config and seed: what a training of it would measure.
+# Student's t with one degree of freedom: 63 -+ 12.706 * sqrt(8 / 2).
+OVER_SEEDS = '[37.59, 88.41]'
 SCORES = {('ddae', 0): 61.0, ('ddae', 1): 65.0, ('scratch', 0): 52.5, ('scratch', 1): 50.5}
 CELL = dict(
     encoder='mmaddp.DDAEUNet',
@@ -93,19 +99,27 @@ def change(spec, key, value):
 def test_the_page(spec):
     page = run(spec, Trainer())
     assert rows(page, 'Two encoders') == {
-        'DDAE': ['40.00 ± 0.00', '63.00 ± 2.83'],
-        'From scratch': ['-', '51.50 ± 1.41'],
+        'DDAE': ['40.00 [40.00, 40.00]', f'63.00 {OVER_SEEDS}'],
+        'From scratch': ['-', '51.50 [38.79, 64.21]'],
     }
     # 20 iterations of 4 images; the network is cut behind the block that probed best.
-    size, *told = rows(page, 'Fine-tuning')['DDAE']
-    assert told == ['80', 'epochs: 1, batch size: 4', '63.00 ± 2.83', '61.00, 65.00']
+    mean, seeds, size, flops, images, budget, protocol = rows(page, 'Fine-tuning')['DDAE']
+    assert (mean, seeds) == (f'63.00 {OVER_SEEDS}', '61.00, 65.00')
+    assert (images, budget) == ('80', 'epochs: 1, batch size: 4')
+    assert float(flops) > 0
+    # One protocol: the encoder, its layer and its weights are no part of it.
+    assert rows(page, 'Fine-tuning')['From scratch'][-1] == protocol
+    assert len(protocol) == 8
     whole = sum(p.numel() for p in tiny_ddae(ddae()).network.parameters())
-    assert rows(page, 'Linear probe')['DDAE'][0] == f'{whole / 1e6:.2f}'
+    assert rows(page, 'Linear probe')['DDAE'][2] == f'{whole / 1e6:.2f}'
     assert float(size) < whole / 1e6
-    assert rows(page, 'Fine-tuning')['From scratch'][1] == '-'
+    assert rows(page, 'Fine-tuning')['From scratch'][4] == '-'
     numbers = json.loads((spec.parent / 'out/comparison.json').read_text())
     summary = numbers['tasks']['cls'][0]['summary']['top-1']
-    assert summary == {'mean': 63.0, 'spread': pytest.approx(8**0.5)}
+    assert summary['mean'] == 63
+    assert summary['images'] == 0
+    latex = (spec.parent / 'out/comparison.tex').read_text()
+    assert r'From scratch & -- & 51.50 [38.79, 64.21] \\' in latex
 
 
 def test_encoders_start_where_the_file_says(spec):
@@ -129,7 +143,7 @@ def test_what_has_ended_is_not_run_again(spec):
     page = run(spec, again)
     # Of six trainings two had ended.
     assert len(again.configs) == 4
-    assert rows(page, 'Fine-tuning')['From scratch'][-1] == '52.50, 50.50'
+    assert rows(page, 'Fine-tuning')['From scratch'][1] == '52.50, 50.50'
     last = Trainer()
     run(spec, last)
     assert not last.configs
@@ -152,12 +166,12 @@ def test_another_seed_or_method_may_come_later(spec):
     SCORES['scratch', 2] = 53.0
     page = run(spec, trainer, methods=['scratch'])
     assert len(trainer.configs) == 1
-    assert rows(page, 'Fine-tuning')['From scratch'][-1] == '52.50, 50.50, 53.00'
+    assert rows(page, 'Fine-tuning')['From scratch'][1] == '52.50, 50.50, 53.00'
 
 
 def test_a_training_that_diverges_is_told(spec):
     page = run(spec, Trainer(diverges_at=2), methods=['ddae'])
-    assert rows(page, 'Fine-tuning')['DDAE'][-1] == '65.00, seed 0 diverged'
+    assert rows(page, 'Fine-tuning')['DDAE'][1] == '65.00, seed 0 diverged'
 
 
 def test_other_encoders_are_not_mixed(spec):
@@ -242,9 +256,78 @@ def test_a_cell_waits_for_the_probe_that_another_process_runs(spec):
     assert [task for task, _, _ in trainer.configs] == ['probe', 'cls']
 
 
-def test_the_plot_has_a_bar_for_each_mean(spec):
-    run(spec, Trainer(), seeds=[0])
+def test_the_plot_has_the_mean_and_the_interval_of_each_method(spec):
+    run(spec, Trainer())
     numbers = json.loads((spec.parent / 'out/comparison.json').read_text())['tasks']
     probe, tuning = plot_comparison(read_comparison(spec), numbers).axes
-    assert [patch.get_height() for patch in probe.patches] == [40.0]
-    assert [patch.get_height() for patch in tuning.patches] == [61.0, 52.5]
+    means = [line.get_xdata()[0] for line in tuning.lines if line.get_marker() == 'o']
+    assert means == [63.0, 51.5]
+    # The interval is a line through the mean, at the height of the method.
+    interval = tuning.lines[1]
+    assert interval.get_xdata() == pytest.approx([37.59, 88.41], abs=0.01)
+    assert list(interval.get_ydata()) == [0, 0]
+    assert [label.get_text() for label in tuning.get_yticklabels()] == ['DDAE', 'From scratch']
+    assert probe.get_title() == 'Linear probe\ntop-1'
+
+
+class Evaluated(Trainer):
+    """Also leaves what the evaluation found on each of 400 images; ``shift`` by method."""
+
+    def __init__(self, **shifts):
+        super().__init__()
+        self.shifts = shifts
+
+    def __call__(self, config):
+        self.configs.append(config)
+        parts = Path(config.work_dir).parts
+        method, seed = parts[parts.index('cls') + 1], parts[-1]
+        luck = np.random.default_rng(int(seed[-1])).random(400)
+        correct = luck < 0.5 + self.shifts.get(method, 0)
+        arrays = dict(correct=correct, label=np.zeros(400), images=400, prefix='accuracy')
+        np.savez(config.val_evaluator.file, kind='top1', **arrays)
+        return {'accuracy/top1': 100 * correct.mean()}
+
+
+def test_only_a_difference_is_found(spec):
+    change(spec, 'methods.same', Config.fromfile(spec).methods.scratch.to_dict())
+    change(spec, 'methods.better', Config.fromfile(spec).methods.scratch.to_dict())
+    change(spec, 'baseline', 'scratch')
+    change(spec, 'seeds', [0, 1, 2])
+    run(spec, Evaluated(better=0.2), tasks=['cls'], methods=['scratch', 'same', 'better'])
+    tuned = json.loads((spec.parent / 'out/comparison.json').read_text())['tasks']['cls']
+    found = {row['method']: row for row in tuned}
+    test = found['same']['test']
+    assert (test['difference'], test['low'], test['high'], test['p']) == (0, 0, 0, 1)
+    test = found['better']['test']
+    assert test['low'] < 20 < test['high']
+    assert test['p'] <= test['p_holm'] == pytest.approx(min(1, 2 * test['p']))
+    assert test['p_holm'] < 0.01
+    assert found['scratch']['test'] is None
+    assert found['better']['summary']['top-1']['images'] == 400
+    page = write_card(read_comparison(spec), ResultsFolder(spec.parent / 'out')).read_text()
+    assert page.count('▲') == 2
+    assert 'http' not in page.split('</style>')[1]
+
+
+def test_parts_of_the_labels_are_columns_of_their_own(spec):
+    change(spec, 'tasks.cls.labels', [0.4, 1])
+    trainer = Evaluated()
+    page = run(spec, trainer, tasks=['cls'], methods=['scratch'])
+    assert [config.get('labels') for config in trainer.configs] == [0.4, None] * 2
+    assert (spec.parent / 'out/cls/scratch/labels-0.4/seed-1/protocol.json').is_file()
+    assert 'Fine-tuning: top-1, 40 % of the labels' in page
+
+
+def test_other_protocols_share_no_table(spec):
+    change(spec, 'methods.scratch.cls.options', {'train_cfg.max_epochs': 2})
+    change(spec, 'methods.ddae.cls.best_cell', None)
+    trainer = Trainer()
+    message = r"tasks.cls: ddae and scratch differ in schedule \(1 and 2\): .*name 'schedule' in"
+    with pytest.raises(UserError, match=message):
+        run(spec, trainer)
+    assert not trainer.configs
+    change(spec, 'tasks.cls.may_differ', ['schedule'])
+    page = run(spec, trainer, tasks=['cls'])
+    assert 'The protocols of the rows may differ in: schedule.' in page
+    table = rows(page, 'Fine-tuning')
+    assert table['DDAE'][-1] != table['From scratch'][-1]

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from scripts import run_main
 
 from mmaddp.experiments import robustness as robustness_module
-from mmaddp.experiments.robustness import build_classifier, evaluate_robustness
+from mmaddp.experiments.robustness import build_trained, evaluate_robustness
 from mmaddp.utils import UserError
 
 TENCH, GOLDFISH, STINGRAY = 'n01440764', 'n01443537', 'n01498041'
@@ -141,7 +141,7 @@ def test_results_of_another_model_are_kept(config, checkpoint, data_root, tmp_pa
 
 def test_preprocessor_of_the_config_is_used(config, checkpoint):
     config.data_preprocessor.mean = [1.0, 2.0, 3.0]
-    model = build_classifier(config, checkpoint)
+    model = build_trained(config, checkpoint)
     assert model.data_preprocessor.mean.flatten().tolist() == [1.0, 2.0, 3.0]
     assert not model.training
 
@@ -149,7 +149,7 @@ def test_preprocessor_of_the_config_is_used(config, checkpoint):
 def test_checkpoint_of_another_model(config, checkpoint):
     config.model.head.num_classes = 10
     with pytest.raises(UserError, match=r'head\.fc\.weight is \(1000, 4\), expected \(10, 4\)'):
-        build_classifier(config, checkpoint)
+        build_trained(config, checkpoint)
 
 
 @pytest.mark.parametrize('num_workers', [0, 1])

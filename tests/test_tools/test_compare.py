@@ -22,7 +22,7 @@ def test_probe_and_fine_tuning(tool, tmp_path, capsys):
         '0',
     ]
     tool.main(arguments)
-    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / 'out/comparison.md')
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / 'out/comparison.html')
     tasks = json.loads((tmp_path / 'out/comparison.json').read_text())['tasks']
     (probe,), tuned = tasks['probe'], tasks['cls']
     assert [row['method'] for row in tuned] == ['ddae', 'scratch']
@@ -34,6 +34,15 @@ def test_probe_and_fine_tuning(tool, tmp_path, capsys):
     ).replace(',]', ']')
     assert not list((tmp_path / 'out').glob('**/*.pth'))
     assert (tmp_path / 'out/comparison.png').read_bytes().startswith(b'\x89PNG')
+    # Each number has its protocol, and an interval over the images.
+    for row in (probe, *tuned):
+        assert len(row['protocol']) == 8
+        assert row['summary']['top-1']['images'] == 15
+        assert row['summary']['top-1']['low'] <= row['summary']['top-1']['mean']
+    assert tuned[0]['facts']['encoder_gflops'] > 0
+    assert tuned[0]['facts']['images_per_second'] > 0
+    page = (tmp_path / 'out/comparison.html').read_text()
+    assert page.count('data:image/jpeg') == 4 * (4 + 3 + 3)
     before = (tmp_path / 'out/comparison.json').read_text()
     tool.main(arguments)
     assert (tmp_path / 'out/comparison.json').read_text() == before

@@ -1,4 +1,10 @@
-"""Evaluate a classifier on ImageNet-A, -R, -Sketch and -C and print one table."""
+"""Evaluate robustness: the 15 corruptions of a config's test images, or ImageNet's variants.
+
+    python tools/analysis_tools/evaluate_robustness.py CONFIG CHECKPOINT
+
+tests a detector, segmentor or classifier on its own test images, corrupted. With --data-root, an
+ImageNet classifier is tested on ImageNet-A, -R, -Sketch and -C.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +17,20 @@ from mmaddp.utils import run_tool
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='the weights of an ImageNet-1k classifier')
+    parser.add_argument('checkpoint', help='the weights of the model')
     parser.add_argument(
         '--data-root',
-        required=True,
         help='folder with imagenet-a, imagenet-r, imagenet-sketch and imagenet-c, or some of them',
     )
+    parser.add_argument(
+        '--corruptions', nargs='+', metavar='NAME', help='default: all 15; without --data-root'
+    )
+    parser.add_argument(
+        '--severities', nargs='+', type=int, metavar='N', help='default: 1 to 5; likewise'
+    )
+    parser.add_argument('--metric', help="the metric of the table; default: the library's")
     parser.add_argument(
         '--datasets', nargs='+', metavar='NAME', help='default: all under the data root'
     )
@@ -38,11 +50,28 @@ def main(arguments: list[str] | None = None) -> None:
     args = parse_args(arguments)
     from mmengine.device import get_device
 
+    from mmaddp.datasets.imagenet_variants import CORRUPTIONS, SEVERITIES
     from mmaddp.engine.runs import load_config
+    from mmaddp.experiments.corruptions import evaluate_corruptions, format_corruptions
     from mmaddp.experiments.robustness import evaluate_robustness, format_table
 
     config = load_config(args.config, args.cfg_options, args.variant)
     work_dir = args.work_dir or default_work_dir(args.config, Path(args.checkpoint))
+    if not args.data_root:
+        for name in ('batch_size', 'num_workers'):
+            if getattr(args, name) is not None:
+                config.test_dataloader[name] = getattr(args, name)
+        summary = evaluate_corruptions(
+            config,
+            args.checkpoint,
+            work_dir,
+            args.corruptions or CORRUPTIONS,
+            args.severities or SEVERITIES,
+            args.metric,
+            args.device or get_device(),
+        )
+        print(f'\n{format_corruptions(summary)}\n\nresults: {work_dir}')
+        return
     summary = evaluate_robustness(
         config,
         args.checkpoint,

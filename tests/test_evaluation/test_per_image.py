@@ -1,0 +1,129 @@
+"""Metrics on resampled images equal the libraries' on images that are there several times."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mmaddp.evaluation import ImageScores, PerImage
+from mmaddp.evaluation.per_image import average_precision, coco_arrays
+
+WEIGHTS = np.array([2, 0, 1, 3, 0, 1])
+REPEATED = np.repeat(np.arange(6), WEIGHTS)
+
+
+def objects_and_detections(images):
+    """Random boxes of three classes; image i of the set is number ``images[i]``."""
+    objects, detections = [], []
+    for image, source in enumerate(images):
+        generator = np.random.default_rng(source)
+        for _ in range(4):
+            box = [*generator.uniform(0, 60, 2), *generator.uniform(10, 40, 2)]
+            label, crowd = int(generator.integers(0, 3)), int(generator.random() < 0.2)
+            objects.append(dict(image_id=image, category_id=label, bbox=box, iscrowd=crowd))
+            for _ in range(3):
+                near = (np.array(box) + generator.normal(0, 3, 4)).tolist()
+                score = generator.random()
+                detections.append(dict(image_id=image, category_id=label, bbox=near, score=score))
+    objects = [
+        dict(one, id=i, area=one['bbox'][2] * one['bbox'][3]) for i, one in enumerate(objects, 1)
+    ]
+    return objects, detections
+
+
+def coco_file(images):
+    objects, detections = objects_and_detections(images)
+    found = [dict(id=i, file_name=f'{i}.jpg', width=120, height=120) for i in range(len(images))]
+    # Class 3 has no objects.
+    categories = [dict(id=i, name=str(i)) for i in range(4)]
+    return dict(images=found, annotations=objects, categories=categories), detections
+
+
+def evaluate(images):
+    content, detections = coco_file(images)
+    truth = COCO()
+    truth.dataset = content
+    truth.createIndex()
+    evaluation = COCOeval(truth, truth.loadRes(detections), 'bbox')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation
+
+
+def test_average_precision_of_repeated_images():
+    arrays = coco_arrays(evaluate(range(6)))
+    repeated = evaluate(REPEATED.tolist()).eval['precision'][:, :, :, 0, -1]
+    expected = np.where((repeated > -1).all(axis=1), repeated.mean(axis=1), np.nan)
+    found = average_precision(arrays, 'bbox', WEIGHTS)
+    assert np.nanmean(found) > 0.1
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def recorded(metric, samples, meta, folder):
+    """The metrics of an evaluation, and the scores read from its file."""
+    one = PerImage(metric, str(folder / 'per_image.npz'))
+    one.dataset_meta = meta
+    for sample in samples:
+        one.process({}, [sample])
+    return one.evaluate(len(samples)), ImageScores(folder / 'per_image.npz')
+
+
+def test_coco_through_mmdetection(tmp_path):
+    content, detections = coco_file(range(6))
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    samples = []
+    for image in range(6):
+        own = [one for one in detections if one['image_id'] == image]
+        boxes = torch.tensor([one['bbox'] for one in own])
+        boxes[:, 2:] += boxes[:, :2]
+        instances = dict(
+            bboxes=boxes,
+            scores=torch.tensor([one['score'] for one in own]),
+            labels=torch.tensor([one['category_id'] for one in own]),
+        )
+        samples.append(dict(img_id=image, ori_shape=(120, 120), pred_instances=instances))
+    metric = dict(type='mmaddp.CocoMetric', ann_file=str(tmp_path / 'val.json'))
+    metrics, scores = recorded(metric, samples, dict(classes=('0', '1', '2', '3')), tmp_path)
+    assert scores.images == 6
+    again = scores.score(np.ones(6))
+    for name in ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_mAP_75'):
+        assert metrics[name] == pytest.approx(again[name], abs=6e-4)
+
+
+def test_iou_of_repeated_images(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randint(0, 3, (2, 6, 1, 8, 8), generator=generator)
+    maps[0, 0, 0, :2] = 255
+    samples = [
+        dict(pred_sem_seg=dict(data=guess), gt_sem_seg=dict(data=truth))
+        for truth, guess in zip(*maps)
+    ]
+    metric, meta = dict(type='mmseg.IoUMetric', iou_metrics=['mIoU']), dict(classes=tuple('abcd'))
+    _, scores = recorded(metric, samples, meta, tmp_path)
+    expected, _ = recorded(metric, [samples[i] for i in REPEATED], meta, tmp_path / 'repeated')
+    found = scores.score(WEIGHTS)
+    assert {k: found[k] for k in expected} == pytest.approx(expected, abs=0.006)
+
+
+def test_top1_and_the_best_cell_of_a_grid(tmp_path):
+    # Right on images 0 and 3, which weigh 5 of 7.
+    samples = [
+        dict(
+            pred_score=torch.eye(2)[int(i in (0, 3))],
+            gt_label=torch.tensor([1]),
+            # Of the cells, b is right on image 5 alone; the control is always right.
+            pred_label_by_name=dict(a=int(i in (0, 3)), b=int(i == 5), pixels=1),
+        )
+        for i in range(6)
+    ]
+    top1 = recorded(dict(type='mmpretrain.Accuracy'), samples, None, tmp_path)
+    best = recorded(dict(type='mmaddp.NamedAccuracy'), samples, None, tmp_path / 'grid')
+    for (metrics, scores), name in ((top1, 'accuracy/top1'), (best, 'accuracy/best')):
+        assert metrics[name] == pytest.approx(100 / 3)
+        assert scores.score(np.ones(6))[name] == pytest.approx(100 / 3)
+        assert scores.score(WEIGHTS)[name] == pytest.approx(500 / 7)
+    # Where image 5 alone counts, b is the best cell.
+    assert best[1].score(np.eye(6)[5])['accuracy/best'] == 100
