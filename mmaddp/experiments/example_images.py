@@ -41,7 +41,7 @@ def write_examples(config: Config, checkpoint: str | Path) -> None:
     for number, sample in enumerate(samples):
         with torch.no_grad():
             predicted = model.test_step(pseudo_collate([sample]))[0]
-        image = read_image(sample)
+        image = read_image(sample, is_dense='pred_label' not in predicted)
         pictures = {
             'input': image,
             **drawn(image, predicted, classes, palette),
@@ -65,22 +65,29 @@ def example_samples(config: Config) -> tuple[list[Sample], tuple, np.ndarray]:
     return [dataset[int(i)] for i in indices], classes, np.asarray(palette)[:, ::-1]
 
 
-def read_image(sample: Sample) -> np.ndarray:
+def read_image(sample: Sample, is_dense: bool) -> np.ndarray:
     """The image of a sample, uint8 (H, W, 3) in BGR, at the size that predictions have."""
-    size = sample['data_samples'].metainfo.get('ori_shape')
     image = sample['inputs'].permute(1, 2, 0).numpy().astype(np.uint8)
-    return image if size is None else cv2.resize(image, size[1::-1], interpolation=cv2.INTER_AREA)
+    if not is_dense:
+        return image
+    size = sample['data_samples'].metainfo['ori_shape']
+    return cv2.resize(image, size[1::-1], interpolation=cv2.INTER_AREA)
 
 
 def drawn(
     image: np.ndarray, predicted: Any, classes: tuple, palette: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Truth and prediction of a segmentor, a detector or a classifier."""
+    """Truth and prediction of a segmentor, a detector, a depth estimator or a classifier."""
     if 'pred_sem_seg' in predicted:
         maps = {'truth': predicted.gt_sem_seg, 'prediction': predicted.pred_sem_seg}
         return {
             k: draw_map(image, v.data.squeeze().cpu().numpy(), palette) for k, v in maps.items()
         }
+    if 'pred_depth_map' in predicted:
+        maps = {'truth': predicted.gt_depth_map, 'prediction': predicted.pred_depth_map}
+        depths = {name: one.data.squeeze().cpu().numpy() for name, one in maps.items()}
+        farthest = max(float(depths['truth'].max()), 1e-6)
+        return {name: draw_depth(depth / farthest) for name, depth in depths.items()}
     if 'pred_instances' in predicted:
         found = predicted.pred_instances
         return {'prediction': draw_objects(image, found[found.scores > SCORE], classes, palette)}
@@ -94,6 +101,11 @@ def draw_map(image: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.n
     blended = image.astype(float)
     blended[shown] = 0.35 * blended[shown] + 0.65 * palette[labels[shown]]
     return blended.astype(np.uint8)
+
+
+def draw_depth(depth: np.ndarray) -> np.ndarray:
+    """Depth in [0, 1] as colors, far ones bright."""
+    return (255 * colormaps['viridis'](np.clip(depth, 0, 1))[..., 2::-1]).astype(np.uint8)
 
 
 def draw_objects(image: np.ndarray, found: Any, classes: tuple, palette: np.ndarray) -> np.ndarray:
