@@ -78,10 +78,8 @@ def findings(metric: BaseMetric, results: list, evaluations: list) -> Arrays:
     if evaluations:
         parts = (coco_arrays(one) for one in evaluations)
         return {'kind': 'coco', **{key: value for part in parts for key, value in part.items()}}
-    if 'NamedAccuracy' in names:
-        # `controls` are not cells that the best is chosen from.
-        cells = [name not in metric.controls for name in metric.names]
-        return {'kind': 'best', 'correct': np.stack([one.numpy() for one in results])[:, cells]}
+    if any(name.startswith('Named') for name in names):
+        return named_findings(metric, np.stack([one.numpy() for one in results]))
     if 'IoUMetric' in names and results:
         intersect, union, _, label = (np.stack(part) for part in zip(*results))
         return {'kind': 'iou', 'intersect': intersect, 'union': union, 'label': label}
@@ -90,6 +88,21 @@ def findings(metric: BaseMetric, results: list, evaluations: list) -> Arrays:
         correct = np.array([top1_of(one) for one in results])
         return {'kind': 'top1', 'correct': correct, 'label': labels}
     return {}
+
+
+def named_findings(metric: BaseMetric, found: np.ndarray) -> Arrays:
+    """Those of a grid of probes; ``found`` is (images, cells, ...)."""
+    # Controls are not cells that the best is chosen from.
+    found = found[:, [name.split(':')[0] not in metric.controls for name in metric.names]]
+    kind = type(metric).__name__
+    if kind == 'NamedIoU':
+        parts = dict(zip(('intersect', 'union', '', 'label'), np.moveaxis(found, 2, 0)))
+        return {'kind': 'best_iou', **{name: part for name, part in parts.items() if name}}
+    if kind == 'NamedDepth':
+        means = dict(zip(metric.rules, np.moveaxis(found, 2, 0)))
+        means = {f'{metric.rules[name]}_{name}': part for name, part in means.items()}
+        return {'kind': 'best_mean', **means}
+    return {'kind': 'best', 'correct': found} if kind == 'NamedAccuracy' else {}
 
 
 def top1_of(result: Mapping[str, Any]) -> bool:
@@ -227,6 +240,26 @@ def best_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
     return {'best': 100 * np.max(weights @ arrays['correct']) / weights.sum()}
 
 
+def best_iou_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
+    """mIoU, mAcc and aAcc of the best cell of a grid, in percent; chosen anew for each metric."""
+    cells = range(arrays['intersect'].shape[1])
+    own = [iou_scores({k: v[:, cell] for k, v in arrays.items()}, weights) for cell in cells]
+    return {f'{name}/best': max(one[name] for one in own) for name in own[0]}
+
+
+def best_mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
+    """Means over images of the arrays ``greater_NAME`` and ``less_NAME`` (images, cells), of the
+    best cell. An image that is NaN does not count.
+    """
+    scores = {}
+    for key, values in arrays.items():
+        rule, name = key.split('_', 1)
+        known = np.isfinite(values)
+        means = weights @ np.where(known, values, 0) / np.maximum(weights @ known, 1e-9)
+        scores[f'{name}/best'] = means.max() if rule == 'greater' else means.min()
+    return scores
+
+
 def mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
     """Means over images of the arrays ``mean_NAME`` (images,)."""
     means = {key[len('mean_') :]: value for key, value in arrays.items() if key.startswith('mean_')}
@@ -236,6 +269,8 @@ def mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
 # The metrics of a kind of findings as a function of weights.
 SCORES: dict[str, Callable[[Arrays, np.ndarray], dict[str, float]]] = {
     'best': best_scores,
+    'best_iou': best_iou_scores,
+    'best_mean': best_mean_scores,
     'coco': coco_scores,
     'iou': iou_scores,
     'mean': mean_scores,

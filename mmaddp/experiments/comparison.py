@@ -62,6 +62,7 @@ class Task:
         metrics: Validation metrics, such as 'accuracy/top1', by their names on the page. The
             overview shows the first.
         options: Config options of all methods by dotted key, such as the shared budget.
+        rule: Whether a 'greater' or a 'less' value of the first metric is better.
         labels: Fractions of the labels to train on, each in a table column of its own.
         severities: After each training, test it on the 15 corruptions at these severities (1 to
             5); see :mod:`mmaddp.experiments.corruptions`.
@@ -72,6 +73,7 @@ class Task:
     title: str
     metrics: dict[str, str]
     options: dict[str, Any] = field(default_factory=dict)
+    rule: str = 'greater'
     labels: tuple[float, ...] = (1,)
     severities: tuple[int, ...] = ()
     may_differ: tuple[str, ...] = ()

@@ -156,7 +156,7 @@ def add_tests(
     name = next(iter(comparison.tasks[task].metrics.values()))
     tests = {}
     for number, row in enumerate(rows):
-        row['test'] = None
+        row['test'], row['rule'] = None, comparison.tasks[task].rule
         if comparison.baseline not in (None, row['method']):
             pairs = [
                 [
@@ -226,8 +226,8 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.baseline:
         title = comparison.methods[comparison.baseline].title
         found.append(
-            f'▲ and ▼: better or worse than {title} (higher values are better) by a paired test '
-            'over seeds and images, p < 0.05 after Holm correction for all tests of the task.'
+            f'▲ and ▼: better or worse than {title} by a paired test over seeds and images, '
+            'p < 0.05 after Holm correction for all tests of the task.'
         )
     return found
 
@@ -275,7 +275,7 @@ def mark(row: Row) -> str:
     test = row.get('test')
     if not test or test['p_holm'] >= LEVEL:
         return ''
-    return ' ▲' if test['difference'] > 0 else ' ▼'
+    return ' ▲' if (test['difference'] > 0) == (row['rule'] == 'greater') else ' ▼'
 
 
 def task_table(

@@ -127,3 +127,27 @@ def test_top1_and_the_best_cell_of_a_grid(tmp_path):
         assert scores.score(WEIGHTS)[name] == pytest.approx(500 / 7)
     # Where image 5 alone counts, b is the best cell.
     assert best[1].score(np.eye(6)[5])['accuracy/best'] == 100
+
+
+def test_the_best_cell_of_dense_probes(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    labels, guesses = torch.randint(0, 3, (2, 6, 1, 8, 8), generator=generator)
+    depths = 1 + torch.rand((6, 1, 8, 8), generator=generator)
+    samples = [
+        dict(
+            # Cell b is right where a is a guess; the control is always right.
+            pred_sem_seg_by_name=dict(a=guess[0], b=truth[0].clone(), pixels=truth[0]),
+            gt_sem_seg=dict(data=truth),
+            pred_depth_map_by_name=dict(a=depth[0] + 0.5, b=depth[0] + 0.1 * (1 + number)),
+            gt_depth_map=dict(data=depth),
+        )
+        for number, (truth, guess, depth) in enumerate(zip(labels, guesses, depths))
+    ]
+    samples[0]['pred_sem_seg_by_name']['b'][:4] = 0
+    meta = dict(classes=('x', 'y', 'z'))
+    for kind, name in (('NamedIoU', 'mIoU/best'), ('NamedDepth', 'rmse/best')):
+        metric = dict(type=f'mmaddp.{kind}')
+        metrics, scores = recorded(metric, samples, meta, tmp_path / kind)
+        assert scores.score(np.ones(6))[name] == pytest.approx(metrics[name])
+        repeated, _ = recorded(metric, [samples[i] for i in REPEATED], meta, tmp_path / name)
+        assert scores.score(WEIGHTS)[name] == pytest.approx(repeated[name])
