@@ -30,6 +30,7 @@ _HEADS = ('head', 'decode_head', 'auxiliary_head', 'rpn_head', 'roi_head', 'bbox
 _HEADS += ('mask_head', 'panoptic_head', 'encoder', 'decoder', 'num_queries', 'num_classes')
 _OF_ENCODER = {'in_channels', 'in_index', 'strides', 'featmap_strides', 'embed_dim', 'init_cfg'}
 _OF_ENCODER |= {'num_layers', 'pretrained'}
+_TUNING = ('frozen', 'frozen_stages', 'lora')
 _OF_GRID = {'encoder', 'checkpoint', 'layers', 'levels', 'pixels'}
 _OF_MACHINE = {'backend_args', 'lazy_init', 'serialize_data', 'max_refetch', 'file', 'work_dir'}
 _SPLIT = ('ann_file', 'data_prefix', 'split', 'use', 'variant', 'indices', 'classes_from')
@@ -52,7 +53,8 @@ def protocol_of(config: Config) -> Fields:
     Returns:
         ``data``, ``split``, ``labels``, ``resolution`` (of images in the evaluation), ``maps``
         (whether the maps scored are resized), ``crop`` (in training and of the sliding window),
-        ``augmentation``, ``head``, ``schedule``, ``optimizer`` and ``metric`` with its version.
+        ``augmentation``, ``tuning`` (what of the encoder learns), ``head``, ``schedule``,
+        ``optimizer`` and ``metric`` with its version.
     """
     config = config.to_dict()
     model, probe = config['model'], 'GridProbe' in config['model']['type']
@@ -78,6 +80,7 @@ def protocol_of(config: Config) -> Fields:
             [clean(one) for one in training if 'Crop' not in one['type']],
             clean(model.get('train_cfg')),
         ],
+        'tuning': tuning(model.get('backbone') or {}),
         'head': clean(heads, _OF_ENCODER),
         'schedule': schedule(config),
         'optimizer': clean(config.get('optim_wrapper'), {'num_layers', 'num_heads'}),
@@ -180,6 +183,11 @@ def maps(transforms: list[dict]) -> str:
     if not loads:
         return 'none'
     return 'resized' if any(i > loads[0] for i in sized) else 'own'
+
+
+def tuning(backbone: dict) -> dict:
+    """Which part of the encoder learns; empty for all of it."""
+    return clean({key: backbone[key] for key in _TUNING if backbone.get(key)})
 
 
 def schedule(config: dict) -> dict:

@@ -93,6 +93,9 @@ def build_trained(config: Config, checkpoint: str | Path) -> BaseModel:
     if config.get('data_preprocessor') is not None:
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
     model = revert_sync_batchnorm(MODELS.build(config.model))
+    if (config.model.get('backbone') or {}).get('lora'):
+        # A checkpoint of adapters does not hold the encoder.
+        model.init_weights()
     read = read_model_checkpoint(checkpoint)
     weights = read['state_dict']
     check_weights(model, weights, str(checkpoint), complete=True, meta=read['meta'])

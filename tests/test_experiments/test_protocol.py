@@ -19,6 +19,8 @@ CHANGES = {
     'train_dataloader.dataset.pipeline.1': (dict(type='RandomCrop', crop_size=4), 'crop'),
     'model.test_cfg': (dict(mode='slide', crop_size=(8, 8), stride=(4, 4)), 'crop'),
     'train_dataloader.dataset.pipeline.2': (dict(type='RandomFlip', prob=0.5), 'augmentation'),
+    'model.backbone.frozen': (True, 'tuning'),
+    'model.backbone.lora': (dict(rank=8), 'tuning'),
     'model.head.loss': (dict(type='LabelSmoothLoss'), 'head'),
     'model.head.num_classes': (7, 'head'),
     'train_cfg.max_epochs': (9, 'schedule'),
