@@ -60,7 +60,7 @@ def test_a_comparison_runs_probes_first(tmp_path, monkeypatch):
 
     def train(config):
         cell = dict(encoder='mmaddp.DDAEUNet', settings=dict(out_blocks=['out_2'], time=0.011))
-        content = json.dumps({**cell, 'channels': 32, 'accuracy': 40.0})
+        content = json.dumps({**cell, 'channels': 32, 'stride': 1})
         (Path(config.work_dir) / 'best_cell.json').write_text(content)
         return {'accuracy/best': 40.0, 'accuracy/top1': 50.0}
 
