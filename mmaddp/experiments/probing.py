@@ -20,7 +20,7 @@ from mmaddp.engine.data import make_resumable
 from mmaddp.engine.hooks.feature_bank_hook import check_bank
 from mmaddp.engine.runs import clear_errors, train
 from mmaddp.engine.validation import check_machine, validate
-from mmaddp.models.probing import PIXELS, Cell, GridProbe, ProbeHead
+from mmaddp.models.probing import JOIN, PIXELS, Cell, GridProbe, ProbeHead
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, write_json, write_text
 
@@ -309,12 +309,13 @@ def best_cell(model: GridProbe, cell: Cell, metrics: dict[str, float]) -> dict[s
 
 def plot_grid(results: ProbeResults) -> Figure:
     """The metric over layers and noise levels (figure 2 of DDAE); a line plot for clean images."""
-    title = f'{results.model}: {results.task}, {results.label}'
+    better = ' (less is better)' if results.rule == 'less' else ''
+    title = f'{results.model}: {results.task}, {results.label}{better}'
     if not results.has_levels:
         return plot_layers(results, title)
     return plot_heat_map(
         np.array(results.scores).T,
-        results.layers,
+        list(map(short_label, results.layers)),
         results.levels,
         title=title,
         ylabel='noise level',
@@ -333,6 +334,13 @@ def plot_layers(results: ProbeResults, title: str) -> Figure:
         axis.axhline(results.pixels, ls='--', color='gray', label='raw pixels')
         axis.legend(fontsize='small')
     add_grid(axis)
-    axis.set_xticks(range(len(results.layers)), results.layers, rotation=45, ha='right')
+    labels = list(map(short_label, results.layers))
+    axis.set_xticks(range(len(labels)), labels, rotation=45, ha='right')
     axis.set_title(title)
     return figure
+
+
+def short_label(layer: str) -> str:
+    """A layer, or the first and the last of several that are joined."""
+    parts = layer.split(JOIN)
+    return layer if len(parts) < 3 else f'{parts[0]} … {parts[-1]}'

@@ -3,11 +3,15 @@
 import pytest
 from tiny_darl import darl
 from tiny_ddae import UNET, ddae
+from tiny_dense import VIT as DENSE_VIT
+from tiny_dense import dense_probe
 from tiny_probe import tiny_probe
 
-from mmaddp.experiments.probing import results_of
+from mmaddp.experiments.probing import results_of, short_label
 
 VIT = dict(type='mmaddp.DARLViT', arch=dict(embed_dims=16, num_layers=3, num_heads=2), img_size=16)
+
+METRICS = ('rmse', 'abs_rel', 'd1')
 
 
 def measured(**by_cell):
@@ -58,3 +62,26 @@ def test_pretrainers_and_backbones_are_named(encoder, name, kind):
     assert (results.model, results.best['encoder']) == (name, kind)
     if name == 'DDAEUNet':
         assert results.best['settings'] == dict(out_blocks=['out_1'], time=0.011)
+
+
+def test_joined_layers_have_short_labels():
+    assert short_label('block_1') == 'block_1'
+    assert short_label('block_1+block_2') == 'block_1+block_2'
+    assert short_label('block_1+block_2+block_3+block_4') == 'block_1 … block_4'
+
+
+def test_a_depth_grid_is_told_in_meters_and_ranked_by_the_least_error():
+    head = dict(type='mmaddp.LinearDepth', num_bins=4)
+    probe = dense_probe(head, DENSE_VIT, layers=['block_1', 'block_1+block_3'], lrs=[0.1, 0.01])
+    rows = {'block_1:0.1': 2.0, 'block_1:0.01': 1.5, 'block_1+block_3:0.1': 1.25}
+    rows['block_1+block_3:0.01'] = 3.0
+    metrics = {f'{name}/{cell}': value for cell, value in rows.items() for name in METRICS}
+    results = results_of(probe, metrics)
+    assert (results.task, results.metric, results.rule) == ('linear depth', 'rmse', 'less')
+    assert results.scores == [[1.5], [1.25]]
+    # A backbone gives the last of the joined layers.
+    assert (results.best['layer'], results.best['lr']) == ('block_1+block_3', 0.1)
+    assert results.best['settings'] == dict(out_indices=[2])
+    assert [cell['rmse'] for cell in results.cells] == list(rows.values())
+    assert '**1.250**' in results.table()
+    assert results.summary().endswith('block_1+block_3, learning rate 0.1, 1.250 rmse')
