@@ -58,6 +58,11 @@ def refuse_if(*faults: tuple[object, str]) -> None:
             raise UserError(message)
 
 
+def reason_of(error: Exception) -> str:
+    """What another library's error says, as a part of one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
 def check_choice(name: str, value: object, choices: Any) -> None:
     """Refuse an option that does not exist.
 

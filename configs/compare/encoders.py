@@ -42,7 +42,6 @@ small_vit = dict(
         num_hidden_layers=4,
         hidden_size=192,
         num_attention_heads=3,
-        intermediate_size=768,
         image_size=128,
     )
 )

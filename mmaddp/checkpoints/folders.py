@@ -30,16 +30,18 @@ WEIGHTS = dict(
     timm=('model.safetensors', 'pytorch_model.bin'),
 )
 OTHER_FRAMEWORKS = ('tf_model.h5', 'flax_model.msgpack')
-DIT = ('DiTTransformer2DModel', 'Transformer2DModel')
+DIT, SIT = ('DiTTransformer2DModel', 'Transformer2DModel'), 'SiTTransformer2DModel'
 # The networks that we have. Others may have the same names and compute something else.
 KNOWN = dict(
-    diffusers=(*DIT, 'UNet2DModel'),
+    diffusers=(*DIT, SIT, 'UNet2DModel'),
     transformers=('vit', 'vit_mae', 'deit', 'dinov2', 'dinov2_with_registers'),
 )
 # What DDAEDiT has, and a config of theirs may leave out.
 DIT_SETTINGS = dict(
     activation_fn='gelu-approximate', norm_type='ada_norm_zero', norm_elementwise_affine=False
 )
+# SiT's folders keep the names of DiT's authors.
+SIT_SETTINGS = dict(norm_type='ln', mlp_ratio=4.0)
 # What our plain ViTs compute and no tensor tells. transformers writes an eps of 1e-12 for networks
 # that were trained with 1e-6, which makes no difference.
 EPS, EXACT_GELU = 1e-6, ('gelu', 'gelu_python')
@@ -130,7 +132,8 @@ Facts = tuple[list[str], dict[str, Any]]
 
 def dit_facts(config: dict[str, Any]) -> Facts:
     """What a network of diffusers has otherwise than ours."""
-    wanted = DIT_SETTINGS if config['_class_name'] in DIT else {}
+    kind = config['_class_name']
+    wanted = DIT_SETTINGS if kind in DIT else SIT_SETTINGS if kind == SIT else {}
     return [f'{k}={config[k]!r}' for k, v in wanted.items() if config.get(k, v) != v], {}
 
 

@@ -13,7 +13,7 @@ import torch
 from mmengine.utils import digit_version
 from safetensors import safe_open
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, reason_of
 from mmaddp.zoo import located
 
 from . import unpickler
@@ -106,9 +106,9 @@ def _read(path: Path, choose: Callable[[Path, bytes], Callable[[Path], Any]]) ->
         except UserError:
             raise
         except Exception as error:  # what a damaged file raises has no common type
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
             raise UserError(
-                f'truncated, damaged or no checkpoint ({reason}); download or copy it again'
+                f'truncated, damaged or no checkpoint ({reason_of(error)}); download or copy it '
+                'again'
             ) from None
 
 

@@ -31,9 +31,9 @@ def fit_to_encoder(config: Config) -> None:
     backbone = model.get('backbone')
     if not isinstance(backbone, dict) or short_name(backbone.get('type')) != 'Encoder':
         return
-    if 'decode_head' in model and backbone.get('out_indices') is None:
-        spread_depths(backbone)
     encoder = build_without_weights(backbone)
+    if 'decode_head' in model and backbone.get('out_indices') is None:
+        spread_depths(backbone, encoder)
     maps = [(encoder.channels(layer), encoder.stride(layer)) for layer in encoder.out_layers]
     set_pixels(model, encoder.pixel_values)
     if 'decode_head' in model:
@@ -54,12 +54,12 @@ def build_without_weights(backbone: dict) -> Any:
         return MODELS.build({**backbone, 'init_cfg': None})
 
 
-def spread_depths(backbone: ConfigDict) -> None:
+def spread_depths(backbone: ConfigDict, encoder: Any) -> None:
     """Have a plain encoder give maps of four depths, evenly spaced."""
-    encoder = build_without_weights(backbone)
     count = len(encoder.layers)
     if encoder.is_plain and count >= DEPTHS:
-        backbone.out_indices = [count * (part + 1) // DEPTHS - 1 for part in range(DEPTHS)]
+        indices = [count * (part + 1) // DEPTHS - 1 for part in range(DEPTHS)]
+        backbone.out_indices = encoder.out_indices = indices
 
 
 def set_pixels(model: ConfigDict, pixel_values: dict) -> None:

@@ -46,6 +46,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'PatchRetrieval',
         ],
         'token_predictors': ['MAGE'],
-        'tokenizers': ['VQGAN', 'KLAutoencoder'],
+        'tokenizers': ['KLAutoencoder', 'RepresentationAutoencoder', 'VQGAN'],
     },
 )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from mmaddp.engine.runs import load_config
@@ -13,6 +14,7 @@ DETECTOR = 'det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder'
 SEGMENTOR = 'seg/encoder/upernet_encoder_1xb8-600i_camvid-224x224'
 CLASSIFIER = 'cls/encoder/encoder_1xb64-20e_image-folder-64px'
 PROBE = 'cls/encoder/encoder_probe_1xb32-4e_image-folder-64px'
+ONE_BLOCK = dict(model__backbone__arguments=dict(depth=1))
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def configured(repository, monkeypatch):
 
 
 def test_a_plain_network_gets_the_simple_pyramid_with_its_strides(configured):
-    model = configured(DETECTOR, 'timm:vit_small_patch14_dinov2').model
+    model = configured(DETECTOR, 'timm:vit_small_patch14_dinov2', **ONE_BLOCK).model
     assert model.neck == dict(type='mmaddp.SimpleFeaturePyramid', in_channels=384, out_channels=48)
     # A patch of 14 pixels, four times as fine and four times as coarse.
     assert model.rpn_head.anchor_generator.strides == [3.5, 7, 14, 28, 56]
@@ -52,6 +54,7 @@ def test_a_network_without_fine_maps_gets_levels_from_its_own_strides(configured
 
 def test_segmentors_read_four_depths_or_four_stages(configured):
     plain = configured(SEGMENTOR, 'timm:vit_tiny_patch16_224').model
+    # A quarter, half, three quarters and all of 12 blocks
     assert plain.backbone.out_indices == [2, 5, 8, 11]
     assert plain.neck.type == 'Feature2Pyramid'
     assert plain.neck.embed_dim == 192
@@ -62,15 +65,28 @@ def test_segmentors_read_four_depths_or_four_stages(configured):
     assert pyramid.auxiliary_head.in_channels == 160
 
 
+def test_every_config_takes_the_weights(repository, monkeypatch):
+    monkeypatch.setenv('WEIGHTS', 'dinov2.pth')
+    paths = sorted(repository.glob('configs/*/encoder/*.py'))
+    assert len(paths) == 7
+    for path in paths:
+        model = Config.fromfile(path).model
+        encoder = model.get('encoder') or model.backbone
+        assert encoder.init_cfg == dict(type='Pretrained', checkpoint='dinov2.pth'), path.stem
+
+
 def test_options_name_the_network_too(configured):
     model = configured(
-        CLASSIFIER, 'timm:resnet18', model__backbone__model='timm:vit_tiny_patch16_224'
+        CLASSIFIER,
+        'timm:no_such_network',
+        model__backbone__model='timm:vit_tiny_patch16_224',
+        **ONE_BLOCK,
     ).model
     assert model.neck.in_channels == model.head.in_channels == 192
 
 
 def test_pixels_are_the_networks_own_unless_the_config_says_otherwise(configured):
-    model = configured(CLASSIFIER, 'timm:vit_base_patch16_siglip_224').model
+    model = configured(CLASSIFIER, 'timm:vit_base_patch16_siglip_224', **ONE_BLOCK).model
     assert model.data_preprocessor.mean == [127.5] * 3
     given = configured(
         CLASSIFIER, 'timm:resnet18', model__data_preprocessor__mean=[1.0, 2.0, 3.0]

@@ -1,4 +1,4 @@
-"""DiT's released files, and the networks of the library ``diffusers``: DiT and UNet2DModel."""
+"""Files of DiT, SiT and REPA's authors, and of ``diffusers``: DiT and UNet2DModel."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ DIT = Source(
             keep('blocks.{i}.adaLN_modulation.1.{rest}', 'blocks.{i}.modulation.{rest}'),
             keep('final_layer.adaLN_modulation.1.{rest}', 'head.modulation.{rest}'),
             keep('final_layer.linear.{rest}', 'head.proj.{rest}'),
+            # REPA's, onto the features of a vision encoder
+            drop('projectors.{rest}', 'projectors', 'only pre-training aligns features'),
             keep('{rest}'),
         ]
     },

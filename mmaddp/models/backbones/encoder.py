@@ -11,22 +11,22 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmaddp.checkpoints import WeightRules, fit
+from mmaddp.checkpoints import WeightRules, fit, read_checkpoint
 from mmaddp.checkpoints.folders import network_folder
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import Tensors, under
 from mmaddp.checkpoints.weights import find_weights
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import UserError, check_choice, reason_of, shorten
 
 from ..layers.lora import base_name
 from .base import BaseEncoder
 from .libraries import Windows, find_library, measure, pad_image, windowed
 
 NORMS = ('last', 'all', 'none')
-# Where a checkpoint of a training here has the network.
+# Where checkpoints of trainings with this package have the network.
 OWN_PREFIXES = ('backbone.network.', 'encoder.network.', 'network.network.', 'network.')
-# Rows of the summary, by what a name has.
+# Kinds of tensors in the summary, each with what their names have; the first match counts.
 PARTS = {
     'layer scale': r'(^|\.)(ls\d|gamma(_\d)?|layer_scale\d?|lambda_?\d)(\.|$)',
     'register tokens': r'reg(ister)?_tokens?$',
@@ -39,6 +39,8 @@ PARTS = {
 MIN_STRIDE = 4
 NUM_GLOBAL = 4
 GIB = 2**30
+WEIGHT_FILES = ('.bin', '.safetensors')
+UNNEEDED = 'left as initialized: no map needs it'
 
 
 @MODELS.register_module()
@@ -112,6 +114,7 @@ class Encoder(BaseEncoder):
         self.network = self.library.build()
         self.depths = self.library.depths(self.network)
         self.unneeded = set(self.depths) - self.measured.reached(self.out_layers)
+        # One for the heads behind the deepest block that any map needs
         self.num_depths = 2 + max(self.depths[name] for name in self.measured.reached(self.layers))
         self.windows = self.set_windows(window_size, global_attn_indexes) if window_size else None
         if with_cp:
@@ -185,6 +188,7 @@ class Encoder(BaseEncoder):
         """Indices of the layers whose maps a backbone gives."""
         count = len(self.layers)
         if out_indices is None:
+            # The last layer of each stride: later ones replace earlier ones.
             strides = {self.stride(layer): i for i, layer in enumerate(self.layers)}
             coarse = [s for s in sorted(strides) if s >= MIN_STRIDE] or [max(strides)]
             return [strides[stride] for stride in coarse]
@@ -201,6 +205,7 @@ class Encoder(BaseEncoder):
         size = x.shape[-2:]
         padded = self.padded_size(size)
         if self.windows is not None:
+            # Tokens alone do not tell the aspect of their image.
             stride = self.stride(self.layers[0])
             self.windows.grid = (padded[0] // stride, padded[1] // stride)
         maps = self.library.maps(self.network, pad_image(x, padded), layers, time)
@@ -244,6 +249,7 @@ class Encoder(BaseEncoder):
             global_blocks = [count * (part + 1) // NUM_GLOBAL - 1 for part in range(NUM_GLOBAL)]
         for index in {*range(count)} - {index % count for index in global_blocks}:
             attention = attentions[index]
+            # A subclass in place: the library's block calls it, and parameters keep their names.
             attention.__class__, attention.windows = windowed(type(attention)), windows
         return windows
 
@@ -291,32 +297,43 @@ class Encoder(BaseEncoder):
         """Load the weights of ``init_cfg``, of the network's own folder, or the published ones."""
         if self.is_init:
             return
-        folder = Path(self.library.name)
+        folder = self.library.own_folder
         with self.base_alone():
             if self.init_cfg:
                 self.load(self.init_cfg['checkpoint'], self.init_cfg.get('prefix'))
-            elif folder.is_dir() and has_weights(folder):
+            elif folder and has_weights(folder):
                 self.load(folder)
             elif self.pretrained:
                 self.fetch()
+            elif folder:
+                line = f'{folder}: holds no weights, so {self.model} starts at random'
+                print_log(line, 'current')
         self._is_init = True
 
     def fetch(self) -> None:
         """Load the weights that the library publishes.
 
         Raises:
-            UserError: They cannot be had.
+            UserError: They cannot be had, or lack something that the maps need.
         """
         try:
-            self.library.fetch(self.network)
+            lacking = self.library.fetch(self.network)
         except UserError:
             raise
         except Exception as error:  # hubs and networks have errors of many types
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
             raise UserError(
-                f'pretrained=True: the weights of {self.model} cannot be fetched ({reason}): check '
-                "the network, or name a file in init_cfg=dict(type='Pretrained', checkpoint=PATH)"
+                f'pretrained=True: the weights of {self.model} cannot be fetched '
+                f'({reason_of(error)}): check the network, or name a file in '
+                "init_cfg=dict(type='Pretrained', checkpoint=PATH)"
             ) from None
+        needed = [name for name in lacking if name not in self.unneeded]
+        if needed:
+            raise UserError(
+                f'pretrained=True: the published weights of {self.model} lack {shorten(needed)}'
+            )
+        fates = dict.fromkeys(self.network.state_dict(), 'kept')
+        fates.update(dict.fromkeys(lacking, UNNEEDED))
+        self.report('published weights', fates)
 
     def load(self, path: str | Path, prefix: str | None = None) -> None:
         """Load a file of the library, or a checkpoint of a training here.
@@ -331,15 +348,19 @@ class Encoder(BaseEncoder):
             UserError: The file cannot be read or does not fit; nothing is loaded then.
         """
         if isinstance(self.network, BaseEncoder):
-            self.network.load(path, prefix)
+            self.network.load(path, prefix or own_prefix(Path(path)))
             return
         checkpoint = self.library.read(Path(path))
         with naming(path), self.base_alone():
             weights = find_weights(checkpoint, self.recognizes, prefix)
             state, fates = self.fitted(weights.tensors)
             self.network.load_state_dict(state, strict=True)
-        notes = [weights.note] if weights.note else []
-        print_log(f'{path} loaded into {self.model}: {"; ".join(fates + notes)}', 'current')
+        self.report(path, fates, weights.note)
+
+    def report(self, source: str | Path, fates: Mapping[str, str], note: str = '') -> None:
+        """Log what became of every tensor, by kind."""
+        told = '; '.join(summary(fates) + ([note] if note else []))
+        print_log(f'{source} loaded into {self.model}: {told}', 'current')
 
     def recognizes(self, tensors: Tensors) -> bool:
         """Whether most of the network's own names are there."""
@@ -347,34 +368,26 @@ class Encoder(BaseEncoder):
         own = [under(tensors, prefix) for prefix in OWN_PREFIXES] + [tensors]
         return any(2 * len(names & set(held)) > len(names) for held in own)
 
-    def fitted(self, tensors: Tensors) -> tuple[dict[str, Tensor], list[str]]:
-        """A file's tensors as the network takes them, and what became of each kind.
+    def fitted(self, tensors: Tensors) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """A file's tensors as the network takes them, and what became of each.
 
         Raises:
             UserError: They do not fit.
         """
         wanted = self.network.state_dict()
-        found = [prefix for prefix in OWN_PREFIXES if any(n.startswith(prefix) for n in tensors)]
-        state = under(tensors, found[0]) if found else dict(tensors)
-        fates = (
-            {}
-            if len(state) == len(tensors)
-            else {
-                name: 'dropped: another network has its own'
-                for name in tensors
-                if not name.startswith(found[0])
-            }
-        )
+        prefix = next((p for p in OWN_PREFIXES if any(n.startswith(p) for n in tensors)), '')
+        state = under(tensors, prefix)
+        outside = [name for name in tensors if not name.startswith(prefix)]
+        fates = dict.fromkeys(outside, 'dropped: another network has its own')
+        # Published files have names and shapes of their own, which the library's reader knows.
         if any(name not in state or state[name].shape != wanted[name].shape for name in wanted):
             state, lost = self.translated(state)
             fates.update(dict.fromkeys(lost, "dropped: the library's reader leaves it out"))
+        # Files may lack what no map needs, such as a pooler.
         spare = {n: wanted[n] for n in self.unneeded if n in wanted and n not in state}
-        result = fit(
-            {**spare, **state}, self.network, rules=WeightRules(dropped=self.library.dropped)
-        )
-        fates.update(result.fates)
-        fates.update(dict.fromkeys(spare, 'left as initialized: no map needs it'))
-        return result.state_dict, summary(fates)
+        rules = WeightRules(dropped=self.library.dropped)
+        result = fit({**spare, **state}, self.network, rules=rules)
+        return result.state_dict, {**fates, **result.fates, **dict.fromkeys(spare, UNNEEDED)}
 
     def translated(self, state: Tensors) -> tuple[dict[str, Tensor], list[str]]:
         """Tensors in the network's names, and the names of those that the library leaves out."""
@@ -383,13 +396,24 @@ class Encoder(BaseEncoder):
         except UserError:
             raise
         except Exception as error:  # the library expects a file of this very network
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-            raise UserError(f'is no file of {self.model} ({reason})') from None
+            raise UserError(f'is no file of {self.model} ({reason_of(error)})') from None
+        # Renamed tensors and slices share memory with those of the file.
         lost = [name for name in state if name not in result and not shares(state[name], result)]
-        # Some are joined into new ones, such as queries, keys and values.
         made = [result[n] for n in result if n not in state and not shares(result[n], state)]
-        joined = sum(tensor.numel() for tensor in made)
-        return result, [] if made and sum(state[n].numel() for n in lost) <= joined else lost
+        # Queries, keys and values are joined into one tensor, which does not. Layer scales, norms
+        # and tokens are never joined: a reader that leaves them out is always told.
+        parts = [name for name in lost if kind_of(name) == 'network']
+        if sum(state[name].numel() for name in parts) <= sum(tensor.numel() for tensor in made):
+            lost = [name for name in lost if name not in parts]
+        return result, lost
+
+
+def own_prefix(path: Path) -> str | None:
+    """Where a checkpoint of a training has an encoder's network; None in other files."""
+    names = {} if path.is_dir() else read_checkpoint(path).get('state_dict', {})
+    # 'network.' alone is also where a whole DDAE has its network.
+    found = (p for p in OWN_PREFIXES[:-1] if any(str(name).startswith(p) for name in names))
+    return next((f'state_dict.{prefix[:-1]}' for prefix in found), None)
 
 
 def shares(tensor: Tensor, tensors: Tensors) -> bool:
@@ -401,9 +425,7 @@ def shares(tensor: Tensor, tensors: Tensors) -> bool:
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds weights beside a config."""
     network = network_folder(folder)
-    return (network is not None and any(network.glob('*.safetensors'))) or any(
-        network.glob('*.bin')
-    )
+    return network is not None and any(f.suffix in WEIGHT_FILES for f in network.iterdir())
 
 
 def summary(fates: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,5 @@
 from .kl_autoencoder import KLAutoencoder
+from .rae import RepresentationAutoencoder
 from .vqgan import VQGAN
 
-__all__ = ['VQGAN', 'KLAutoencoder']
+__all__ = ['VQGAN', 'KLAutoencoder', 'RepresentationAutoencoder']

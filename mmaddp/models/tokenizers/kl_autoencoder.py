@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, reason_of
 
 
 @MODELS.register_module()
@@ -28,6 +28,8 @@ class KLAutoencoder(BaseModule):
             its mode makes features a function of the image.
     """
 
+    kind = 'AutoencoderKL'
+
     def __init__(self, folder: str, scale: float = 0.18215, sample: bool = False) -> None:
         super().__init__()
         self.folder, self.scale, self.sample = Path(folder), scale, sample
@@ -41,7 +43,7 @@ class KLAutoencoder(BaseModule):
     @cached_property
     def network(self) -> tuple[nn.Module]:
         """The network, in a tuple so that it is not a submodule."""
-        return (read_autoencoder(self.folder),)
+        return (read_autoencoder(self.folder, self.kind),)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -71,23 +73,23 @@ class KLAutoencoder(BaseModule):
         return network.decode(latents.float() / self.scale).sample.to(latents.dtype)
 
 
-def read_autoencoder(folder: Path) -> nn.Module:
-    """The frozen network in a folder.
+def read_autoencoder(folder: Path, kind: str) -> nn.Module:
+    """The frozen network in a folder, of a class of ``diffusers``.
 
     Raises:
         ImportError: ``diffusers`` is not installed.
         UserError: The folder holds no autoencoder.
     """
-    from diffusers import AutoencoderKL
+    import diffusers
 
     try:
-        network = AutoencoderKL.from_pretrained(
+        network = getattr(diffusers, kind).from_pretrained(
             folder, local_files_only=True, low_cpu_mem_usage=False
         )
     except Exception as error:  # damaged folders raise errors of many types
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        example = ", such as that of 'stabilityai/sd-vae-ft-mse'" if kind == 'AutoencoderKL' else ''
         raise UserError(
-            f'{folder}: no AutoencoderKL can be read from it ({reason}); set a folder with the '
-            "files of 'stabilityai/sd-vae-ft-mse'"
+            f'{folder}: no {kind} can be read from it ({reason_of(error)}); set a folder of '
+            f'diffusers with its config.json and weights{example}'
         ) from None
     return network.requires_grad_(False).eval()

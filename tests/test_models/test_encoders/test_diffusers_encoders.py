@@ -1,12 +1,15 @@
 """Networks of diffusers: maps are what the library's own modules give."""
 
 import json
+import re
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from tiny_diffusers import randomize
 
 from mmaddp.diffusion import FlowMatching, ImageNoise, scheduler_process
-from mmaddp.models import DDAE, DiffusersUNet, Encoder
+from mmaddp.models import DDAE, DDAEDiT, DiffusersUNet, Encoder
 from mmaddp.utils import UserError
 
 diffusers = pytest.importorskip(
@@ -186,6 +189,156 @@ def test_maps_of_a_transformer_are_its_blocks(tmp_path):
     check_gradients(encoder, latents)
 
 
+TEXT = dict(
+    vocab_size=3,
+    hidden_size=12,
+    intermediate_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    max_position_embeddings=7,
+    projection_dim=16,
+    bos_token_id=0,
+    eos_token_id=1,
+    pad_token_id=1,
+)
+
+
+def save_text_encoder(pipeline, suffix, kind):
+    """A text encoder with a tokenizer of one word, as pipelines have them."""
+    transformers = pytest.importorskip('transformers')
+    folder = pipeline / f'tokenizer{suffix}'
+    folder.mkdir(parents=True)
+    start, end = '<|startoftext|>', '<|endoftext|>'
+    (folder / 'vocab.json').write_text(json.dumps({start: 0, end: 1, 'a</w>': 2}))
+    (folder / 'merges.txt').write_text('#version: 0.2\n')
+    marks = dict(bos_token=start, eos_token=end, pad_token=end, unk_token=end)
+    (folder / 'tokenizer_config.json').write_text(json.dumps(dict(marks, model_max_length=7)))
+    encoder = getattr(transformers, kind)(transformers.CLIPTextConfig(**TEXT)).eval()
+    encoder.save_pretrained(pipeline / f'text_encoder{suffix}')
+    return encoder
+
+
+# Start and end; padding is by the end.
+EMPTY = torch.tensor([[0, 1, 1, 1, 1, 1, 1]])
+
+
+def test_an_empty_prompt_is_embedded_by_the_pipelines_text_encoder(tmp_path):
+    save(tmp_path / 'unet', 'UNet2DConditionModel', dict(CONDITIONAL, cross_attention_dim=12))
+    text_encoder = save_text_encoder(tmp_path, '', 'CLIPTextModel')
+    with torch.no_grad():
+        expected = text_encoder(EMPTY).last_hidden_state
+    encoder = Encoder(f'diffusers:{tmp_path / "unet"}', time=10)
+    torch.testing.assert_close(encoder.library.prompt['prompt_embeds'], expected)
+    (tmp_path / 'tokenizer' / 'vocab.json').write_text('damaged')
+    with pytest.raises(UserError, match='no text encoder can be read') as caught:
+        Encoder(f'diffusers:{tmp_path / "unet"}', time=10)
+    assert '\n' not in str(caught.value)
+
+
+def test_sdxl_joins_two_text_encoders_or_takes_zeros_as_its_pipeline_says(tmp_path):
+    save(tmp_path / 'unet', 'UNet2DConditionModel', XL)
+    first = save_text_encoder(tmp_path, '', 'CLIPTextModel')
+    second = save_text_encoder(tmp_path, '_2', 'CLIPTextModelWithProjection')
+    index = tmp_path / 'model_index.json'
+    index.write_text('{}')
+    with torch.no_grad():
+        one, other = (e(EMPTY, output_hidden_states=True) for e in (first, second))
+    prompt = Encoder(f'diffusers:{tmp_path}', time=10).library.prompt
+    # As StableDiffusionXLPipeline.encode_prompt: the last layer but one of both.
+    joined = torch.cat([one.hidden_states[-2], other.hidden_states[-2]], dim=-1)
+    torch.testing.assert_close(prompt['prompt_embeds'], joined)
+    torch.testing.assert_close(prompt['text_embeds'], other.text_embeds)
+    index.write_text('{"force_zeros_for_empty_prompt": true}')
+    prompt = Encoder(f'diffusers:{tmp_path}', time=10).library.prompt
+    assert not prompt['prompt_embeds'].any()
+    assert not prompt['text_embeds'].any()
+
+
+# Names of DiT's authors, which SiT and REPA have too, by those of DDAEDiT.
+AUTHORS = {
+    r'^patch_embed\.': 'x_embedder.',
+    r'^condition\.time\.fc1\.': 't_embedder.mlp.0.',
+    r'^condition\.time\.fc2\.': 't_embedder.mlp.2.',
+    r'^condition\.label\.': 'y_embedder.embedding_table.',
+    r'^head\.modulation\.': 'final_layer.adaLN_modulation.1.',
+    r'^head\.proj\.': 'final_layer.linear.',
+    r'^(blocks\.\d+)\.modulation\.': r'\1.adaLN_modulation.1.',
+}
+
+
+@pytest.fixture(scope='module')
+def sit():
+    """A SiT in the names of its authors, and DDAEDiT with its weights."""
+    settings = dict(
+        arch=dict(embed_dims=32, num_layers=3, num_heads=2),
+        input_size=8,
+        num_classes=5,
+        learn_sigma=False,
+    )
+    network = randomize(DDAEDiT(**settings))
+    state = {}
+    for name, tensor in network.state_dict().items():
+        for ours, theirs in AUTHORS.items():
+            name = re.sub(ours, theirs, name)
+        state[name] = tensor.contiguous()
+    return settings, state, network
+
+
+def test_a_folder_of_sit_runs_as_ddae_dit(tmp_path, sit):
+    _, state, network = sit
+    folder = tmp_path / 'transformer'
+    folder.mkdir()
+    (tmp_path / 'model_index.json').write_text('{}')
+    config = dict(input_size=8, patch_size=2, hidden_size=32, depth=3, num_heads=2, num_classes=5)
+    config |= dict(_class_name='SiTTransformer2DModel', learn_sigma=False, norm_type='ln')
+    (folder / 'config.json').write_text(json.dumps(config))
+    save_file(state, folder / 'diffusion_pytorch_model.safetensors')
+    encoder = Encoder(f'diffusers:{tmp_path}', time=0.25)
+    encoder.init_weights()
+    latents = torch.randn(2, 4, 9, 12)
+    with torch.no_grad():
+        maps = encoder.eval().forward_intermediates(latents, time=0.25)
+        expected = network.forward_intermediates(latents, time=0.25)
+    assert list(maps) == ['block_1', 'block_2', 'block_3']
+    for ours, theirs in zip(maps.values(), expected.values()):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    check_gradients(encoder, latents)
+    # As a training saves it.
+    held = {f'backbone.{name}': 2 * tensor for name, tensor in encoder.state_dict().items()}
+    torch.save(dict(state_dict=held, meta={}), tmp_path / 'iter_1.pth')
+    again = Encoder(f'diffusers:{tmp_path}', time=0.25)
+    again.load(tmp_path / 'iter_1.pth')
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, held[f'backbone.{name}'])
+
+
+def test_repas_file_loads_without_its_projectors(tmp_path, sit):
+    settings, state, network = sit
+    repa = {**state, 'projectors.0.0.weight': torch.zeros(3, 3)}
+    torch.save(dict(ema=repa, opt={}), tmp_path / 'repa.pt')
+    encoder = Encoder('mmaddp:DDAEDiT', time=0.5, arguments=settings)
+    encoder.load(tmp_path / 'repa.pt')
+    for name, tensor in encoder.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])
+    # Norms of queries and keys, an option of REPA, would change what the network computes.
+    torch.save({**repa, 'blocks.0.attn.q_norm.weight': torch.ones(16)}, tmp_path / 'qk_norm.pt')
+    with pytest.raises(UserError, match=r'blocks\.0\.attn\.q_norm\.weight'):
+        encoder.load(tmp_path / 'qk_norm.pt')
+
+
+def test_autoencoders_of_another_kind_are_refused(tmp_path):
+    save(tmp_path / 'transformer', 'DiTTransformer2DModel', DIT)
+    (tmp_path / 'model_index.json').write_text('{}')
+    (tmp_path / 'vae').mkdir()
+    for config, answer in (
+        (dict(_class_name='AutoencoderDC'), 'holds AutoencoderDC; give one of AutoencoderKL'),
+        (dict(_class_name='AutoencoderKL', shift_factor=0.1), 'AutoencoderKL with a shift_factor'),
+    ):
+        (tmp_path / 'vae' / 'config.json').write_text(json.dumps(config))
+        with pytest.raises(UserError, match=answer):
+            Encoder(f'diffusers:{tmp_path}', time=0)
+
+
 def test_images_pass_through_the_pipelines_autoencoder(tmp_path):
     save(tmp_path / 'transformer', 'DiTTransformer2DModel', DIT)
     vae = save_vae(tmp_path / 'vae')
@@ -311,7 +464,9 @@ def test_bad_folders_are_one_line(tmp_path):
         scheduler_process(str(tmp_path))
 
 
-def test_a_network_of_latents_without_a_time_is_refused(tmp_path):
+def test_missing_times_and_unknown_arguments_are_refused(tmp_path):
     save(tmp_path, 'UNet2DModel', UNET)
+    with pytest.raises(UserError, match="'promt' is none of 'autoencoder', 'prompt'"):
+        Encoder(f'diffusers:{tmp_path}', arguments=dict(promt='prompt.pt'))
     with pytest.raises(UserError, match='needs a time'):
         Encoder(f'diffusers:{tmp_path}')(torch.zeros(1, 3, 16, 16))

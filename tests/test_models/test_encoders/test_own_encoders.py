@@ -41,6 +41,13 @@ def test_files_load_by_the_encoders_own_rules(tmp_path):
     encoder.load(tmp_path / 'encoder.pth')
     for name, tensor in encoder.network.state_dict().items():
         assert torch.equal(tensor, trained.state_dict()[name])
+    # As a training of a detector saves it.
+    held = {f'backbone.{name}': tensor + 1 for name, tensor in encoder.state_dict().items()}
+    torch.save({'state_dict': held, 'meta': {}}, tmp_path / 'iter_1.pth')
+    again = Encoder('mmaddp:ADDPViT', arguments=OWN['ADDPViT'])
+    again.load(tmp_path / 'iter_1.pth')
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, held[f'backbone.{name}'])
 
 
 def test_names_of_no_encoder_are_one_line():

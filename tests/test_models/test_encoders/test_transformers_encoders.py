@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from mmaddp.models import Encoder
+from mmaddp.models.backbones.encoder import summary
 from mmaddp.utils import UserError
 
 transformers = pytest.importorskip(
@@ -14,10 +15,10 @@ transformers = pytest.importorskip(
 )
 
 SMALL = dict(
-    num_hidden_layers=3,
-    hidden_size=64,
-    num_attention_heads=4,
-    intermediate_size=128,
+    num_hidden_layers=2,
+    hidden_size=32,
+    num_attention_heads=2,
+    intermediate_size=64,
     image_size=64,
     patch_size=16,
 )
@@ -34,7 +35,14 @@ BACKBONES = {
     'pvt_v2': dict(
         depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 32, 64], num_attention_heads=[1, 2, 2, 4]
     ),
-    'hgnet_v2': {},
+    'hgnet_v2': dict(
+        stem_channels=[3, 8, 8],
+        stage_in_channels=[8, 16, 16, 24],
+        stage_mid_channels=[8, 8, 8, 8],
+        stage_out_channels=[16, 16, 24, 32],
+        stage_num_blocks=[1, 1, 1, 1],
+        stage_numb_of_layers=[1, 1, 1, 1],
+    ),
 }
 
 
@@ -42,6 +50,12 @@ def known(name):
     if name not in transformers.models.auto.configuration_auto.CONFIG_MAPPING:
         pytest.skip(f'transformers {transformers.__version__} has no {name}')
     return name
+
+
+def small(name):
+    """The arguments that a model type has of those that make it small."""
+    default = transformers.AutoConfig.for_model(known(name))
+    return {key: value for key, value in SMALL.items() if hasattr(default, key)}
 
 
 def check_gradients(encoder, images):
@@ -55,7 +69,7 @@ def check_gradients(encoder, images):
 @pytest.mark.parametrize('name', PLAIN)
 def test_maps_are_hidden_states(name):
     torch.manual_seed(0)
-    encoder = Encoder(f'hf:{known(name)}', norm='none', arguments=SMALL).eval()
+    encoder = Encoder(f'hf:{name}', norm='none', arguments=small(name)).eval()
     images = torch.randn(2, 3, 75, 110)
     padded = torch.zeros(2, 3, 80, 112)
     padded[..., :75, :110] = images
@@ -69,11 +83,11 @@ def test_maps_are_hidden_states(name):
     with torch.no_grad():
         output = encoder.network(padded, output_hidden_states=True, **options)
         maps = encoder.forward_intermediates(images)
-    assert encoder.layers == ['block_1', 'block_2', 'block_3']
+    assert encoder.layers == ['block_1', 'block_2']
     for layer, states in zip(encoder.layers, output.hidden_states[1:]):
-        assert maps[layer].shape == (2, 64, 5, 7)
+        assert maps[layer].shape == (2, 32, 5, 7)
         # The patches are the last 35 tokens.
-        expected = states[:, -35:].transpose(1, 2).reshape(2, 64, 5, 7)
+        expected = states[:, -35:].transpose(1, 2).reshape(2, 32, 5, 7)
         torch.testing.assert_close(maps[layer], expected, atol=1e-5, rtol=1e-5)
     check_gradients(encoder, images)
 
@@ -96,11 +110,17 @@ def test_maps_are_those_of_the_backbone(name):
     check_gradients(encoder, images)
 
 
-@pytest.mark.parametrize('name', ['vit', 'dinov2_with_registers', 'dinov3_vit', 'pixio'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        *('vit', 'dinov2_with_registers', 'dinov3_vit', 'pixio'),
+        *('clip_vision_model', 'siglip_vision_model'),
+    ],
+)
 def test_a_windowed_block_is_the_block_applied_to_each_window(name):
     torch.manual_seed(0)
-    settings = dict(model=f'hf:{known(name)}', arguments=SMALL)
-    encoder = Encoder(**settings, window_size=4, global_attn_indexes=(2,)).eval()
+    settings = dict(model=f'hf:{name}', arguments=small(name))
+    encoder = Encoder(**settings, window_size=4, global_attn_indexes=(1,)).eval()
     whole = Encoder(**settings).eval()
     for parameter in whole.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -113,7 +133,11 @@ def test_a_windowed_block_is_the_block_applied_to_each_window(name):
     blocks = encoder.library.blocks(encoder.network)[0], whole.library.blocks(network)[0]
     prefix = 1 + getattr(network.config, 'num_register_tokens', 0)
     prefix = network.config.n_cls_tokens if name == 'pixio' else prefix
-    tokens = torch.randn(2, prefix + 30, 64)
+    if name == 'siglip_vision_model':  # has no class token
+        prefix = 0
+    if name in ('clip_vision_model', 'siglip_vision_model'):
+        options = dict(attention_mask=None)
+    tokens = torch.randn(2, prefix + 30, 32)
 
     def first(output):
         return output[0] if isinstance(output, tuple) else output
@@ -154,9 +178,9 @@ def test_folders_load_with_their_pixels_and_every_tensor_is_told(tmp_path):
     for name, tensor in encoder.network.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name])
     assert encoder.pixel_values['mean'] == [25.5, 51.0, 76.5]
-    _, told = encoder.fitted(network.state_dict())
-    # Two scales in each of three blocks.
-    assert 'layer scale (6) kept' in told
+    told = summary(encoder.fitted(network.state_dict())[1])
+    # Two scales in each of two blocks.
+    assert 'layer scale (4) kept' in told
     assert 'register tokens (1) kept' in told
 
 
@@ -181,10 +205,12 @@ def test_published_weights_of_a_folder_are_fetched(tmp_path):
 def test_files_of_other_networks_are_refused_in_one_line(tmp_path, kind):
     if kind == 'vit':
         state = transformers.AutoModel.from_config(
-            transformers.AutoConfig.for_model('vit', **{**SMALL, 'hidden_size': 32})
+            transformers.AutoConfig.for_model('vit', **{**SMALL, 'hidden_size': 64})
         ).state_dict()
     else:
-        state = transformers.ResNetModel(transformers.ResNetConfig()).state_dict()
+        state = transformers.ResNetModel(
+            transformers.ResNetConfig(**BACKBONES['resnet'])
+        ).state_dict()
     save_file({n: t.contiguous() for n, t in state.items()}, tmp_path / 'other.safetensors')
     encoder = Encoder('hf:vit', arguments=SMALL)
     with pytest.raises(UserError, match=r'other\.safetensors: ') as caught:
@@ -202,6 +228,17 @@ def test_a_missing_tensor_is_refused(tmp_path):
         Encoder(f'hf:{tmp_path}').load(tmp_path / 'less.pth')
 
 
+def test_published_weights_that_lack_a_needed_tensor_are_refused(tmp_path):
+    network = save_folder(tmp_path, 'vit')
+    state = {n: t.contiguous() for n, t in network.state_dict().items() if '.1.' not in n}
+    save_file(state, tmp_path / 'model.safetensors', metadata=dict(format='pt'))
+    encoder = Encoder(f'hf:{tmp_path}')
+    # transformers itself would initialize them at random and warn.
+    with pytest.raises(UserError, match=r'published weights .* lack .*\.1\.') as caught:
+        encoder.fetch()
+    assert '\n' not in str(caught.value)
+
+
 def test_networks_without_maps_and_wrong_names_are_one_line(monkeypatch):
     with pytest.raises(UserError, match='bert gives no maps') as caught:
         Encoder('hf:bert')
@@ -216,10 +253,16 @@ def test_networks_without_maps_and_wrong_names_are_one_line(monkeypatch):
     assert '\n' not in str(caught.value)
 
 
+def test_unknown_arguments_are_answered_by_the_nearest():
+    # transformers itself would keep and ignore them.
+    with pytest.raises(UserError, match='num_hiden_layers: did you mean num_hidden_layers'):
+        Encoder('hf:vit', arguments=dict(num_hiden_layers=3))
+
+
 def test_recomputed_activations_give_the_same_gradients():
     torch.manual_seed(0)
-    kept = Encoder('hf:dinov2', arguments=SMALL)
-    recomputed = Encoder('hf:dinov2', arguments=SMALL, with_cp=True).train()
+    kept = Encoder('hf:dinov2', arguments=small('dinov2'))
+    recomputed = Encoder('hf:dinov2', arguments=small('dinov2'), with_cp=True).train()
     recomputed.load_state_dict(kept.state_dict())
     images = torch.randn(1, 3, 32, 48)
     for encoder in (kept, recomputed):

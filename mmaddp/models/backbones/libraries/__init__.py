@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from mmaddp.utils import UserError
 
-from .base import Layer, Library, Measured, measure, pad_image
+from .base import Layer, Library, Measured, measure, pad_image, require
 from .windows import Windows, windowed
 
 # Imported at first use: each needs its library.
@@ -45,8 +44,7 @@ def find_library(model: str) -> tuple[type[Library], str]:
         raise UserError(
             f"model='{model}': give one of {', '.join(f'{one}:NAME' for one in LIBRARIES)}"
         )
-    package = PACKAGES.get(prefix)
-    if package and not find_spec(package):
-        raise UserError(f"model='{model}' needs the library {package}: pip install {package}")
+    if prefix in PACKAGES:
+        require(PACKAGES[prefix], f"model='{model}'")
     module, _, class_name = LIBRARIES[prefix].partition(':')
     return getattr(import_module(module, __name__), class_name), name

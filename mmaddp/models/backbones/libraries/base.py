@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.folders import open_folder
 from mmaddp.checkpoints.reader import naming, read_tensors
 from mmaddp.checkpoints.rules import Tensors
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, reason_of
 
 MULTIPLES = (1, 2, 4, 7, 8)
 # Two shapes that divide by little: what runs at both runs at any size.
@@ -74,6 +75,11 @@ class Library(ABC):
         self.name, self.img_size, self.norm = name, img_size, norm
         self.arguments = dict(arguments)
 
+    @property
+    def own_folder(self) -> Path | None:
+        """The folder that the name is, for libraries that take folders."""
+        return None
+
     @abstractmethod
     def build(self) -> nn.Module:
         """The network with random weights; it may be built on the meta device."""
@@ -120,8 +126,8 @@ class Library(ABC):
         """Recompute activations in the backward pass."""
         raise UserError(f'with_cp: {self.prefix}:{self.name} has no activation checkpointing')
 
-    def fetch(self, network: nn.Module) -> None:
-        """Load the weights that the library publishes."""
+    def fetch(self, network: nn.Module) -> list[str]:
+        """Load the weights that the library publishes; returns the names that they lack."""
         raise UserError(f'pretrained=True: {self.prefix}:{self.name} has no published weights')
 
     def read(self, path: Path) -> dict[str, Any]:
@@ -135,6 +141,16 @@ class Library(ABC):
     def translate(self, state: Tensors, network: nn.Module) -> Tensors:
         """A file's tensors under the network's names and in its shapes, as far as possible."""
         return state
+
+
+def require(package: str, purpose: str) -> None:
+    """Refuse what needs a library that is not installed.
+
+    Raises:
+        UserError: Tells how to install it.
+    """
+    if not find_spec(package):
+        raise UserError(f'{purpose} needs the library {package}: pip install {package}')
 
 
 @dataclass(frozen=True)
@@ -157,7 +173,7 @@ class Measured:
 
 
 def measure(library: Library) -> Measured:
-    """Run a network without weights to learn the shapes of its maps, and which images it takes.
+    """Run a network without weights to learn the shapes of its maps and which images it takes.
 
     Raises:
         UserError: The network gives no maps.
@@ -165,19 +181,22 @@ def measure(library: Library) -> Measured:
     with torch.device('meta'):
         network = library.build().eval()
     size = library.input_size(network)
-    shapes = trial(library, network, size)
-    if shapes is None:
+    try:
+        shapes = map_shapes(library, network, size)
+    except UserError:
+        raise
+    except Exception as error:  # networks have errors of many types
         raise UserError(
             f'{library.prefix}:{library.name} gives no maps (B, C, h, w) of images of '
-            f'{size[0]} x {size[1]} pixels: an encoder needs them'
-        )
+            f'{size[0]} x {size[1]} pixels ({reason_of(error)}): an encoder needs them'
+        ) from None
     told = library.strides(network)
     layers = {
         name: Layer(shape[0], told.get(name) or max(1, round(size[0] / shape[1])))
         for name, shape in shapes.items()
     }
     multiple = 1 if library.pads else find_multiple(library, network, layers)
-    # In evaluation some networks keep tables of positions, whose gradients end there.
+    # In evaluation mode some networks cache tables of positions, which cuts their gradients.
     return Measured(layers, multiple, find_needs(library, network.train(), size))
 
 
@@ -186,15 +205,29 @@ def find_needs(
     library: Library, network: nn.Module, size: tuple[int, int]
 ) -> dict[str, frozenset[str]]:
     """Names of the parameters that each layer's map needs, by the graph of gradients."""
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
     maps = run(library, network, size)
-    # Some positions are fixed.
-    learned = ((n, p) for n, p in network.named_parameters() if p.requires_grad)
-    names, parameters = zip(*learned)
-    needs = {}
-    for layer, one in maps.items():
-        gradients = torch.autograd.grad(one.sum(), parameters, retain_graph=True, allow_unused=True)
-        needs[layer] = frozenset(n for n, g in zip(names, gradients) if g is not None)
-    return needs
+    return {
+        layer: frozenset(names[leaf] for leaf in leaves(one) if leaf in names)
+        for layer, one in maps.items()
+    }
+
+
+def leaves(output: Tensor) -> set[int]:
+    """Ids of the tensors that gradients of ``output`` reach.
+
+    The graph is only walked: running it backward for each layer would take quadratic time.
+    """
+    found, seen, nodes = set(), set(), [output.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes += [child for child, _ in node.next_functions]
+        # Only the nodes that accumulate gradients have a variable.
+        found.add(id(getattr(node, 'variable', None)))
+    return found
 
 
 def run(library: Library, network: nn.Module, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -234,18 +267,29 @@ def fits(
     )
 
 
-def trial(
-    library: Library, network: nn.Module, size: tuple[int, int]
-) -> dict[str, tuple[int, ...]] | None:
+Shapes = dict[str, tuple[int, ...]]
+
+
+@torch.no_grad()
+def map_shapes(library: Library, network: nn.Module, size: tuple[int, int]) -> Shapes:
+    """(C, h, w) of all maps of an image of ``size``.
+
+    Raises:
+        Exception: The network refuses the image, or its outputs are no maps.
+    """
+    maps = run(library, network, size)
+    wrong = [tuple(one.shape) for one in maps.values() if one.ndim != 4 or 0 in one.shape]
+    if wrong or not maps:
+        raise TypeError(f'its output has the shape {wrong[0]}' if wrong else 'it has no layers')
+    return {name: tuple(one.shape[1:]) for name, one in maps.items()}
+
+
+def trial(library: Library, network: nn.Module, size: tuple[int, int]) -> Shapes | None:
     """(C, h, w) of all maps of an image of ``size``; None where the network refuses it."""
     try:
-        with torch.no_grad():
-            maps = run(library, network, size)
-    except (AssertionError, RuntimeError, ValueError, TypeError, AttributeError, IndexError):
+        return map_shapes(library, network, size)
+    except Exception:  # networks have errors of many types
         return None
-    if not maps or any(one.ndim != 4 or 0 in one.shape for one in maps.values()):
-        return None
-    return {name: tuple(one.shape[1:]) for name, one in maps.items()}
 
 
 class Reached(Exception):  # noqa: N818

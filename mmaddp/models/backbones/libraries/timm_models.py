@@ -65,8 +65,8 @@ class TimmModel(Library):
                     raise UserError(f'timm:{self.name}: {error}') from None
         raise AssertionError
 
-    def fetch(self, network: nn.Module) -> None:
-        """Load timm's published weights through its hub."""
+    def fetch(self, network: nn.Module) -> list[str]:
+        """Load timm's published weights through its hub, which are complete."""
         from timm.models import load_pretrained
 
         if not network.pretrained_cfg.get('hf_hub_id') and not network.pretrained_cfg.get('url'):
@@ -75,6 +75,7 @@ class TimmModel(Library):
         load_pretrained(
             network, num_classes=0, filter_fn=getattr(module, 'checkpoint_filter_fn', None)
         )
+        return []
 
     @property
     def base_name(self) -> str:

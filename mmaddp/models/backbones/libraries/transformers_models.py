@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from mmaddp.checkpoints.rules import Tensors
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, reason_of
 
 from ...pixel_values import IMAGENET_MEAN, IMAGENET_STD
 from .base import Library, hooked_outputs, main_stack, nearest_names, normalize_map, tokens_to_map
 
 # Their attention knows no positions but rotary ones, and their blocks work on each token alone.
 WINDOWED = (
-    *('deit', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'ijepa', 'pixio', 'vit', 'vit_mae'),
-    *('vit_msn',),
+    *('clip_vision_model', 'deit', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'ijepa'),
+    *('pixio', 'siglip_vision_model', 'vit', 'vit_mae', 'vit_msn'),
 )
 # Names of final norms. CLIP's is for its class token alone.
 NORMS = ('layernorm', 'norm')
@@ -38,12 +38,17 @@ class TransformersModel(Library):
 
     prefix = 'hf'
 
+    @property
+    def own_folder(self) -> Path | None:
+        """See :class:`Library`."""
+        return Path(self.name) if Path(self.name).is_dir() else None
+
     @cached_property
     def config(self) -> Any:
         """The network's config.
 
         Raises:
-            UserError: There is no such folder, model type or name.
+            UserError: There is no such folder, model type, name or argument.
         """
         from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -51,11 +56,23 @@ class TransformersModel(Library):
             config = AutoConfig.for_model(self.name, **self.arguments)
         else:
             config = self.read_config()
+        self.check_arguments(config)
         if hasattr(config, 'mask_ratio'):  # MAE's encoder would hide most patches
             config.mask_ratio = 0.0
         if isinstance(getattr(config, 'hidden_sizes', None), tuple):  # some join it to a list
             config.hidden_sizes = list(config.hidden_sizes)
         return config
+
+    def check_arguments(self, config: Any) -> None:
+        """Refuse names that the config does not know; the library would keep and ignore them."""
+        default = type(config)()
+        for name in self.arguments:
+            if not hasattr(default, name):
+                close = nearest_names(name, default.to_dict())
+                raise UserError(
+                    f'hf:{self.name}: {config.model_type} has no argument {name}: did you mean '
+                    f'{close or "another"}?'
+                )
 
     def read_config(self) -> Any:
         """The config of a folder or of the hub."""
@@ -65,8 +82,9 @@ class TransformersModel(Library):
             return AutoConfig.from_pretrained(self.name, **self.arguments)
         except Exception as error:  # the library and its hub have errors of many types
             if Path(self.name).is_dir():
-                reason = str(error).strip().splitlines()[0][:120]
-                raise UserError(f'hf:{self.name}: no config can be read ({reason})') from None
+                raise UserError(
+                    f'hf:{self.name}: no config can be read ({reason_of(error)})'
+                ) from None
             close = nearest_names(self.name.split('/')[-1], CONFIG_MAPPING)
             raise UserError(
                 f'hf:{self.name} is no local folder, no model type of transformers '
@@ -154,16 +172,22 @@ class TransformersModel(Library):
         """See :class:`Library`."""
         if self.config.model_type not in WINDOWED:
             return []
-        return [block.attention for block in main_stack(network)]
+        # CLIP and SigLIP call it otherwise.
+        blocks = main_stack(network)
+        return [getattr(block, 'attention', None) or block.self_attn for block in blocks]
 
     def recompute(self, network: nn.Module) -> None:
         """See :class:`Library`."""
         network.gradient_checkpointing_enable(dict(use_reentrant=False))
 
-    def fetch(self, network: nn.Module) -> None:
+    def fetch(self, network: nn.Module) -> list[str]:
         """Load the weights of the folder or of the hub."""
-        source = type(network).from_pretrained(self.name, config=self.config)
+        # The library initializes what a file lacks, and only warns.
+        source, told = type(network).from_pretrained(
+            self.name, config=self.config, output_loading_info=True
+        )
         network.load_state_dict(source.state_dict())
+        return sorted(told['missing_keys'])
 
     def translate(self, state: Tensors, network: nn.Module) -> Tensors:
         """By the library's own table of old names and prefixes."""
