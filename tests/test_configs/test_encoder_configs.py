@@ -68,7 +68,7 @@ def test_segmentors_read_four_depths_or_four_stages(configured):
 def test_every_config_takes_the_weights(repository, monkeypatch):
     monkeypatch.setenv('WEIGHTS', 'dinov2.pth')
     paths = sorted(repository.glob('configs/*/encoder/*.py'))
-    assert len(paths) == 7
+    assert len(paths) >= 7
     for path in paths:
         model = Config.fromfile(path).model
         encoder = model.get('encoder') or model.backbone

@@ -1,5 +1,6 @@
 # DPT on four depths of a plain network, on drawn rooms and a CPU: no files needed.
 _base_ = [
+    '../../_base_/backbones/encoder.py',
     '../../_base_/heads/dpt_depth_toy.py',
     '../../_base_/datasets/drawn-shapes_64x64.py',
     '../../_base_/schedules/seg-toy_600i.py',
@@ -7,6 +8,6 @@ _base_ = [
 
 model = dict(
     data_preprocessor=dict(size=(64, 64), test_cfg=dict(size_divisor=32)),
-    backbone=dict(type='mmaddp.Encoder', model='{{$ENCODER:timm:vit_tiny_patch16_224}}'),
+    backbone=dict(_base_.backbone, model='{{$ENCODER:timm:vit_tiny_patch16_224}}'),
     decode_head=dict(in_channels=None, embed_dims=None),
 )
