@@ -18,7 +18,7 @@ from quickstart_report import METRICS, NUM_SAMPLES, write_report
 from mmaddp.utils import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-DETECTOR = 'configs/det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
+DETECTOR = 'configs/det/darl/mask-rcnn_darl-vit-toy-p8_sfp_1xb4-500i_coco-folder.py'
 FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
 
@@ -72,15 +72,16 @@ PRETRAINING = (
 )
 DETECTION_ITERATIONS = 140
 LOGGED_EVERY = 20
-DETECTORS = ('pre-trained', 'from_scratch')
+# The config starts from the zoo's encoder.
+DETECTORS = {'pre-trained': [], 'from_scratch': ['model.backbone.init_cfg=None']}
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
-        description='Pre-train a small ADDP on images, fine-tune one detector from it and one from '
-        'scratch, and write a report.',
+        description='Pre-train a small ADDP on images, fine-tune one detector from an encoder of '
+        'the zoo and one from scratch, and write a report.',
     )
     parser.add_argument(
         'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; default: drawn shapes'
@@ -103,11 +104,11 @@ def main(arguments: list[str] | None = None) -> None:
         if training.weights:
             environment[training.weights] = last_checkpoint(work_dir / training.name)
     generate_samples(work_dir, environment)
-    backbone = convert(work_dir)
-    for name in DETECTORS:
-        start = backbone if name == 'pre-trained' else None
-        train_detector(work_dir / name, environment, args.max_iters, start)
-    report = write_report(work_dir, environment, PRETRAINING, DETECTORS, time.monotonic() - started)
+    for name, options in DETECTORS.items():
+        train_detector(work_dir / name, environment, args.max_iters, options)
+    report = write_report(
+        work_dir, environment, PRETRAINING, list(DETECTORS), time.monotonic() - started
+    )
     say_what_came_out(work_dir, report, environment, time.monotonic() - started)
 
 
@@ -193,23 +194,12 @@ def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
     run('tools/generate.py', *arguments, *settings, **environment)
 
 
-def convert(work_dir: Path) -> Path:
-    """Extract the encoder from the pre-training checkpoint."""
-    backbone = work_dir / 'backbone.pth'
-    source = last_checkpoint(work_dir / PRETRAINING[-1].name)
-    run('tools/model_converters/convert_checkpoint.py', source, backbone, '--force')
-    return backbone
-
-
 def train_detector(
-    work_dir: Path, environment: dict[str, str], most: int | None, backbone: Path | None
+    work_dir: Path, environment: dict[str, str], most: int | None, options: list[str]
 ) -> None:
-    """Train the toy detector from an encoder or from scratch; test it and write detections."""
+    """Train the toy detector with the options of its start; test it and write detections."""
     iterations = min(DETECTION_ITERATIONS, most or DETECTION_ITERATIONS)
-    options = [f'param_scheduler.1.end={iterations}']
-    if backbone is not None:
-        start = 'model.backbone.init_cfg'
-        options += [f'{start}.type=Pretrained', f'{start}.checkpoint={backbone}']
+    options = [f'param_scheduler.1.end={iterations}', *options]
     train_config(DETECTOR, iterations, work_dir, environment, options)
     images = work_dir / 'images'
     shutil.rmtree(images, ignore_errors=True)
@@ -237,8 +227,7 @@ def say_what_came_out(
         print(f'  {name:12} {"  ".join(figures)}')
     print(f'  report       {report}')
     print(f'  samples      {work_dir / "samples"}')
-    print(f'  detections   {work_dir / DETECTORS[0] / "images"}')
-    print(f'  encoder      {work_dir / "backbone.pth"}')
+    print(f'  detections   {work_dir / "pre-trained/images"}')
     settings = ' '.join(f'{k}={shlex.quote(environment[k])}' for k in ('COCO_DIR', 'CLASSES'))
     print("\nTo train a full-size detector on GPUs, from the authors' checkpoint in checkpoints/:")
     print(f'  {settings} \\\n  bash tools/dist_train.sh {FULL} 8')
