@@ -26,6 +26,7 @@ from mmaddp.evaluation.alignment import alignment, uniformity
 from mmaddp.models.pretrainers import Pretrainer
 from mmaddp.models.probing import average
 from mmaddp.utils import write_text
+from mmaddp.zoo import located
 
 from .figures import COLORS, add_grid, new_figure, save_figure
 from .logs import iterations_of
@@ -89,7 +90,7 @@ def select_layers(
         settings = {key: value for key, value in asdict(selection).items() if key != 'layers'}
         identity = {'config': digest(config.to_dict()), 'encoder': model.layers, **settings}
         folder = ResultsFolder(work_dir, identity)
-        for path in map(Path, checkpoints):
+        for path in map(located, checkpoints):
             key = str(path.absolute())
             known = folder.get(key, {}).get('layers', {})
             if set(layers) <= known.keys():

@@ -23,6 +23,7 @@ from mmaddp.engine.validation import check_machine, validate
 from mmaddp.models.probing import JOIN, PIXELS, Cell, GridProbe, ProbeHead
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, write_json, write_text
+from mmaddp.zoo import located
 
 from .figures import add_grid, new_figure, plot_heat_map, save_figure
 from .results import ResultsFolder, markdown_table
@@ -56,7 +57,7 @@ def prepare_probe(
             f'{config.filename}: model.type is not mmaddp.GridProbe: take a config of configs/cls '
             'with _probe_ in its name'
         )
-    set_encoder(config, None if checkpoint == RANDOM else os.path.abspath(checkpoint))
+    set_encoder(config, None if checkpoint == RANDOM else os.path.abspath(located(checkpoint)))
     config.optim_wrapper.setdefault('constructor', 'mmaddp.ProbeOptimWrapperConstructor')
     for key, values in (('layers', layers), ('levels', levels), ('lrs', lrs)):
         if values is not None:
