@@ -11,7 +11,14 @@ from mmengine.runner import load_checkpoint
 from safetensors import safe_open
 from scripts import run_main
 
-from mmaddp.checkpoints import RULES_VERSION, convert_file, files, read_checkpoint, summary_table
+from mmaddp.checkpoints import (
+    RULES_VERSION,
+    SOURCES,
+    convert_file,
+    files,
+    read_checkpoint,
+    summary_table,
+)
 from mmaddp.models import ADDPViT
 from mmaddp.utils import UserError
 
@@ -38,6 +45,19 @@ def test_the_file_holds_backbone_and_origin(mae_file, tmp_path, extension):
     assert report.meta['source_file'] == mae_file.name
     assert (report.meta['source'], report.meta['target']) == ('mae', 'backbone')
     assert report.meta['rules_version'] == RULES_VERSION
+
+
+def test_weights_keep_the_terms_of_their_authors(mae_file, tmp_path):
+    first = convert_file(mae_file, tmp_path / 'backbone.pth').meta['license']
+    assert first == 'CC BY-NC 4.0 if from MAE, else as the authors of the file say'
+    again = convert_file(tmp_path / 'backbone.pth', tmp_path / 'again.safetensors')
+    assert again.meta['source'] == 'mmaddp'
+    assert again.meta['license'] == first
+    assert SOURCES['addp'].license == 'CC BY-NC 4.0 (ADDP)'
+    # What was trained here has none of theirs.
+    encoder = ADDPViT(dict(embed_dims=32, num_layers=1, num_heads=2), img_size=32)
+    torch.save({'state_dict': encoder.state_dict()}, tmp_path / 'own.pth')
+    assert not convert_file(tmp_path / 'own.pth', tmp_path / 'c.pth').meta['license']
 
 
 def test_openmmlab_loads_the_file(mae_file, tmp_path):
