@@ -1,7 +1,8 @@
-"""MkDocs' hooks: the README, the configs' READMEs and the docstrings as pages of the site."""
+"""MkDocs' hooks: the README, the configs' READMEs, the notebooks and the docstrings as pages."""
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -28,6 +29,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in [Path('README.md'), *config_readmes()]:
         text = (ROOT / path).read_text(encoding='utf-8')
         files.append(File.generated(config, site_path(path), content=text))
+    for path in sorted((ROOT / 'notebooks').glob('*.ipynb')):
+        name = site_path(path.relative_to(ROOT))
+        files.append(File.generated(config, name, content=notebook_page(path)))
     for name, modules in rooms().items():
         text = '\n\n'.join([f'# mmaddp.{name}', *(f'::: {module}' for module in modules)])
         files.append(File.generated(config, f'api/{name}.md', content=text))
@@ -57,6 +61,26 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f'{image}[{text}]({posixpath.relpath(uri, start)}{anchor or ""})'
 
     return LINK.sub(rewrite, markdown)
+
+
+def notebook_page(path: Path) -> str:
+    """A notebook as Markdown: its prose, its code, and what the code has printed and drawn."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+        source = ''.join(cell['source'])
+        parts.append(source if cell['cell_type'] == 'markdown' else f'```python\n{source}\n```')
+        parts += map(output_text, cell.get('outputs', []))
+    return '\n\n'.join(parts)
+
+
+def output_text(output: dict) -> str:
+    """A picture or the text of a cell's output."""
+    data = output.get('data', {})
+    if 'image/png' in data:
+        picture = ''.join(data['image/png']).replace('\n', '')
+        return f'<img alt="output" src="data:image/png;base64,{picture}">'
+    text = ''.join(output.get('text', data.get('text/plain', [])))
+    return f'```text\n{text}\n```'
 
 
 def config_readmes() -> list[Path]:
@@ -90,7 +114,7 @@ def repository_path(file: File, target: str) -> Path:
     source = file.src_uri
     if source == 'index.md':
         folder = ''
-    elif source.startswith('configs/'):
+    elif source.startswith(('configs/', 'notebooks/')):
         folder = posixpath.dirname(source)
     else:
         folder = posixpath.join('docs', posixpath.dirname(source))
@@ -99,7 +123,7 @@ def repository_path(file: File, target: str) -> Path:
 
 def is_source(path: Path) -> bool:
     """Whether a file is no page of the site and no image of a page."""
-    return path.parts[0] != 'docs' and path.suffix != '.md'
+    return path.parts[0] != 'docs' and path.suffix not in ('.md', '.ipynb')
 
 
 def site_path(path: Path) -> str:
@@ -108,4 +132,4 @@ def site_path(path: Path) -> str:
         return 'index.md'
     if path.parts[0] == 'docs':
         return path.relative_to('docs').as_posix()
-    return path.as_posix().replace('README.md', 'index.md')
+    return path.as_posix().replace('README.md', 'index.md').replace('.ipynb', '.md')

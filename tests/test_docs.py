@@ -10,7 +10,7 @@ PLACEHOLDER = 'CONFIG.py'
 
 
 def pages(repository):
-    folders = [repository.glob('*.md')]
+    folders = [repository.glob('*.md'), (repository / 'notebooks').glob('*.ipynb')]
     folders += [(repository / name).rglob('*.md') for name in ('docs', 'configs')]
     return [page for folder in folders for page in folder]
 
