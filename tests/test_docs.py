@@ -6,7 +6,7 @@ import pytest
 
 LINK = re.compile(r'\]\(([^)#\s]+)(?:#[^)]*)?\)')
 FILE = re.compile(r'(?<![\w/])((?:configs|tools|benchmarks)/[\w./-]+\.(?:py|sh))')
-PLACEHOLDER = 'CONFIG.py'
+PLACEHOLDER = ('CONFIG.py', 'PROTOCOL.py')
 
 
 def pages(repository):
