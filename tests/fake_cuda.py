@@ -2,7 +2,7 @@
 
 The tests rehearse toy configs. This rehearses others, at full size, some seconds each:
 
-    python tests/fake_cuda.py 'configs/cls/*/*.py' 'configs/pretrain/addp/*.py'
+    python tests/fake_cuda.py 'configs/det/*/mask-rcnn*.py' 'configs/pretrain/addp/*.py'
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmaddp.engine.arguments import add_config_arguments
-from mmaddp.utils import run_tool
+from mmaddp.utils import check_range, run_tool
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
     from mmaddp.engine.planning import cheapest, describe, find_device, make_plan, remedy
     from mmaddp.engine.runs import clear_errors, load_config, set_amp
 
+    for name in ('gpus', 'nodes', 'images'):
+        if getattr(args, name) is not None:
+            check_range(f'--{name}', getattr(args, name), 1)
     device = find_device(args.gpu)
     config = load_config(args.config, args.cfg_options, args.variant)
     if args.amp:
