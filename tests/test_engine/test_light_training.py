@@ -20,7 +20,7 @@ from mmaddp.utils import UserError
 
 @pytest.fixture
 def make(tmp_path):
-    images = write_images(tmp_path / 'pictures', per_class=2)
+    images = write_images(tmp_path / 'images', per_class=2)
     encoder = ADDPViT(dict(embed_dims=8, num_layers=2, num_heads=2), img_size=16, patch_size=8)
     encoder.init_weights()
     torch.save({'state_dict': encoder.state_dict()}, tmp_path / 'base.pth')
