@@ -258,10 +258,16 @@ class GridProbe(FrozenParts, BaseModel):
         for level in self.levels:
             # One pass of the encoder for all layers.
             maps = self.encoder.forward_intermediates(x, layers, level, noise)
+            self.note_strides(images, maps)
             features.update({Cell(layer, level): self.task.reduce(maps[layer]) for layer in layers})
         if self.pixels:
             features[Cell(PIXELS, None)] = self.task.pixel_features(images)
         return features
+
+    def note_strides(self, images: Tensor, maps: dict[str, Tensor]) -> None:
+        """Remember how many pixels a position of each layer's map covers."""
+        for layer in set(maps) - {PIXELS}:
+            self.strides[layer] = round(images.shape[-1] / maps[layer].shape[-1])
 
     def banked_features(self, images: Tensor) -> dict[Cell, Tensor]:
         """:meth:`features` from the bank; the encoder fills what is missing."""
@@ -273,6 +279,8 @@ class GridProbe(FrozenParts, BaseModel):
             self.write_bank(keys, encoded)
             found = {cell: self.bank.stored(one).to(one) for cell, one in encoded.items()}
         features = {cell: one.to(images.device) for cell, one in found.items()}
+        if self.task.dense:
+            self.note_strides(images, {cell.layer: one for cell, one in features.items()})
         if self.pixels:
             features[Cell(PIXELS, None)] = self.task.pixel_features(images)
         return features

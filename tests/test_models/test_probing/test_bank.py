@@ -50,6 +50,8 @@ def test_a_filled_bank_needs_no_encoder(tmp_path, monkeypatch):
     monkeypatch.setattr(other, 'encode', None)
     cell = Cell('block_2', None)
     assert torch.equal(other.features(images)[cell], first[cell])
+    # The best cell tells a pyramid the stride of its map.
+    assert other.strides == dict(block_2=4)
 
 
 def test_other_weights_images_layers_and_settings_are_other_entries(tmp_path):

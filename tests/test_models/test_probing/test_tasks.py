@@ -80,6 +80,7 @@ def test_the_cell_that_carries_the_answer_wins(head):
     others = [
         one[results.metric] for one in results.cells if (one['layer'], one['level']) != Planted.cell
     ]
+    assert results.best['stride'] == 4
     assert min(others) > 1 if results.rule == 'less' else max(others) < 60
 
 
