@@ -19,7 +19,7 @@ from typing import Any
 
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch.profiler import ProfilerActivity, profile
 
 from mmaddp.engine.planning.ledger import Ledger
@@ -78,6 +78,7 @@ def compare(case: tuple[str, int, dict[str, Any]]) -> tuple[float, float]:
 
 def measure(config: Any, batch_size: int) -> float:
     """Peak bytes of a training step on the CPU."""
+    others = storages().keys()
     init_default_scope(config.get('default_scope') or 'mmengine')
     model = revert_sync_batchnorm(MODELS.build(config.model)).train()
     for parameter in model.parameters():
@@ -88,7 +89,7 @@ def measure(config: Any, batch_size: int) -> float:
     batch = synthetic_batch(config, model, batch_size)
     give_proposals(model, batch['data_samples'])
     warm_up(ledger, wrapper, accumulates=accumulated(config) > 1)
-    before = bytes_in_use()
+    before = sum(one.nbytes() for key, one in storages().items() if key not in others)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         model.train_step(batch, wrapper)
     events = profiled.profiler.kineto_results.events()
@@ -100,12 +101,11 @@ def measure(config: Any, batch_size: int) -> float:
     return peak
 
 
-def bytes_in_use() -> int:
-    """Bytes of all tensors that are alive."""
+def storages() -> dict[int, UntypedStorage]:
+    """The storages of all tensors that are alive, by address."""
     gc.collect()
     tensors = [o for o in gc.get_objects() if isinstance(o, Tensor) and o.device.type == 'cpu']
-    storages = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}
-    return sum(storages.values())
+    return {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in tensors}
 
 
 def describe(options: dict[str, Any]) -> str:

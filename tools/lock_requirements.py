@@ -21,9 +21,9 @@ from mmaddp.utils import run_tool, write_text
 ROOT = Path(__file__).resolve().parents[1]
 PYTORCH = ('torch', 'torchvision')
 BUILD = ('setuptools', 'wheel', 'ninja', 'psutil', 'packaging')
-# torch pins what it needs of CUDA. Completion is each user's choice.
+# torch pins what it needs of CUDA. Completion and Slurm are each user's choice.
 LEFT_OUT = ('nvidia-', 'cuda-', 'triton', 'mmaddp')
-OPTIONAL = ('completion',)
+OPTIONAL = ('completion', 'slurm')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gc
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
-from mmaddp.engine.runs import load_config, prepare_run, set_amp, set_seed, train
+from mmaddp.engine.runs import complete_run, load_config, set_amp, set_seed, train
 from mmaddp.engine.validation import check_weights_files
 from mmaddp.utils import UserError, atomic_write, check_choice, write_text
 
@@ -46,8 +46,9 @@ class Recipe:
     def config(self, work_dir: str | Path, options: Mapping[str, Any] | None = None) -> Config:
         """The config with further options, ready to run in ``work_dir``."""
         config = load_config(self.path, {**self.options, **(options or {})})
-        run = argparse.Namespace(launcher='none', local_rank=0, work_dir=str(work_dir))
-        prepare_run(config, run)
+        config.launcher = 'none'
+        os.environ.setdefault('LOCAL_RANK', '0')
+        complete_run(config, work_dir, Path(self.path).stem)
         if self.amp:
             set_amp(config, self.amp)
         seed = (config.get('randomness') or {}).get('seed') if self.seed is None else self.seed

@@ -157,7 +157,7 @@ def test_probe_grid(load_benchmark, tmp_path):
 
 
 def test_no_runs_are_no_measurement(load_benchmark):
-    with pytest.raises(UserError, match='--runs: must be 1 or more'):
+    with pytest.raises(UserError, match='--runs=0: must be 1 or more'):
         load_benchmark('darl_causal').main(['--runs', '0'])
 
 

@@ -33,9 +33,11 @@ def used(name, shapes):
 
 
 REQUIRED = {name: used(name, shapes) for name, shapes in FILES.items()}
+RPN = 'proposal_generator.rpn_head'
 TWINS = {
     'token_emb.position_embeddings.weight': 'decoder_pos_embed_learned is ',
     'token_emb.word_embeddings.weight': 'mlm_layer.bias is ',
+    f'{RPN}.objectness_logits.weight': f'{RPN}.objectness_logits.bias is ',
 }
 TWINS |= {twin.split()[0]: f'{key} is ' for key, twin in TWINS.items()}
 files = st.sampled_from(sorted(FILES))

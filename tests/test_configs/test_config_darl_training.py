@@ -87,6 +87,6 @@ def test_all_depths_are_evaluated_on_the_pretraining(repository, tmp_path, image
     runner = train(short(repository, ALL_DEPTHS, tmp_path / 'depths'))
     probed = runner.model.encoder.encoder_module.state_dict()
     assert all(torch.equal(tensor, encoder[name]) for name, tensor in probed.items())
-    assert all(head.weight.any() for head in runner.model.heads.values())
+    assert all(head.linear.weight.any() for head in runner.model.heads.values())
     for layer in (*runner.model.layers, 'best'):
         assert 0 <= runner.message_hub.get_scalar(f'val/accuracy/{layer}').current() <= 100

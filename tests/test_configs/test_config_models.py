@@ -92,7 +92,8 @@ def parameters(load_config):
     @functools.cache
     def count_both(name: str) -> tuple[int, int]:
         model = build(load_config(name))
-        return count(model), count(model.backbone)
+        # Probes have an encoder instead.
+        return count(model), count(getattr(model, 'backbone', None) or model.encoder)
 
     return count_both
 

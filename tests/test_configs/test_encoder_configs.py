@@ -114,7 +114,7 @@ def test_models_build_and_train_the_whole_network(configured, name, network):
 
 
 def test_the_best_cell_of_a_probe_sets_layer_and_widths(configured, tmp_path, monkeypatch):
-    cell = dict(encoder='mmaddp.Encoder', settings=dict(out_indices=[1]), channels=80)
+    cell = dict(encoder='mmaddp.Encoder', settings=dict(out_indices=[1]), channels=80, stride=8)
     (tmp_path / 'best_cell.json').write_text(json.dumps(cell))
     monkeypatch.setenv('BEST_CELL', str(tmp_path / 'best_cell.json'))
     model = configured(CLASSIFIER, 'timm:convnext_atto').model

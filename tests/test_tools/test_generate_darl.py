@@ -166,11 +166,17 @@ def test_other_settings_want_another_folder(generate, three, folder, options, to
         (('--top-p', 0.5), '--top-p: the settings of DARL are --steps, --eta, --clip'),
         (('--schedule', 'cosine', '--temperature', 2), '--schedule: the settings of DARL'),
         (('--image', 'image.png', '--mask', 'top.png'), 'the mask keeps patches that come after'),
-        (('--keep-pixels',), 'only it takes --keep-pixels'),
     ],
 )
 def test_bad_input_leaves_nothing_behind(generate, folder, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(folder)
     with pytest.raises(UserError, match=message):
         generate(tmp_path / 'a', 1, *options)
+    assert not (tmp_path / 'a').exists()
+
+
+def test_only_a_completion_keeps_pixels(generate, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        generate(tmp_path / 'a', 1, '--keep-pixels')
+    assert 'only it takes --keep-pixels' in capsys.readouterr().err
     assert not (tmp_path / 'a').exists()

@@ -40,7 +40,11 @@ def backbones():
     found = {}
     for task in ('det', 'seg'):
         for path in sorted((REPOSITORY / 'configs' / task).rglob('*.py')):
-            backbone = shrunk(Config.fromfile(path).model.backbone.to_dict())
+            model = Config.fromfile(path).model
+            # Probes have an encoder instead.
+            if 'backbone' not in model:
+                continue
+            backbone = shrunk(model.backbone.to_dict())
             found.setdefault(str(backbone), (path.stem, backbone))
     return dict(found.values())
 
