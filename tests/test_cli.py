@@ -38,7 +38,7 @@ def test_a_config_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = CONFIG.rpartition('/')[2]
     assert load_config(name).filename == str(ROOT / CONFIG)
-    with pytest.raises(UserError, match=f'there is no such config: did you mean {name}'):
+    with pytest.raises(UserError, match=f'no config has this name: did you mean {name}'):
         load_config(name.replace('64', '32'))
     with pytest.raises(UserError, match='give a path, or a name of configs/'):
         load_config('x.py')

@@ -20,7 +20,7 @@ def apply_best_cell(config: Config, path: str | None) -> None:
 
     The cell's settings make the backbone yield its layer alone. The head of a classifier is made to
     fit, as are neck or decode head of a detector, a segmentor or a depth estimator. Without a cell
-    the config stays as it is.
+    the config does not change.
 
     Args:
         config: The whole config, changed in place. Its ``best_cell`` is 'none' afterward, so that

@@ -64,7 +64,7 @@ def load_config(
         names = [config.name for config in ours if '_base_' not in config.parts]
         similar = get_close_matches(Path(path).name, names, n=1)
         hint = f'did you mean {similar[0]}?' if similar else 'give a path, or a name of configs/'
-        raise UserError(f'{path}: there is no such config: {hint}')
+        raise UserError(f'{path}: no config has this name: {hint}')
     try:
         config = Config.fromfile(path)
     except Exception as error:

@@ -1,7 +1,7 @@
 """The protocol of a number: what two encoders must share before their numbers are compared.
 
-Whatever depends on the encoder is no part of it: the backbone, the neck that adapts its maps to the
-head, widths and strides, and pixel statistics. Seeds, folders, workers and logging are not either.
+It leaves out what depends on the encoder: the backbone, the neck that adapts its maps to the head,
+widths and strides, and pixel statistics. It leaves out seeds, folders, workers and logging too.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def one_line(error: pytest.ExceptionInfo) -> str:
 
 class TestConfig:
     def test_missing_file(self):
-        with pytest.raises(UserError, match=r'absent\.py: there is no such config'):
+        with pytest.raises(UserError, match=r'absent\.py: no config has this name'):
             load_config('absent.py')
 
     @pytest.mark.parametrize('text', ['a = (', 'a = b', "_base_ = './absent.py'"])

@@ -67,7 +67,7 @@ def find_device(name: str) -> Device:
         name: A name of ``DEVICES``; '24GB', of which the bound on speed is unknown; or a file.
 
     Raises:
-        UserError: There is no such GPU or file, or a field is wrong.
+        UserError: The GPU is unknown, the file is missing, or a field of it is wrong.
     """
     if name in DEVICES:
         return DEVICES[name]

@@ -98,7 +98,7 @@ def quiet() -> Iterator[None]:
 def make_plan(
     config: Config, device: Device, processes: int = 1, images: int | None = None
 ) -> Plan:
-    """Plan a config as it is.
+    """Plan a config without changing its settings.
 
     Args:
         config: The config, as :func:`mmaddp.engine.runs.load_config` gives it.
@@ -163,13 +163,13 @@ def count_steps(config: Config, images_of_a_step: int, images: int | None) -> in
 
 
 def cheapest(plan: Plan, config: Config, images: int | None = None) -> Plan | None:
-    """The plan of the settings that fit and cost least time, of those that train the same network.
+    """Find the fastest settings that fit and still train the same network.
 
-    In this order: the same images of a step in more batches, mixed precision, recomputation, both.
-    Each of them with the largest batches that fit.
+    Tries, in this order: more and smaller batches per step, mixed precision, recomputation, both.
+    Each try takes the largest batches that fit.
 
     Args:
-        plan: The plan of the config as it is, which does not fit.
+        plan: The plan of the unchanged config, which does not fit.
         config: The config.
         images: Images of an epoch.
 

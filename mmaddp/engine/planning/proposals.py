@@ -16,7 +16,7 @@ def give_proposals(model: nn.Module, samples: list) -> None:
     need less memory than they will.
 
     Args:
-        model: Any model; one without ``rpn_head`` and ``roi_head`` stays as it is.
+        model: Any model; one without ``rpn_head`` and ``roi_head`` is left alone.
         samples: The batch's data samples.
     """
     if not (hasattr(model, 'rpn_head') and hasattr(model, 'roi_head')):

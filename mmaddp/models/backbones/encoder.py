@@ -396,7 +396,7 @@ class Encoder(BaseEncoder):
         except UserError:
             raise
         except Exception as error:  # the library expects a file of this very network
-            raise UserError(f'is no file of {self.model} ({reason_of(error)})') from None
+            raise UserError(f'does not fit {self.model} ({reason_of(error)})') from None
         # Renamed tensors and slices share memory with those of the file.
         lost = [name for name in state if name not in result and not shares(state[name], result)]
         made = [result[n] for n in result if n not in state and not shares(result[n], state)]

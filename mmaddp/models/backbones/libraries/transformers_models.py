@@ -48,7 +48,7 @@ class TransformersModel(Library):
         """The network's config.
 
         Raises:
-            UserError: There is no such folder, model type, name or argument.
+            UserError: The folder, model type, name or argument is unknown.
         """
         from transformers import CONFIG_MAPPING, AutoConfig
 
