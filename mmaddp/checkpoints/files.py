@@ -25,6 +25,7 @@ from .sources import SOURCES
 
 EXTENSIONS = ('.pth', '.pt', '.safetensors')
 OFFICIAL_EXTENSIONS = ('.pth', '.pt')
+# Files larger than memory are hashed in pieces.
 CHUNK_BYTES = 1 << 20
 
 

@@ -33,6 +33,7 @@ __all__ = ['Unpickler', 'load']
 # The number that PyTorch's files before 1.6 begin with, as a pickle of its own.
 TORCH_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
+# NumPy's codes of numbers (byte order, kind, bytes), and of text and dates.
 NUMBERS = re.compile(r'[<>=|]?(b1|\?|[iuf][1248])')
 TEXT = re.compile(r'[<>=|]?([USmM]\d{0,4})')
 
@@ -72,6 +73,7 @@ class DType:
         return self.value.kind not in 'biuf'
 
     def __setstate__(self, state: tuple) -> None:
+        # NumPy's state of a dtype has the byte order second.
         if state[1] in ('<', '>', b'<', b'>'):
             order = state[1] if isinstance(state[1], str) else state[1].decode()
             self.value = self.value.newbyteorder(order)
@@ -81,6 +83,7 @@ class Array(np.ndarray):
     """A NumPy array that takes its state from numbers only."""
 
     def __setstate__(self, state: tuple) -> None:
+        # The first entry is the version of NumPy's format.
         _, shape, dtype, fortran_order, raw = state
         demand(isinstance(dtype, DType), 'holds a NumPy array without a plain dtype')
         if not dtype.is_text:
@@ -101,6 +104,7 @@ def array_from_buffer(buffer: Any, dtype: DType, shape: tuple, order: str) -> np
     """NumPy's array out of a buffer, as pickle protocol 5 has it."""
     if dtype.is_text:
         return None
+    # A copy, because the view of a buffer is read-only.
     return np.frombuffer(as_bytes(buffer), dtype.value).reshape(shape, order=order).copy()
 
 
@@ -147,6 +151,7 @@ class ModuleState(dict):
             tensors = plain(plain(state).get(kind))
             self.update({k: v for k, v in tensors.items() if isinstance(v, torch.Tensor)})
         for child, module in plain(plain(state).get('_modules')).items():
+            # Children were built first, so they are dictionaries of tensors already.
             self.update({f'{child}.{name}': tensor for name, tensor in plain(module).items()})
 
 
@@ -168,6 +173,7 @@ def storage_from_bytes(raw: bytes) -> Any:
     legacy = isinstance(raw, bytes) and raw.startswith(TORCH_LEGACY)
     demand(legacy, "holds a storage that is not in PyTorch's plain format")
     return torch.load(
+        # A pickle inside the pickle: the same list guards it.
         io.BytesIO(raw),
         map_location='cpu',
         pickle_module=sys.modules[__name__],
@@ -210,6 +216,7 @@ STAND_INS: dict[str, Callable] = {
     'builtins.bytearray': lambda *_: b'',
     'builtins.complex': complex,
 }
+# NumPy 2 renamed its core.
 for _numpy in ('numpy.core', 'numpy._core'):
     STAND_INS[f'{_numpy}.multiarray._reconstruct'] = empty_array
     STAND_INS[f'{_numpy}.multiarray.scalar'] = number
@@ -290,6 +297,7 @@ class Unpickler(pickle.Unpickler):
         if full_name.startswith('builtins.') and name in PYTHON_TYPES:
             return PYTHON_TYPES[name]
         if full_name in WITHOUT_WEIGHTS or full_name.startswith(PACKAGES_WITHOUT_WEIGHTS):
+            # A new class each time, so what a pickle sets on it reaches nothing else.
             return type(name, (Inert,), {})
         if full_name in MODULES:
             return type(name, (ModuleState,), {})
@@ -297,7 +305,9 @@ class Unpickler(pickle.Unpickler):
             return type(name, (dict,), {})
         if full_name in STAND_INS:
             stand_in = STAND_INS[full_name]
+            # A new function each time, for the same reason.
             return lambda *args: stand_in(*args)
+        # torch.float16 and the like are plain values.
         if module == 'torch' and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         raise UserError(f'refused: it {asks_for(f"{module}.{name}")}')

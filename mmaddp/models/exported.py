@@ -34,6 +34,7 @@ class ExportedModel(BaseModel):
         model = copy.deepcopy(model)
         model.setdefault('data_preprocessor', data_preprocessor or {})
         in_rgb = 'to_rgb' if self.info['task'] == 'classification' else 'bgr_to_rgb'
+        # The file normalizes; the preprocessor only orders the channels and pads.
         model['data_preprocessor'].update({'mean': None, 'std': None, in_rgb: True})
         self.model = MODELS.build(model)
         replace = dict(
@@ -73,10 +74,12 @@ class ExportedModel(BaseModel):
                 sample.set_pred_score(scores).set_pred_label(scores.argmax())
             return samples
 
+        # The rest of the model, such as its metrics, stays.
         self.model.predict = predict
 
     def _replace_segmentor(self) -> None:
         def encode_decode(images: Tensor, metas: list) -> Tensor:
+            # The file takes one image.
             return torch.cat([self.network(image[None])[0] for image in images])
 
         self.model.encode_decode = encode_decode
@@ -93,6 +96,7 @@ class ExportedModel(BaseModel):
         """Boxes and pasted masks of one image."""
         valid = torch.tensor(meta['img_shape'][:2], dtype=torch.float32)
         boxes, scores, labels, *masks = self.network(image, valid)
+        # The file fills up its results with scores of 0.
         found = scores > 0
         results = InstanceData(bboxes=boxes[found], scores=scores[found], labels=labels[found])
         if masks:
@@ -109,5 +113,6 @@ class ExportedModel(BaseModel):
                 activate_map=True,
             )[0]
         if rescale:
+            # (w, h) once for each corner.
             results.bboxes = results.bboxes / boxes.new_tensor(meta['scale_factor']).repeat(2)
         return results

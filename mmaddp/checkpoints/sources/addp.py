@@ -42,6 +42,7 @@ def predictor(source: str) -> list[Rule]:
     """MAGE behind a prefix of the authors' names."""
     ours, part = 'token_predictor.', 'token_predictor'
     names = {
+        # MAGE took its embeddings, and their names, from BERT.
         'token_emb.word_embeddings.{rest}': 'token_embed.word.{rest}',
         'token_emb.position_embeddings.{rest}': 'token_embed.position.{rest}',
         'token_emb.LayerNorm.{rest}': 'token_embed.norm.{rest}',

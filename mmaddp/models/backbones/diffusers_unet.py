@@ -71,6 +71,7 @@ class DiffusersUNet(UNet):
         self.folder = Path(folder)
         self.unet = build_unet(self.folder)
         self.in_channels = self.unet.config.in_channels
+        # Every level but the first halves the map.
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
         self.set_backbone(out_blocks, time, process, frozen, lora)
@@ -110,6 +111,7 @@ class DiffusersUNet(UNet):
             for resnet, attention in zip(block.resnets, attentions):
                 x = attention(resnet(torch.cat([x, skips.pop()], dim=1), embedding))
                 yield x
+            # The library upsamples at the end of a block.
             for upsampler in block.upsamplers or ():
                 x = upsampler(x)
 

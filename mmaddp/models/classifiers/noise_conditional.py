@@ -115,6 +115,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         network = dict(pretrainer['network'], frozen=frozen)
         self.pretrainer = MODELS.build(dict(pretrainer, network=network))
         self.process = self.pretrainer.process
+        # Raises if there is no such layer.
         self.network.last_of([layer])
         self.head = NoiseConditionalHead(self.network.channels(layer), num_classes, hidden_dims)
         self.layer, self.frozen, self.seed = layer, frozen, seed
@@ -152,6 +153,7 @@ class NoiseConditionalClassifier(ImageGenerator):
             return self.loss(images, data_samples)
         if mode == 'predict':
             return self.predict(images, data_samples)
+        # Level 1 is nearly clean.
         return self.classify(self.pretrainer.encode(images), self.process.level(1))
 
     def loss(self, images: Tensor, data_samples: list[BaseDataElement]) -> dict[str, Tensor]:
@@ -160,6 +162,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         x_0 = self.pretrainer.encode(images)
         # The number of the level is uniform, as in the authors' code.
         level = self.levels[torch.randint(len(self.levels), (len(x_0),), device=x_0.device)]
+        # Equation 1.
         x_t = self.process.perturb(x_0, level, torch.randn_like(x_0))
         return dict(loss=F.cross_entropy(self.classify(x_t, level), labels))
 

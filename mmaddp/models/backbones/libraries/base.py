@@ -190,6 +190,7 @@ def measure(library: Library) -> Measured:
             f'{library.prefix}:{library.name} gives no maps (B, C, h, w) of images of '
             f'{size[0]} x {size[1]} pixels ({reason_of(error)}): an encoder needs them'
         ) from None
+    # Where the library tells no stride, the sizes of the maps do.
     told = library.strides(network)
     layers = {
         name: Layer(shape[0], told.get(name) or max(1, round(size[0] / shape[1])))
@@ -226,6 +227,7 @@ def leaves(output: Tensor) -> set[int]:
         seen.add(node)
         nodes += [child for child, _ in node.next_functions]
         # Only the nodes that accumulate gradients have a variable.
+        # Other nodes add the id of None, which is no parameter's.
         found.add(id(getattr(node, 'variable', None)))
     return found
 
@@ -310,8 +312,10 @@ def hooked_outputs(
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str, output: Any) -> None:
+        # Blocks may return attention or a cache behind their output.
         outputs[name] = output[0] if isinstance(output, (tuple, list)) else output
         if name == last:
+            # An exception ends the pass, so the layers behind cost nothing.
             raise Reached
 
     hooks = [

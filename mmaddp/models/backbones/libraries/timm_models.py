@@ -56,6 +56,7 @@ class TimmModel(Library):
 
     def build(self) -> nn.Module:
         """See :class:`Library`."""
+        # A network tells by a TypeError which arguments it does not take.
         for any_size in ANY_SIZE:
             try:
                 return timm.create_model(self.name, num_classes=0, **{**any_size, **self.options})
