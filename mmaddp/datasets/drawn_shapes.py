@@ -161,6 +161,12 @@ class DrawnShapes(BaseDataset):
         """What :class:`LoadDrawnShapes` draws."""
         return [dict(size=self.size, seed=self.seed, index=index) for index in range(self.count)]
 
+    @staticmethod
+    def classes_of(info: dict) -> frozenset[int]:
+        """The classes that an image shows, for ``labels``."""
+        labels = draw_scene(info['size'], info['seed'], info['index']).labels
+        return frozenset(np.unique(labels).tolist())
+
 
 @TRANSFORMS.register_module()
 class LoadDrawnShapes(BaseTransform):

@@ -92,7 +92,12 @@ def classes_of_images(dataset: Any) -> list[frozenset[int]]:
 
 
 def classes_of(info: dict, dataset: Any) -> frozenset[int]:
-    """The classes that an image shows; ``info`` is its entry in the data set."""
+    """The classes that an image shows; ``info`` is its entry in the data set.
+
+    A data set of another kind tells them by a method ``classes_of(info)``.
+    """
+    if hasattr(dataset, 'classes_of'):
+        return dataset.classes_of(info)
     if 'instances' in info:
         used = (one for one in info['instances'] if not one.get('ignore_flag'))
         return frozenset(int(one['bbox_label']) for one in used)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmaddp.datasets.imagenet_variants import CORRUPTIONS
 
-from .comparison import CORRUPTIONS_FOLDER, PROBE, PROTOCOL_FILE, Comparison, Job
+from .comparison import CORRUPTIONS_FOLDER, PROTOCOL_FILE, Comparison, Job
 from .comparison_page import (
     Row,
     all_rows,
@@ -115,8 +115,6 @@ def heat_maps(
     comparison: Comparison, folder: ResultsFolder, task: str
 ) -> Iterator[tuple[str, Path]]:
     """The figures that a probe has written, with their methods."""
-    if task != PROBE:
-        return
     for title, path in finished(comparison, folder, task):
         for figure in sorted(path.glob('*.png')):
             yield f'{title}: {figure.stem}', figure

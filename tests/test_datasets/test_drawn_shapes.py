@@ -5,6 +5,7 @@ import pytest
 from mmengine.registry import DATASETS, init_default_scope
 
 from mmaddp.datasets.drawn_shapes import CLASSES, draw_scene, surface_depth
+from mmaddp.engine.data import make_resumable
 
 
 def test_the_same_arguments_give_the_same_bytes():
@@ -47,3 +48,16 @@ def test_the_data_set_gives_what_segmentors_and_depth_estimators_read():
     assert sample.gt_sem_seg.data.shape == sample.gt_depth_map.data.shape == (1, 32, 32)
     scene = draw_scene(32, 0, 1)
     assert (sample.gt_depth_map.data[0].numpy() == scene.depth).all()
+
+
+def test_a_part_of_the_labels_keeps_every_class():
+    dataset = dict(type='mmaddp.DrawnShapes', count=60, size=32, pipeline=[])
+    loader = dict(batch_size=1, dataset=dataset, sampler=dict(type='DefaultSampler', shuffle=True))
+    parts = [
+        DATASETS.build(make_resumable(loader, 0, labels=labels)['dataset']) for labels in (0.1, 0.5)
+    ]
+    fewer, more = ({part.get_data_info(i)['index'] for i in range(len(part))} for part in parts)
+    assert (len(fewer), len(more)) == (6, 30)
+    assert fewer < more
+    seen = {label for index in fewer for label in np.unique(draw_scene(32, 0, index).labels)}
+    assert seen == set(range(len(CLASSES)))
