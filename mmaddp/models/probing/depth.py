@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmaddp.registry import MODELS
 from mmaddp.utils import check_range
 
-from .heads import DenseHead, LinearLayer, LossAtOnce
+from .heads import DenseHead, LinearLayer, loss_at_once
 
 EPS = 1e-3  # keeps logarithms finite, as in AdaBins and DINOv2
 
@@ -107,7 +107,7 @@ class LinearDepth(DenseHead):
             weights = self.variance_focus, self.gradient_weight
             return sum(depth_loss(depth, targets, limits, *weights, warming))
 
-        return LossAtOnce.apply(output, loss)
+        return loss_at_once(output, loss)
 
     def predict(self, output: Tensor, data_samples: Sequence[BaseDataElement]) -> list[Tensor]:
         """Depths (H, W) in meters at the original size."""

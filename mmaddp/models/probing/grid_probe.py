@@ -352,7 +352,7 @@ class GridProbe(FrozenParts, BaseModel):
         self, features: dict[Cell, Tensor], data_samples: list[BaseDataElement]
     ) -> dict[str, Tensor]:
         """The losses of all heads, summed."""
-        targets = self.task.targets(data_samples)
+        targets = self.task.prepare(self.task.targets(data_samples))
         losses = [head.loss(output, targets) for _, head, output in self.outputs(features)]
         # A sum, since heads share no parameters: each gets the gradient of its own loss.
         return dict(loss=torch.stack(losses).sum())

@@ -68,8 +68,12 @@ class ProbeHead(BaseModule, ABC):
     def forward(self, features: Tensor) -> Tensor:
         """The head's output, such as scores or logits."""
 
-    def loss(self, output: Tensor, targets: Tensor) -> Tensor:
-        """A scalar; only for trained heads."""
+    def prepare(self, targets: Tensor) -> Any:
+        """What the losses of all cells need of the labels; computed once for a batch."""
+        return targets
+
+    def loss(self, output: Tensor, targets: Any) -> Tensor:
+        """A scalar for what :meth:`prepare` gives; only for trained heads."""
 
     def remember(self, features: Tensor, targets: Tensor) -> None:
         """Keep a batch of the training set; only for heads without training."""
@@ -220,37 +224,65 @@ class LinearLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C) -> (B, outputs), or (B, C, h, w) -> (B, outputs, h, w)."""
-        features = self.norm(features)
         if features.ndim == 2:
-            return F.linear(features, self.weight, self.bias)
-        return F.conv2d(features, self.weight[:, :, None, None], self.bias)
+            return F.linear(self.norm(features), self.weight, self.bias)
+        weight, bias = self.weight, self.bias
+        if type(self.norm) is nn.BatchNorm2d:
+            # W (g (x - m) / s + b) = (W g / s) x + W (b - g m / s): x is frozen, so that neither a
+            # normalized map nor its gradient is needed.
+            mean, var = batch_statistics(self.norm, features)
+            scale = self.norm.weight * (var + self.norm.eps).rsqrt()
+            bias = bias + weight @ (self.norm.bias - scale * mean)
+            weight = weight * scale
+        else:
+            features = self.norm(features)
+        return F.conv2d(features, weight[:, :, None, None], bias)
 
 
-class LossAtOnce(torch.autograd.Function):
-    """A scalar loss of an output, whose gradient is computed together with it.
+@torch.no_grad()
+def batch_statistics(norm: nn.BatchNorm2d, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance by which a BatchNorm normalizes maps; updates its running ones."""
+    if not norm.training:
+        return norm.running_mean, norm.running_var
+    # Five times as fast as torch.var_mean over these dimensions.
+    mean = maps.mean((0, 2, 3))
+    var = (maps - mean[:, None, None]).square_().mean((0, 2, 3))
+    count = maps.numel() / len(mean)
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(var * count / max(count - 1, 1), norm.momentum)
+    norm.num_batches_tracked += 1
+    return mean, var
 
-    The loss of a dense head needs logits at the size of the image. Here their graph is freed before
-    the next head's loss is computed, so a grid needs the memory of one head. Gradients are the same
-    numbers as otherwise.
+
+class KnownGradient(torch.autograd.Function):
+    """A scalar loss of an output whose gradient was computed together with it.
+
+    The loss of a dense head needs logits at the size of the image. They are freed before the next
+    head's loss is computed, so a grid needs the memory of one head.
     """
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """The loss, in float32."""
-        with torch.enable_grad():
-            leaf = output.detach().float().requires_grad_()
-            value = loss(leaf)
-            (gradient,) = torch.autograd.grad(value, leaf)
+    def forward(ctx: Any, output: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        """The loss; it and the gradient are float32."""
         ctx.save_for_backward(gradient)
         ctx.dtype = output.dtype
-        return value.detach()
+        return loss.clone()
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
         """The gradient, times that of the sum of all losses."""
         (gradient,) = ctx.saved_tensors
         # Scaled in float32: a small gradient would vanish in float16.
-        return (gradient * scale).to(ctx.dtype), None
+        return (gradient * scale).to(ctx.dtype), None, None
+
+
+def loss_at_once(output: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """A scalar loss of an output, whose graph is freed at once; the same numbers as otherwise."""
+    with torch.enable_grad():
+        leaf = output.detach().float().requires_grad_()
+        value = loss(leaf)
+        (gradient,) = torch.autograd.grad(value, leaf)
+    return KnownGradient.apply(output, value.detach(), gradient)
 
 
 def generator_of(*names: object) -> torch.Generator:
