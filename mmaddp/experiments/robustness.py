@@ -96,7 +96,7 @@ def build_trained(config: Config, checkpoint: str | Path) -> BaseModel:
     if (config.model.get('backbone') or {}).get('lora'):
         # A checkpoint of adapters does not hold the encoder.
         model.init_weights()
-    read = read_model_checkpoint(checkpoint)
+    read = read_model_checkpoint(checkpoint, model.state_dict())
     weights = read['state_dict']
     check_weights(model, weights, str(checkpoint), complete=True, meta=read['meta'])
     model.load_state_dict(weights, strict=False)

@@ -2,8 +2,12 @@
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from tiny_dense import VIT
 
 from mmaddp.experiments.example_images import draw_map, principal_colors, similarity
+from mmaddp.experiments.robustness import build_trained
+from mmaddp.registry import MODELS
 
 
 def test_the_strongest_direction_is_the_first_color():
@@ -41,3 +45,18 @@ def test_ignored_pixels_keep_their_color():
     assert drawn[0, 1].tolist() == [100, 100, 100]
     assert drawn[0, 0, 0] == 35
     assert drawn[1, 0, 0] == int(0.35 * 100 + 0.65 * 255)
+
+
+def test_a_trained_head_is_read_with_its_encoder_of_any_kind(tmp_path):
+    """The file also looks like one of DARL's encoder alone."""
+    arguments = {key: value for key, value in VIT.items() if key != 'type'}
+    model = dict(
+        type='mmseg.EncoderDecoder',
+        backbone=dict(type='mmaddp.Encoder', model='mmaddp:DARLViT', arguments=arguments),
+        decode_head=dict(type='mmaddp.LinearHead', in_channels=16, num_classes=3),
+    )
+    trained = MODELS.build(model)
+    torch.save({'meta': {}, 'state_dict': trained.state_dict()}, tmp_path / 'iter_1.pth')
+    read = build_trained(Config(dict(model=model)), tmp_path / 'iter_1.pth')
+    wanted = trained.state_dict()
+    assert all(torch.equal(one, wanted[name]) for name, one in read.state_dict().items())
