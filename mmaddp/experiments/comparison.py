@@ -286,7 +286,10 @@ def run_cell(
     record_images(config)
     facts = {**encoder_cost(config), **budget(config), **images_seen(comparison.entry(job))}
     metrics = {**train(config), **facts, **training_cost(config)}
-    resample(path)
+    found = resample(path)
+    if is_probe(config):
+        # Of a cell that other images have chosen.
+        metrics.update(found)
     inspect_trained(comparison, job, cell_config(comparison, folder, job))
     remove_checkpoints(path)
     return metrics
@@ -329,16 +332,21 @@ def inspect_trained(comparison: Comparison, job: Job, config: Config) -> None:
         )
 
 
-def resample(path: Path) -> None:
-    """Write the metrics on all images and on bootstrap samples, once for all later pages."""
+def resample(path: Path) -> Metrics:
+    """Write the metrics on all images and on bootstrap samples, once for all later pages.
+
+    Returns:
+        Those on all images.
+    """
     if not (path / IMAGES_FILE).is_file():
-        return
+        return {}
     scores = ImageScores(path / IMAGES_FILE)
     weights = np.concatenate([np.ones((1, scores.images), int), resample_images(scores.images)])
     rows = [scores.score(one) for one in weights]
     found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     with atomic_write(path / BOOTSTRAP_FILE) as temporary, open(temporary, 'wb') as file:
         np.savez_compressed(file, images=scores.images, truth=scores.truth, **found)
+    return rows[0]
 
 
 def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:

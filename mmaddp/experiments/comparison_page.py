@@ -38,6 +38,8 @@ PAGE, NUMBERS, PLOT, LATEX = (f'comparison.{end}' for end in ('md', 'json', 'png
 Row = dict[str, Any]
 # Below, a difference counts as found.
 LEVEL = 0.05
+# Fewer seeds are described, not tested.
+MIN_SEEDS = 3
 # Columns that are left out where nothing is known.
 OPTIONAL = ('GFLOPs', 'images/s', 'GPU memory (GiB)', 'images in pre-training')
 
@@ -151,7 +153,8 @@ def add_tests(
 ) -> None:
     """Add ``test`` to each row: its first metric minus the baseline's, by seed and image.
 
-    The p-values of a task are adjusted for their number, see :func:`mmaddp.evaluation.holm`.
+    The p-values of a task are adjusted for their number, see :func:`mmaddp.evaluation.holm`. With
+    fewer than :data:`MIN_SEEDS` seeds there are none: the luck of a seed is hardly known then.
     """
     name = next(iter(comparison.tasks[task].metrics.values()))
     tests = {}
@@ -168,10 +171,12 @@ def add_tests(
             found = paired_test(folder, pairs, name)
             if found is not None:
                 tests[number] = found
-    adjusted = holm({number: one.p for number, one in tests.items()})
+    p_values = {number: one.p for number, one in tests.items() if one.seeds >= MIN_SEEDS}
+    adjusted = holm(p_values)
     for number, one in tests.items():
-        told_ = {'difference': one.mean, 'low': one.low, 'high': one.high}
-        rows[number]['test'] = {**told_, 'p': one.p, 'p_holm': adjusted[number], 'seeds': one.seeds}
+        told_ = {'difference': one.mean, 'low': one.low, 'high': one.high, 'seeds': one.seeds}
+        p = {'p': p_values.get(number), 'p_holm': adjusted.get(number)}
+        rows[number]['test'] = {**told_, **p}
 
 
 def paired_test(folder: ResultsFolder, pairs: list[list[str]], name: str) -> Estimate | None:
@@ -227,7 +232,8 @@ def notes(comparison: Comparison) -> list[str]:
         title = comparison.methods[comparison.baseline].title
         found.append(
             f'▲ and ▼: better or worse than {title} by a paired test over seeds and images, '
-            'p < 0.05 after Holm correction for all tests of the task.'
+            'p < 0.05 after Holm correction for all tests of the task. There is no test with '
+            f'fewer than {MIN_SEEDS} seeds.'
         )
     return found
 
@@ -273,7 +279,7 @@ def format_first(row: Row | None) -> str | None:
 def mark(row: Row) -> str:
     """' ▲' or ' ▼' for a difference that the test finds."""
     test = row.get('test')
-    if not test or test['p_holm'] >= LEVEL:
+    if not test or test['p_holm'] is None or test['p_holm'] >= LEVEL:
         return ''
     return ' ▲' if (test['difference'] > 0) == (row['rule'] == 'greater') else ' ▼'
 
@@ -341,7 +347,7 @@ def format_test(row: Row) -> list[str | None]:
     like = next(iter(row['summary'].values()))['mean']
     shown = f'{digits(test["difference"], like)} {interval(test["low"], test["high"], like)}'
     p = test['p_holm']
-    return [shown, '< 0.001' if p < 0.001 else f'{p:.3f}']
+    return [shown, p if p is None else '< 0.001' if p < 0.001 else f'{p:.3f}']
 
 
 def digits(value: float, like: float | None = None) -> str:

@@ -21,7 +21,7 @@ from mmaddp.utils import UserError
 from .results import digest
 
 # Raised when metrics of the package change their values.
-METRIC_VERSION = 1
+METRIC_VERSION = 2
 LIBRARIES = ('mmdet', 'mmpretrain', 'mmsegmentation', 'pycocotools')
 LIBRARIES += ('onedl-mmdetection', 'onedl-mmpretrain', 'onedl-mmsegmentation')
 Fields = dict[str, Any]

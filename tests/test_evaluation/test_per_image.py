@@ -125,8 +125,20 @@ def test_top1_and_the_best_cell_of_a_grid(tmp_path):
         assert metrics[name] == pytest.approx(100 / 3)
         assert scores.score(np.ones(6))[name] == pytest.approx(100 / 3)
         assert scores.score(WEIGHTS)[name] == pytest.approx(500 / 7)
-    # Where image 5 alone counts, b is the best cell.
-    assert best[1].score(np.eye(6)[5])['accuracy/best'] == 100
+    # Images with even numbers choose the cell of image 5, which is a but where 5 is not alone.
+    assert best[1].score(np.eye(6)[5])['accuracy/best'] == 0
+
+
+def test_cells_that_guess_are_no_better_the_more_there_are(tmp_path):
+    """With the images that score them, the best of 50 would have 50 % + 2.25 std (11 points)."""
+    generator = np.random.default_rng(0)
+    scores = []
+    for number in range(40):
+        correct = generator.random((100, 50)) < 0.5
+        np.savez(tmp_path / 'found.npz', kind='best', prefix='', images=100, correct=correct)
+        scores.append(ImageScores(tmp_path / 'found.npz').score(np.ones(100))['best'])
+    # The error of the mean is 5 points / sqrt(40).
+    assert abs(np.mean(scores) - 50) < 2.5
 
 
 def test_the_best_cell_of_dense_probes(tmp_path):
@@ -148,6 +160,7 @@ def test_the_best_cell_of_dense_probes(tmp_path):
     for kind, name in (('NamedIoU', 'mIoU/best'), ('NamedDepth', 'rmse/best')):
         metric = dict(type=f'mmaddp.{kind}')
         metrics, scores = recorded(metric, samples, meta, tmp_path / kind)
+        # b is best on either half of the images.
         assert scores.score(np.ones(6))[name] == pytest.approx(metrics[name])
         repeated, _ = recorded(metric, [samples[i] for i in REPEATED], meta, tmp_path / name)
         assert scores.score(WEIGHTS)[name] == pytest.approx(repeated[name])

@@ -26,7 +26,8 @@ def simulate(seeds, a, b, e, trials=3000):
 
 
 @pytest.mark.parametrize(
-    ('seeds', 'a', 'b', 'e'), [(1, 0, 1, 1), (3, 0.5, 1, 0.5), (3, 1, 0.5, 0.5)]
+    ('seeds', 'a', 'b', 'e'),
+    [(1, 0, 1, 1), (3, 0.5, 1, 0.5), (3, 1, 0.5, 0.5), (5, 1, 0.5, 0.5)],
 )
 def test_coverage_and_false_positives(seeds, a, b, e):
     null, shifted = [], []

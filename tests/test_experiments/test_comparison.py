@@ -309,6 +309,18 @@ def test_only_a_difference_is_found(spec):
     assert 'http' not in page.split('</style>')[1]
 
 
+def test_two_seeds_are_described_and_not_tested(spec):
+    change(spec, 'methods.better', Config.fromfile(spec).methods.scratch.to_dict())
+    change(spec, 'baseline', 'scratch')
+    page = run(spec, Evaluated(better=0.2), tasks=['cls'], methods=['scratch', 'better'])
+    numbers = json.loads((spec.parent / 'out/comparison.json').read_text())['tasks']['cls']
+    (test,) = (row['test'] for row in numbers if row['test'])
+    assert test['low'] < 20 < test['high']
+    assert test['p'] is test['p_holm'] is None
+    assert '▲ and' in page
+    assert page.count('▲') == 1
+
+
 def test_parts_of_the_labels_are_columns_of_their_own(spec):
     change(spec, 'tasks.cls.labels', [0.4, 1])
     trainer = Evaluated()
