@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -86,8 +86,8 @@ def estimate(scores: np.ndarray, resampled: np.ndarray, images: int) -> Estimate
         return Estimate(mean, mean, mean, 1.0 if mean == 0 else 0.0, seeds)
     freedom = 1 / float(((parts / variance) ** EXPONENT / freedoms).sum())
     error = variance**0.5
-    reach = float(student.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    p = 2 * float(student.sf(abs(mean) / error, freedom))
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    p = 2 * float(stdtr(freedom, -abs(mean) / error))
     return Estimate(mean, mean - reach, mean + reach, p, seeds)
 
 

@@ -133,7 +133,7 @@ def test_cells_that_guess_are_no_better_the_more_there_are(tmp_path):
     """With the images that score them, the best of 50 would have 50 % + 2.25 std (11 points)."""
     generator = np.random.default_rng(0)
     scores = []
-    for number in range(40):
+    for _ in range(40):
         correct = generator.random((100, 50)) < 0.5
         np.savez(tmp_path / 'found.npz', kind='best', prefix='', images=100, correct=correct)
         scores.append(ImageScores(tmp_path / 'found.npz').score(np.ones(100))['best'])
