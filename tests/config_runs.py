@@ -13,7 +13,11 @@ from torch import nn
 
 
 def load(repository: Path, name: str) -> Config:
-    return Config.fromfile(repository / 'configs' / name)
+    """A config, from random weights."""
+    cfg = Config.fromfile(repository / 'configs' / name)
+    if 'backbone' in cfg.model:
+        cfg.model.backbone.init_cfg = None
+    return cfg
 
 
 def shorten(cfg: Config, work_dir: Path, batch_size: int, train: int, val: int) -> Config:

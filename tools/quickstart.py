@@ -18,11 +18,9 @@ from quickstart_report import METRICS, NUM_SAMPLES, write_report
 from mmaddp.utils import UserError, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-DETECTOR = 'configs/det/darl/mask-rcnn_darl-vit-toy-p8_sfp_1xb4-500i_coco-folder.py'
+DETECTOR = 'configs/det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py'
 FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
-
-CROPS_OF_64 = 'train_dataloader.dataset.pipeline.1.scale=64'
 
 
 @dataclass(frozen=True)
@@ -49,23 +47,23 @@ class Training:
 PRETRAINING = (
     Training(
         'tokenizer',
-        'configs/pretrain/vqgan/vqgan-toy_1xb8-1000i_image-folder-128px.py',
+        'configs/pretrain/vqgan/vqgan-toy_1xb16-4000i_image-folder-64px.py',
         12,
         200,
         'TOKENIZER',
-        # Convolutions learn from small crops what they use on large images.
-        (CROPS_OF_64,),
+        # Half of the steps, as autoencoders need some before codes are of use.
+        ('model.quantize_from=100',),
     ),
     Training(
         'token_predictor',
-        'configs/pretrain/mage/mage-toy_1xb32-1000i_image-folder-128px.py',
+        'configs/pretrain/mage/mage-toy_1xb64-3000i_image-folder-64px.py',
         16,
         60,
         'TOKEN_PREDICTOR',
     ),
     Training(
         'addp',
-        'configs/pretrain/addp/addp_vit-toy_1xb32-1000i_image-folder-128px.py',
+        'configs/pretrain/addp/addp_vit-toy_1xb64-3000i_image-folder-64px.py',
         16,
         60,
     ),

@@ -18,7 +18,7 @@ tasks = dict(
     probe=dict(
         title='Linear probe, CIFAR-10',
         metrics={'top-1 (%)': 'accuracy/best'},
-        # ADDP sees the images at 128 x 128: a token of its tokenizer covers 16 x 16.
+        # ADDP sees the images at 64 x 64: a token of its tokenizer covers 8 x 8.
         may_differ=['resolution', 'augmentation'],
     ),
     cls=dict(
@@ -41,13 +41,13 @@ tasks = dict(
 
 encoders = '{{$ENCODERS:work_dirs}}'
 pretraining = dict(
-    addp='addp_vit-toy_1xb64-3000i_cifar10-128px',
+    addp='addp_vit-toy_1xb64-3000i_cifar10-64px',
     darl='darl-mse_vit-toy_1xb64-3000i_cifar10-32px',
     ddae='ddae-ddpm_unet-toy_1xb64-3000i_cifar10-32px',
 )
 of_photos = dict(
-    addp='addp_vit-toy_1xb64-3000i_image-folder-128px',
-    darl='darl-mse_vit-toy_1xb64-3000i_image-folder-128px',
+    addp='addp_vit-toy_1xb64-3000i_image-folder-64px',
+    darl='darl-mse_vit-toy_1xb64-3000i_image-folder-64px',
     ddae='ddae-ddpm_unet-toy-3-stages_1xb64-3000i_image-folder-64px',
 )
 sources = {
@@ -62,12 +62,12 @@ sources = {
 }
 
 probes = dict(
-    addp='configs/cls/addp/addp_vit-toy_probe_1xb32-4e_cifar10-128px.py',
+    addp='configs/cls/addp/addp_vit-toy_probe_1xb32-4e_cifar10-64px.py',
     darl='configs/cls/darl/darl-mse_vit-toy_probe_1xb32-4e_cifar10-32px.py',
     ddae='configs/cls/ddae/ddae-ddpm_unet-toy_probe_1xb32-4e_cifar10-32px.py',
 )
 classifiers = dict(
-    addp='configs/cls/addp/addp_vit-toy_1xb64-20e_cifar10-128px.py',
+    addp='configs/cls/addp/addp_vit-toy_1xb64-20e_cifar10-64px.py',
     darl='configs/cls/darl/darl-mse_vit-toy_1xb64-20e_cifar10-32px.py',
     ddae='configs/cls/ddae/ddae-ddpm_unet-toy_1xb64-20e_cifar10-32px.py',
 )
@@ -79,9 +79,9 @@ detectors = dict(
     ddae='configs/det/ddae/mask-rcnn_ddae-ddpm-unet-toy_sfp_1xb4-500i_coco-folder.py',
 )
 segmentors = dict(
-    addp='configs/seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py',
-    darl='configs/seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py',
-    ddae='configs/seg/ddae/upernet_ddae-ddpm-unet-toy_1xb8-600i_camvid-224x224.py',
+    addp='configs/seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py',
+    darl='configs/seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-112x112.py',
+    ddae='configs/seg/ddae/upernet_ddae-ddpm-unet-toy_1xb8-600i_camvid-112x112.py',
 )
 
 methods = {}

@@ -180,7 +180,7 @@ def test_it_becomes_a_backbone(backbone, model):
 
 DENSE = {
     'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py': {'neck.in_channels': DIMS},
-    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py': {
+    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py': {
         'neck.embed_dim': DIMS,
         'decode_head.in_channels': [DIMS] * 4,
         'auxiliary_head.in_channels': DIMS,

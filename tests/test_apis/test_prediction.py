@@ -24,8 +24,8 @@ from mmaddp.utils import UserError
 
 CONFIGS = dict(
     detector='det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
-    segmentor='seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py',
-    classifier='cls/addp/addp_vit-toy_1xb64-20e_cifar10-128px.py',
+    segmentor='seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py',
+    classifier='cls/addp/addp_vit-toy_1xb64-20e_cifar10-64px.py',
 )
 CLASSES = ('cat', 'dog')
 OPTIONS = dict(

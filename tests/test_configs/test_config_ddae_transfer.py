@@ -23,7 +23,7 @@ UNETS = [CLS.format(kind, data) for kind in ('ddpm_unet', 'edm_ddpmpp') for data
 DITS = [DIT.format('cifar10'), DIT.format('tiny-imagenet')]
 TOY_CLS = 'cls/ddae/ddae-ddpm_unet-toy_1xb64-20e_cifar10-32px'
 TOY_DET = 'det/ddae/mask-rcnn_ddae-ddpm-unet-toy_sfp_1xb4-500i_coco-folder'
-TOY_SEG = 'seg/ddae/upernet_ddae-ddpm-unet-toy_1xb8-600i_camvid-224x224'
+TOY_SEG = 'seg/ddae/upernet_ddae-ddpm-unet-toy_1xb8-600i_camvid-112x112'
 DET = 'det/ddae/{}_ddae-{}_sfp_16xb4-lsj-25e_coco'
 SEG = 'seg/ddae/upernet_ddae-{}_8xb2-amp-160k_ade20k-512x512'
 ENCODERS = ('ddpm-unet', 'edm-ddpmpp', 'ddpm-dit-xl')
@@ -237,7 +237,7 @@ def test_small_classifiers_share_darls_recipe(load_config):
     ('ours', 'addps'),
     [
         (TOY_DET, 'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder'),
-        (TOY_SEG, 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224'),
+        (TOY_SEG, 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112'),
         (SEG.format('ddpm-dit-xl'), 'seg/addp/upernet_addp-vit-l_8xb2-amp-160k_ade20k-512x512'),
     ],
 )

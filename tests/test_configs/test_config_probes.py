@@ -28,8 +28,8 @@ PRETRAININGS = {
     'cls/addp/addp_vit-b_probe_8xb128-15e_in1k-256px': (
         'addp/addp_vit-b_64xb64-amp-coslr-1600e_in1k-256px'
     ),
-    'cls/addp/addp_vit-toy_probe_1xb32-4e_image-folder-128px': (
-        'addp/addp_vit-toy_1xb32-1000i_image-folder-128px'
+    'cls/addp/addp_vit-toy_probe_1xb32-4e_image-folder-64px': (
+        'addp/addp_vit-toy_1xb64-3000i_image-folder-64px'
     ),
 }
 # The probes of a grid's variants.

@@ -12,13 +12,13 @@ from mmaddp.engine.runs import train
 
 VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_in1k-256px'
 OWN_VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_image-folder-256px'
-TOY_VQGAN = 'pretrain/vqgan/vqgan-toy_1xb8-1000i_image-folder-128px'
+TOY_VQGAN = 'pretrain/vqgan/vqgan-toy_1xb16-4000i_image-folder-64px'
 MAGES = {
     size: f'pretrain/mage/mage_vit-{size[0]}_64xb64-amp-coslr-1600e_in1k-256px'
     for size in ('base', 'large')
 }
-TOY_MAGE = 'pretrain/mage/mage-toy_1xb32-1000i_image-folder-128px'
-TOY_ADDP = 'pretrain/addp/addp_vit-toy_1xb32-1000i_image-folder-128px'
+TOY_MAGE = 'pretrain/mage/mage-toy_1xb64-3000i_image-folder-64px'
+TOY_ADDP = 'pretrain/addp/addp_vit-toy_1xb64-3000i_image-folder-64px'
 
 
 def build(cfg: Config) -> torch.nn.Module:
@@ -70,7 +70,7 @@ def test_parameters_in_the_readme_are_counted(folder, repository, load_config):
 @pytest.mark.parametrize('name', [*MAGES.values(), TOY_MAGE, TOY_ADDP])
 def test_the_loss_is_logged_by_mask_ratio(name, load_config):
     cfg = load_config(name)
-    drawing = [dict(type='mmaddp.VisualizationHook', interval=250)]
+    drawing = [dict(type='mmaddp.VisualizationHook', interval=500)]
     assert cfg.custom_hooks == [
         dict(type='mmaddp.LossByMaskRatioHook'),
         *(drawing if name == TOY_ADDP else []),

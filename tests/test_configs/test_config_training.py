@@ -18,8 +18,8 @@ DETECTORS = {
         'model.neck.in_indices': (0, 1, 2, 3),
     },
 }
-SEGMENTATION = 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py'
-SEGMENTATIONS = [SEGMENTATION, 'seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py']
+SEGMENTATION = 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py'
+SEGMENTATIONS = [SEGMENTATION, 'seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-112x112.py']
 CLASSIFICATION = 'cls/addp/addp_vit-toy_1xb64-20e_image-folder-64px.py'
 LINEAR_PROBE = 'cls/addp/addp_vit-toy_linear_1xb64-20e_image-folder-64px.py'
 ADE20K = 'seg/addp/upernet_addp-vit-b_8xb2-amp-160k_ade20k-512x512.py'

@@ -9,7 +9,7 @@ from mmaddp.apis import load_config
 
 CONFIGS = (
     'det/addp/faster-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
-    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py',
+    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py',
     'cls/darl/darl-mse_vit-toy_1xb64-20e_cifar10-32px.py',
     'cls/ddae/ddae-ddpm_unet-toy_1xb64-20e_cifar10-32px.py',
     'det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder.py',

@@ -25,13 +25,13 @@ PUBLISHED = {
     MASK2FORMER: (mmseg, 'mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py'),
 }
 TOY_DINO = 'det/addp/dino_addp-vit-toy_sfp_1xb4-500i_coco-folder.py'
-TOY_MASK2FORMER = 'seg/addp/mask2former_addp-vit-toy_1xb8-600i_camvid-224x224.py'
+TOY_MASK2FORMER = 'seg/addp/mask2former_addp-vit-toy_1xb8-600i_camvid-112x112.py'
 # Toy encoders of other methods, from the configs of other heads.
 TOYS = [
     (TOY_DINO, None),
     (TOY_DINO, 'det/ddae/mask-rcnn_ddae-ddpm-unet-toy_sfp_1xb4-500i_coco-folder.py'),
     (TOY_MASK2FORMER, None),
-    (TOY_MASK2FORMER, 'seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-224x224.py'),
+    (TOY_MASK2FORMER, 'seg/darl/upernet_darl-vit-toy_1xb8-600i_camvid-112x112.py'),
 ]
 ENCODERS = ['darl_vit-b', 'ddae-ddpm_unet', 'ddae-edm_ddpmpp', 'ddae-ddpm_dit-xl', 'mae_vit-l']
 # What follows from the encoder.

@@ -12,8 +12,8 @@ from mmaddp.engine import runs
 CONFIGS = [
     'cls/addp/addp_vit-toy_1xb64-20e_image-folder-64px',
     'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder',
-    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224',
-    'pretrain/addp/addp_vit-toy_1xb64-3000i_cifar10-128px',
+    'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112',
+    'pretrain/addp/addp_vit-toy_1xb64-3000i_cifar10-64px',
     'pretrain/darl/darl-diff_vit-toy_1xb64-3000i_cifar10-32px',
     'pretrain/ddae/ddae-edm_unet-toy_1xb64-3000i_cifar10-32px',
 ]

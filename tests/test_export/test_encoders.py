@@ -128,7 +128,7 @@ def test_the_encoder_of_a_config_is_exported(tmp_path, repository, images):
         'model.backbone.img_size': 48,
         'model.backbone.init_cfg': None,
     }
-    name = 'cls/addp/addp_vit-toy_1xb64-20e_cifar10-128px.py'
+    name = 'cls/addp/addp_vit-toy_1xb64-20e_cifar10-64px.py'
     config = load_config(repository / 'configs' / name, options)
     files = export_encoder(config, tmp_path / 'encoder.pth', tmp_path / 'out')
     model = timm.create_model(f'local-dir:{tmp_path / "out"}', pretrained=True).eval()

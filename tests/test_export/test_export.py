@@ -22,8 +22,8 @@ DETECTORS = {
     'faster-rcnn': 'det/addp/faster-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
     'cascade': 'det/addp/cascade-mask-rcnn_addp-vit-b_sfp_16xb4-lsj-100e_coco.py',
 }
-SEGMENTOR = 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-224x224.py'
-CLASSIFIER = 'cls/addp/addp_vit-toy_1xb64-20e_cifar10-128px.py'
+SEGMENTOR = 'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py'
+CLASSIFIER = 'cls/addp/addp_vit-toy_1xb64-20e_cifar10-64px.py'
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_what_cannot_be_exported_is_refused(build, repository, tmp_path):
     [
         'pretrain/darl/darl-mse_vit-toy_1xb64-3000i_image-folder-64px.py',
         'det/addp/dino_addp-vit-toy_sfp_1xb4-500i_coco-folder.py',
-        'seg/addp/mask2former_addp-vit-toy_1xb8-600i_camvid-224x224.py',
+        'seg/addp/mask2former_addp-vit-toy_1xb8-600i_camvid-112x112.py',
     ],
 )
 def test_other_models_are_refused(repository, name):

@@ -54,7 +54,7 @@ def test_one_step_of_each_training_goes_the_whole_road(
         assert len(list((folder / name / 'images').rglob('*.jpg'))) == 4
     samples = list((folder / 'samples').glob('*.png'))
     assert len(samples) == 16
-    assert Image.open(samples[0]).size == (128, 128)
+    assert Image.open(samples[0]).size == (64, 64)
     check_last_messages(capsys.readouterr().out.rsplit('Done in', 1)[1], folder)
     check_page((folder / 'report.html').read_text())
 

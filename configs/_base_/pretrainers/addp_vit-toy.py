@@ -1,40 +1,42 @@
-# ADDP at toy size: 4 blocks of 192 channels on 8 x 8 tokens of 128 x 128 images, the tokens of
-# toy VQGAN and MAGE (TOKENIZER and TOKEN_PREDICTOR name their checkpoints). No size is a paper's.
+# ADDP at toy size: 4 blocks of 192 channels on 8 x 8 tokens of 64 x 64 images. TOKENIZER and
+# TOKEN_PREDICTOR name checkpoints of toy VQGAN and MAGE, by default the zoo's. No size is a
+# paper's.
 model = dict(
     type='mmaddp.ADDP',
     encoder=dict(
         type='mmaddp.ADDPViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=128,
+        img_size=64,
+        patch_size=8,
         drop_rate=0.1,
     ),
     decoder=dict(
         type='mmaddp.ADDPDecoder',
-        embed_dims=192,
+        in_channels=192,
+        embed_dims=128,
         num_layers=4,
-        num_heads=3,
+        num_heads=4,
         num_patches=64,
-        num_embeddings=256,
+        num_embeddings=1024,
         drop_rate=0.1,
     ),
     tokenizer=dict(
         type='mmaddp.VQGAN',
         base_channels=16,
-        embed_dims=64,
-        num_embeddings=256,
-        norm_groups=4,
-        init_cfg=dict(type='Pretrained', checkpoint='{{$TOKENIZER:checkpoints/vqgan-toy.pth}}'),
+        channel_multipliers=(1, 2, 4, 6),
+        embed_dims=32,
+        num_embeddings=1024,
+        norm_groups=8,
+        init_cfg=dict(type='Pretrained', checkpoint='{{$TOKENIZER:zoo://vqgan-toy}}'),
     ),
     token_predictor=dict(
         type='mmaddp.MAGE',
         encoder=dict(embed_dims=192, num_layers=4, num_heads=3),
-        decoder=dict(embed_dims=192, num_layers=2, num_heads=3),
+        decoder=dict(embed_dims=128, num_layers=2, num_heads=4),
         num_patches=64,
-        num_embeddings=256,
+        num_embeddings=1024,
         drop_rate=0.1,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='{{$TOKEN_PREDICTOR:checkpoints/mage-toy.pth}}'
-        ),
+        init_cfg=dict(type='Pretrained', checkpoint='{{$TOKEN_PREDICTOR:zoo://mage-toy}}'),
     ),
     label_smoothing=0.1,
 )

@@ -1,4 +1,4 @@
-# 500 steps of 4 images from scratch, a few minutes on two CPU cores. All layers learn at one rate.
+# 500 steps of 4 images, a few minutes on two CPU cores. All layers learn at one rate.
 _base_ = '../runtimes/det.py'
 
 optim_wrapper = dict(

@@ -1,4 +1,4 @@
-# 600 steps of 8 images from scratch, a few minutes on two CPU cores. All layers learn at one rate.
+# 600 steps of 8 images, a few minutes on two CPU cores. All layers learn at one rate.
 _base_ = '../runtimes/seg.py'
 
 optim_wrapper = dict(

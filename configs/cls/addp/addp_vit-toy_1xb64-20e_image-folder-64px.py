@@ -1,5 +1,5 @@
-# Your own images in minutes on two CPU cores, from scratch unless model.backbone.init_cfg names an
-# encoder of this size.
+# The zoo's ADDP encoder, fine-tuned on your own images in minutes on two CPU cores. From scratch:
+# --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/avg-pool-norm.py',
@@ -12,10 +12,7 @@ num_classes = _base_.num_classes
 model = dict(
     data_preprocessor=dict(**_base_.pixel_values, num_classes=num_classes),
     backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch=_base_.encoder.arch,
-        img_size=64,
-        patch_size=8,
+        _base_.encoder,
         embed_norm=False,
         final_norm=False,
         drop_path_rate=0.0,

@@ -1,4 +1,4 @@
-# A linear probe of the toy encoder on your own images.
+# A linear probe of the zoo's ADDP encoder on your own images.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/linear.py',
@@ -11,10 +11,7 @@ num_classes = _base_.num_classes
 model = dict(
     data_preprocessor=dict(**_base_.pixel_values, num_classes=num_classes),
     backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch=_base_.encoder.arch,
-        img_size=64,
-        patch_size=8,
+        _base_.encoder,
         embed_norm=True,
         final_norm=True,
         frozen_stages=4,

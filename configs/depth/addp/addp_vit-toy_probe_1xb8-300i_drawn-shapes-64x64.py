@@ -6,6 +6,7 @@ model = dict(
         type='mmaddp.ADDPViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
         img_size=64,
+        patch_size=8,
         with_cls_token=False,
         final_norm=True,
     ),

@@ -1,21 +1,16 @@
-# A toy encoder from scratch on drawn rooms: no files needed.
+# The zoo's ADDP encoder under DPT, on drawn rooms: no files needed. From scratch:
+# --cfg-options model.backbone.init_cfg=None.
 _base_ = [
+    '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/dpt_depth_toy.py',
     '../../_base_/datasets/drawn-shapes_64x64.py',
     '../../_base_/schedules/seg-toy_600i.py',
 ]
 
 model = dict(
-    data_preprocessor=dict(
-        size=(64, 64),
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        test_cfg=dict(size_divisor=32),
-    ),
+    data_preprocessor=dict(_base_.pixel_values, size=(64, 64), test_cfg=dict(size_divisor=32)),
     backbone=dict(
-        type='mmaddp.ADDPViT',
-        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=64,
+        _base_.encoder,
         with_cls_token=False,
         embed_norm=False,
         final_norm=False,

@@ -1,4 +1,5 @@
-# A toy encoder from scratch on drawn rooms: no files needed.
+# The zoo's DARL encoder under DPT, on drawn rooms: no files needed. From scratch:
+# --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/heads/dpt_depth_toy.py',
     '../../_base_/datasets/drawn-shapes_64x64.py',
@@ -16,8 +17,10 @@ model = dict(
         type='mmaddp.DARLViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
         img_size=64,
+        patch_size=8,
         final_norm=False,
         out_indices=(0, 1, 2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://darl-toy}}'),
     ),
     decode_head=dict(in_channels=4 * [192], embed_dims=192),
 )

@@ -1,20 +1,21 @@
-# A toy encoder from scratch, at 192 x 192 pixels, under a DINO of three layers and 20 queries.
+# The zoo's ADDP encoder at 128 x 128 pixels, under a DINO of three layers and 20 queries. From
+# scratch: --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/dino.py',
-    '../../_base_/datasets/coco-folder_192.py',
+    '../../_base_/datasets/coco-folder_128.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
 
 model = dict(
-    data_preprocessor=dict(_base_.pixel_values, pad_size_divisor=192),
+    data_preprocessor=dict(_base_.pixel_values, pad_size_divisor=128),
     backbone=dict(
         _base_.encoder,
-        img_size=192,
+        img_size=128,
         with_cls_token=False,
         embed_norm=False,
         final_norm=False,
-        window_size=6,
+        window_size=8,
         global_attn_indexes=(1, 3),
         use_rel_pos=True,
     ),

@@ -1,7 +1,8 @@
-# A toy encoder from scratch, at 192 x 192 pixels.
+# The zoo's DARL encoder under Mask R-CNN, at 128 x 128 pixels. From scratch:
+# --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
-    '../../_base_/datasets/coco-folder_192.py',
+    '../../_base_/datasets/coco-folder_128.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
 
@@ -11,16 +12,16 @@ model = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        pad_size_divisor=192,
+        pad_size_divisor=128,
     ),
     backbone=dict(
         type='mmaddp.DARLViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=192,
+        img_size=128,
+        patch_size=8,
         with_start_token=False,
         final_norm=False,
-        window_size=6,
-        global_attn_indexes=(1, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://darl-toy}}'),
     ),
     neck=dict(in_channels=192),
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),

@@ -1,7 +1,7 @@
-# A toy encoder from scratch, at 192 x 192 pixels. The network sees them at half the size.
+# A toy encoder from scratch, at 128 x 128 pixels.
 _base_ = [
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
-    '../../_base_/datasets/coco-folder_192.py',
+    '../../_base_/datasets/coco-folder_128.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
 
@@ -11,7 +11,7 @@ model = dict(
     data_preprocessor=dict(
         mean=[127.5, 127.5, 127.5],
         std=[127.5, 127.5, 127.5],
-        pad_size_divisor=192,
+        pad_size_divisor=128,
     ),
     backbone=dict(
         type='mmaddp.DDAEUNet',
@@ -21,7 +21,6 @@ model = dict(
         time=0.011,
         process=dict(type='mmaddp.DDPM'),
         attention_window=16,
-        reduction=2,
     ),
     neck=dict(in_channels=64, scale_factors=(1.0, 1.0, 0.5, 0.25), in_indices=(0, 1, 1, 1)),
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),

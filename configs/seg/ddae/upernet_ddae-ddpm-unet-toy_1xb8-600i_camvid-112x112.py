@@ -1,7 +1,7 @@
-# A toy encoder from scratch, which sees images at half the size.
+# A toy encoder from scratch.
 _base_ = [
     '../../_base_/heads/upernet_toy.py',
-    '../../_base_/datasets/camvid_224x224.py',
+    '../../_base_/datasets/camvid_112x112.py',
     '../../_base_/schedules/seg-toy_600i.py',
 ]
 
@@ -9,7 +9,8 @@ model = dict(
     data_preprocessor=dict(
         mean=[127.5, 127.5, 127.5],
         std=[127.5, 127.5, 127.5],
-        test_cfg=dict(size_divisor=32),
+        size=(112, 112),
+        test_cfg=dict(size_divisor=16),
     ),
     backbone=dict(
         type='mmaddp.DDAEUNet',
@@ -19,7 +20,6 @@ model = dict(
         time=0.011,
         process=dict(type='mmaddp.DDPM'),
         attention_window=16,
-        reduction=2,
     ),
     neck=dict(
         type='mmaddp.SimpleFeaturePyramid',

@@ -1,4 +1,4 @@
-# CIFAR-10 (CIFAR10_DIR), cropped at its own size and resized to 128 x 128: a token covers 4 x 4 of
+# CIFAR-10 (CIFAR10_DIR), cropped at its own size and resized to 64 x 64: a token covers 4 x 4 of
 # its pixels, as in toy DARL. TOKENIZER and TOKEN_PREDICTOR are of the toy configs, trained with
 # IMAGE_DIR=$CIFAR10_DIR/train.
 _base_ = [
@@ -8,7 +8,7 @@ _base_ = [
 ]
 
 train_pipeline = _base_.train_pipeline
-train_pipeline.insert(3, dict(type='Resize', scale=128, interpolation='bicubic'))
+train_pipeline.insert(3, dict(type='Resize', scale=64, interpolation='bicubic'))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 custom_hooks = [

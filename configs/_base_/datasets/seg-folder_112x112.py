@@ -6,12 +6,12 @@ data_root = '{{$SEG_DIR:data/segmentation}}'
 classes = '{{$CLASSES:background,object}}'
 classes = tuple(classes.split(','))
 img_suffix = '{{$IMG_SUFFIX:.jpg}}'
-crop_size = (224, 224)
+crop_size = (112, 112)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomResize', scale=(240, 180), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
@@ -19,7 +19,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(480, 360), keep_ratio=True),
+    dict(type='Resize', scale=(240, 180), keep_ratio=True),
     # After the resizing, because predictions are compared at the original size.
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),

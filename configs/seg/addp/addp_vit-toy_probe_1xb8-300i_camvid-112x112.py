@@ -1,11 +1,12 @@
 # Linear segmentation of all 4 blocks of a toy encoder, and of the four joined, on a CPU.
-_base_ = '../../_base_/probes/segmentation_camvid.py'
+_base_ = '../../_base_/probes/segmentation_camvid_112x112.py'
 
 model = dict(
     encoder=dict(
         type='mmaddp.ADDPViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=224,
+        img_size=112,
+        patch_size=8,
         with_cls_token=False,
         final_norm=True,
     ),

@@ -1,4 +1,4 @@
-# CIFAR-10, cropped at its own size and resized to 128 x 128: ENCODER is a checkpoint of
+# CIFAR-10, cropped at its own size and resized to 64 x 64: ENCODER is a checkpoint of
 # pretrain/addp's toy config of these images, CIFAR10_DIR the folder.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
@@ -12,13 +12,13 @@ num_classes = _base_.num_classes
 model = dict(
     data_preprocessor=dict(**_base_.pixel_values, num_classes=num_classes),
     backbone=dict(
-        **_base_.encoder,
+        _base_.encoder,
         embed_norm=False,
         final_norm=False,
         drop_path_rate=0.0,
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$ENCODER:work_dirs/addp_vit-toy_1xb64-3000i_cifar10-128px/iter_3000.pth}}',
+            checkpoint='{{$ENCODER:work_dirs/addp_vit-toy_1xb64-3000i_cifar10-64px/iter_3000.pth}}',
         ),
     ),
     neck=dict(in_channels=192),
@@ -26,7 +26,7 @@ model = dict(
     train_cfg=None,
 )
 
-resize = dict(type='Resize', scale=128, interpolation='bicubic')
+resize = dict(type='Resize', scale=64, interpolation='bicubic')
 train_pipeline = _base_.train_pipeline
 train_pipeline.insert(3, resize)
 test_pipeline = _base_.test_pipeline

@@ -15,7 +15,7 @@ model = dict(
     head=dict(type='mmaddp.LinearClassifier', num_classes=_base_.num_classes, batch_norm=True),
 )
 
-resize = dict(type='Resize', scale=128, interpolation='bicubic')
+resize = dict(type='Resize', scale=64, interpolation='bicubic')
 train_pipeline = _base_.train_pipeline
 train_pipeline.insert(3, resize)
 test_pipeline = _base_.test_pipeline

@@ -1,7 +1,7 @@
-# A toy encoder from scratch.
+# The zoo's DARL encoder under UperNet. From scratch: --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/heads/upernet_toy.py',
-    '../../_base_/datasets/camvid_224x224.py',
+    '../../_base_/datasets/camvid_112x112.py',
     '../../_base_/schedules/seg-toy_600i.py',
 ]
 
@@ -9,14 +9,17 @@ model = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        test_cfg=dict(size_divisor=16),
+        size=(112, 112),
+        test_cfg=dict(size_divisor=8),
     ),
     backbone=dict(
         type='mmaddp.DARLViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=224,
+        img_size=112,
+        patch_size=8,
         final_norm=False,
         out_indices=(0, 1, 2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://darl-toy}}'),
     ),
     neck=dict(
         type='Feature2Pyramid',

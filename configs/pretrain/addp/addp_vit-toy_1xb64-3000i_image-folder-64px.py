@@ -1,0 +1,11 @@
+# Your own images on a CPU: IMAGE_DIR=…. As many images as toy DARL and DDAE see.
+_base_ = [
+    '../../_base_/pretrainers/addp_vit-toy.py',
+    '../../_base_/datasets/image-folder_64_pretrain.py',
+    '../../_base_/schedules/darl-toy_3000i.py',
+]
+
+custom_hooks = [
+    dict(type='mmaddp.LossByMaskRatioHook'),
+    dict(type='mmaddp.VisualizationHook', interval=500),
+]
