@@ -65,7 +65,7 @@ CASES = [
     ('pretrain/ddae/ddae-ddpm_unet-toy_1xb64-3000i_cifar10-32px', 16, {}),
     ('pretrain/ddae/ddae-edm_unet-toy_1xb64-3000i_cifar10-32px', 16, ACCUMULATE),
     ('pretrain/mage/mage-toy_1xb64-3000i_image-folder-64px', 4, {}),
-    ('pretrain/vqgan/vqgan-toy_1xb16-4000i_image-folder-64px', 2, {}),
+    ('pretrain/vqgan/vqgan-toy_1xb16-3000i_image-folder-64px', 2, {}),
 ]
 
 

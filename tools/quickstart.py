@@ -47,7 +47,7 @@ class Training:
 PRETRAINING = (
     Training(
         'tokenizer',
-        'configs/pretrain/vqgan/vqgan-toy_1xb16-4000i_image-folder-64px.py',
+        'configs/pretrain/vqgan/vqgan-toy_1xb16-3000i_image-folder-64px.py',
         12,
         200,
         'TOKENIZER',

@@ -197,7 +197,7 @@ def test_ones_own_images_at_full_size_are_all_that_differs(own, repository, monk
 def test_the_toy_parts_are_those_that_the_other_toy_configs_train(load_config):
     model = load_config(TOY).model
     sources = {
-        'tokenizer': 'pretrain/vqgan/vqgan-toy_1xb16-4000i_image-folder-64px',
+        'tokenizer': 'pretrain/vqgan/vqgan-toy_1xb16-3000i_image-folder-64px',
         'token_predictor': 'pretrain/mage/mage-toy_1xb64-3000i_image-folder-64px',
     }
     for part, source in sources.items():

@@ -12,7 +12,7 @@ from mmaddp.engine.runs import train
 
 VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_in1k-256px'
 OWN_VQGAN = 'pretrain/vqgan/vqgan_8xb16-amp-500k_image-folder-256px'
-TOY_VQGAN = 'pretrain/vqgan/vqgan-toy_1xb16-4000i_image-folder-64px'
+TOY_VQGAN = 'pretrain/vqgan/vqgan-toy_1xb16-3000i_image-folder-64px'
 MAGES = {
     size: f'pretrain/mage/mage_vit-{size[0]}_64xb64-amp-coslr-1600e_in1k-256px'
     for size in ('base', 'large')

@@ -15,7 +15,7 @@ model = dict(
         num_embeddings=1024,
         norm_groups=8,
     ),
-    quantize_from=200,
+    quantize_from=800,
 )
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
 
@@ -29,8 +29,8 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100, end=4000),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=100, end=3000),
 ]
-train_cfg = dict(max_iters=4000)
+train_cfg = dict(max_iters=3000)
 default_hooks = dict(checkpoint=dict(interval=1000))
 auto_scale_lr = dict(base_batch_size=16)
