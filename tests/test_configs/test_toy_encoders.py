@@ -26,7 +26,7 @@ PRETRAININGS = {
     ),
     'ddae/ddae-ddpm_unet-toy-3-stages_1xb64-3000i_image-folder-64px': (
         'network.',
-        r'up\.|out_|norm|head',
+        r'up\.|norm_out\.|conv_out\.',
         '[ds]*/ddae/*toy*.py',
     ),
 }
