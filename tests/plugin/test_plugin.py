@@ -179,7 +179,13 @@ def test_it_becomes_a_backbone(backbone, model):
 
 
 DENSE = {
-    'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py': {'neck.in_channels': DIMS},
+    'det/addp/mask-rcnn_addp-vit-toy_sfp_1xb4-500i_coco-folder.py': {
+        'neck.in_channels': DIMS,
+        # Patches of 16 x 16 pixels, where the config has 8 x 8.
+        'rpn_head.anchor_generator.strides': [4, 8, 16, 32, 64],
+        'roi_head.bbox_roi_extractor.featmap_strides': [4, 8, 16, 32],
+        'roi_head.mask_roi_extractor.featmap_strides': [4, 8, 16, 32],
+    },
     'seg/addp/upernet_addp-vit-toy_1xb8-600i_camvid-112x112.py': {
         'neck.embed_dim': DIMS,
         'decode_head.in_channels': [DIMS] * 4,

@@ -84,7 +84,7 @@ def test_crops_are_bicubic_and_flipped(name, load_config):
     assert (crop.type, flip.type, flip.prob) == ('RandomResizedCrop', 'RandomFlip', 0.5)
     assert crop.crop_ratio_range == (0.2, 1.0)
     assert (crop.backend, crop.interpolation) == ('pillow', 'bicubic')
-    assert crop.scale == (256 if name == VIT_B else 128)
+    assert crop.scale == (256 if name == VIT_B else 64)
 
 
 @pytest.mark.parametrize('ablation', ABLATIONS)

@@ -59,6 +59,7 @@ def test_upernet_trains_on_camvid(name, repository, shared, tmp_path, monkeypatc
 def test_sliding_window_and_multi_scale_flip_testing(repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
     cfg = shorten(load(repository, SEGMENTATION), tmp_path, batch_size=2, train=2, val=1)
+    cfg.model.backbone.update(img_size=224, patch_size=16)
     ade20k = load(repository, ADE20K)
     # At the smallest scale, 341 x 256, the window is wider than the image, which is not padded.
     cfg.model.test_cfg = dict(mode='slide', crop_size=(400, 400), stride=(266, 266))

@@ -117,16 +117,16 @@ def format(request):
 def test_an_exported_detector_predicts_the_same(build, tmp_path, format):
     config, detector = build(DETECTORS['mask-rcnn'])
     spread(detector)
-    sample = sample_of((120, 192), 192)
-    sample.set_metainfo(dict(ori_shape=(60, 96), scale_factor=(2.0, 2.0)))
-    image = torch.randint(0, 256, (3, 120, 192), dtype=torch.uint8)
+    sample = sample_of((80, 128), 128)
+    sample.set_metainfo(dict(ori_shape=(40, 64), scale_factor=(2.0, 2.0)))
+    image = torch.randint(0, 256, (3, 80, 128), dtype=torch.uint8)
     data = dict(inputs=[image], data_samples=[sample])
     expected, found = round_trip(config, detector, tmp_path, format, data)
     expected, found = expected.pred_instances, found.pred_instances
     assert len(expected) == len(found) > 3
     torch.testing.assert_close(found.scores, expected.scores, atol=1e-3, rtol=0)
     torch.testing.assert_close(found.bboxes, expected.bboxes, atol=1e-2, rtol=0)
-    assert found.masks.shape[1:] == (60, 96)
+    assert found.masks.shape[1:] == (40, 64)
     assert (found.masks == expected.masks).float().mean() > 0.999
 
 
@@ -151,7 +151,7 @@ def test_an_exported_classifier_predicts_the_same(build, tmp_path, format):
     from mmpretrain.structures import DataSample
 
     config, classifier = build(CLASSIFIER)
-    image = torch.randint(0, 256, (3, 128, 128), dtype=torch.uint8)
+    image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
     data = dict(inputs=[image], data_samples=[DataSample()])
     expected, found = round_trip(config, classifier, tmp_path, format, data)
     torch.testing.assert_close(found.pred_score, expected.pred_score, atol=1e-4, rtol=0)
@@ -165,8 +165,8 @@ def test_another_size_is_refused(build, tmp_path):
     save_checkpoint(dict(state_dict=classifier.state_dict()), str(tmp_path / 'weights.pth'))
     path = export(config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', 'torch')
     exported = MODELS.build(dict(type='mmaddp.ExportedModel', model=config.model, file=str(path)))
-    data = dict(inputs=torch.zeros(1, 3, 64, 64), data_samples=[DataSample()])
-    with pytest.raises(UserError, match='64 x 64 pixels for a file of 128 x 128'):
+    data = dict(inputs=torch.zeros(1, 3, 32, 32), data_samples=[DataSample()])
+    with pytest.raises(UserError, match='32 x 32 pixels for a file of 64 x 64'):
         exported.test_step(data)
 
 
