@@ -1,13 +1,16 @@
 """Probes follow the published protocols: every number is typed from the source that is named."""
 
 import copy
+from pathlib import Path
 
+import mmseg
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import DATASETS, PARAM_SCHEDULERS, init_default_scope
 
-import mmaddp  # noqa: F401
+from mmaddp.engine.runs import load_config
+from mmaddp.experiments.protocol import leaves
 
 
 @pytest.fixture(scope='module')
@@ -216,3 +219,33 @@ def test_schedules_take_the_published_values(protocol):
     assert found[2271][0] == pytest.approx(1e-4, rel=1e-2)
     share = (5000 - 4542) / (45420 - 4542)
     assert found[5000][0] == pytest.approx(2e-4 * (1 - share) ** 0.9, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('variant', 'file'),
+    [
+        ('cityscapes', 'cityscapes'),
+        ('voc2012', 'pascal_voc12'),
+        ('voc2012-aug', 'pascal_voc12_aug'),
+        ('coco-stuff164k', 'coco-stuff164k'),
+    ],
+)
+def test_other_data_sets_are_those_of_mmsegmentation(repository, variant, file):
+    config = load_config(repository / 'configs/grids/probes_segmentation.py', variant=variant)
+    folder = Path(mmseg.__file__).parent / '.mim/configs/_base_/datasets'
+    theirs = Config.fromfile(folder / f'{file}.py')
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        ours, wanted = ([*leaves(one[loader].dataset)] for one in (config, theirs))
+        assert len(ours) == len(wanted)
+        for one, other in zip(ours, wanted):
+            assert one.type == other.type
+            assert one.data_root == other.data_root.rstrip('/')
+            assert one.data_prefix == other.data_prefix
+            assert one.get('ann_file') == other.get('ann_file')
+            steps = [{k: v for k, v in step.items() if v} for step in other.pipeline]
+            # Crops are padded by the data preprocessor.
+            steps = [step for step in steps if step['type'] != 'Pad']
+            assert [{k: v for k, v in step.items() if v} for step in one.pipeline] == steps
+    classes = DATASETS.get(f'mmseg.{wanted[0].type}').METAINFO['classes']
+    assert config.model.head.num_classes == len(classes)
+    assert config.model.data_preprocessor.size == theirs.crop_size
