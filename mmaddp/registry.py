@@ -21,6 +21,7 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import Registry
 
 
@@ -63,4 +64,5 @@ RUNNERS = LazyRegistry(MMENGINE_RUNNERS, 'mmaddp.engine')
 STRATEGIES = LazyRegistry(MMENGINE_STRATEGIES, 'mmaddp.engine')
 DATA_SAMPLERS = LazyRegistry(MMENGINE_DATA_SAMPLERS, 'mmaddp.engine')
 OPTIM_WRAPPERS = LazyRegistry(MMENGINE_OPTIM_WRAPPERS, 'mmaddp.engine')
+VISBACKENDS = LazyRegistry(MMENGINE_VISBACKENDS, 'mmaddp.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = LazyRegistry(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, 'mmaddp.engine')

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'LossByMaskRatioHook',
             'VisualizationHook',
         ],
+        'mlflow_backend': ['MLflowVisBackend'],
         'optimizers': [
             'BFloat16OptimWrapper',
             'LayerDecayOptimWrapperConstructor',
