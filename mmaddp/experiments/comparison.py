@@ -16,6 +16,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmaddp.checkpoints.files import sha256
@@ -418,18 +420,22 @@ def encoder_parameters(config: Config) -> int:
 
 def encoder_cost(config: Config) -> dict[str, float]:
     """Parameters of the encoder that a config builds, and GFLOPs of a training image."""
-    parameters = {PARAMETERS: encoder_parameters(config)}
-    if is_probe(config):
-        return parameters
-    return {**parameters, **encoder_flops(build_encoder(config), image_size(config))}
+    flops = encoder_flops(build_encoder(config), image_size(config))
+    return {PARAMETERS: encoder_parameters(config), **flops}
 
 
 def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]:
-    """GFLOPs of one image, two for a multiplication and addition; nothing if it cannot be run."""
-    image = torch.zeros(1, 3, *size, device='meta')
+    """GFLOPs of one image, two for a multiplication and addition; nothing if it cannot be run.
+
+    A network that is probed at noise levels has no single time to run at.
+    """
+    # Tensors without values, of a device that code may ask for.
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            encoder.eval()(image)
+        # The counter does not know the CPU's fused attention.
+        math = sdpa_kernel(SDPBackend.MATH)
+        with fake, math, FlopCounterMode(display=False) as counter, torch.no_grad():
+            encoder.to_empty(device='cpu').eval()(torch.zeros(1, 3, *size))
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return {}
     return {FLOPS: counter.get_total_flops() / 1e9}

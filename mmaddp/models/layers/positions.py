@@ -54,7 +54,7 @@ def sincos_pos_embed(coordinates: Tensor, embed_dims: int, base: float = 1e4) ->
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
 
 
-def resize_matrix(old: int, new: int, mode: str) -> Tensor:
+def resize_matrix(old: int, new: int, mode: str, align_corners: bool | None = None) -> Tensor:
     """The matrix (new, old) that resizes one axis as ``F.interpolate`` does.
 
     Interpolation is linear in the values. As a product of matrices its backward pass is
@@ -65,16 +65,18 @@ def resize_matrix(old: int, new: int, mode: str) -> Tensor:
         old: Positions before.
         new: Positions after.
         mode: 'bicubic' or 'linear'.
+        align_corners: As for ``F.interpolate``.
     """
-    key = old, new, mode
+    key = old, new, mode, align_corners
     if key not in _MATRICES:
         # The cached matrix must not carry the mode or the default device of this call.
         with torch.inference_mode(False):
             units = torch.eye(old, device='cpu')[None, None]
             if mode == 'linear':
-                matrix = F.interpolate(units[0], size=new, mode='linear')[0].t()
+                matrix = F.interpolate(units[0], new, mode=mode, align_corners=align_corners)[0].t()
             else:
-                matrix = F.interpolate(units, size=(new, old), mode=mode)[0, 0]
+                size = new, old
+                matrix = F.interpolate(units, size, mode=mode, align_corners=align_corners)[0, 0]
         if type(matrix) is not Tensor:
             return matrix  # one of torch.export's, which has no values
         _MATRICES[key] = matrix
@@ -82,7 +84,7 @@ def resize_matrix(old: int, new: int, mode: str) -> Tensor:
 
 
 # Matrices by their arguments.
-_MATRICES: dict[tuple[int, int, str], Tensor] = {}
+_MATRICES: dict[tuple[int, int, str, bool | None], Tensor] = {}
 
 
 def resize_pos_embed(pos_embed: Tensor, shape: torch.Size) -> Tensor:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
 
+from ..layers.positions import resize_matrix
 from .heads import DenseHead, KnownGradient, LinearLayer, generator_of
 
 # Scores that are held at once, by whether they are on the CPU.
@@ -117,7 +117,7 @@ class LinearSegmentation(SegmentationHead):
         """
         size, device = targets.classes.shape[-2:], logits.device.type
         rows, columns = (
-            resizing(*sides, self.align_corners).to(logits.device)
+            resize_matrix(*sides, 'linear', self.align_corners).to(logits.device)
             for sides in zip(logits.shape[-2:], size)
         )
         step = max(1, IN_CACHE[device == 'cpu'] // (logits.shape[1] * size.numel()))
@@ -131,9 +131,3 @@ class LinearSegmentation(SegmentationHead):
                 scores = scores.exp_().scatter_(1, classes, own.exp_().sub_(1)).mul_(weights)
                 gradients.append(rows.T @ scores @ columns)
         return total, torch.cat(gradients)
-
-
-def resizing(length: int, target: int, align_corners: bool) -> Tensor:
-    """The matrix (target, length) of linear interpolation along one side."""
-    unit = torch.eye(length)[None]
-    return F.interpolate(unit, target, mode='linear', align_corners=align_corners)[0].T
