@@ -1,17 +1,37 @@
-# Networks of other libraries beside the three methods' own, with random weights, in minutes each:
-# how to compare encoders, not a ranking. Replace the networks by those that you have, and
-# name their files in WEIGHTS of ../_base_/backbones/encoder.py or in `checkpoint` here.
-# IMAGE_DIR, COCO_DIR and CAMVID_DIR name the folders.
+# Networks of other libraries beside the three methods' own, with random weights, in about a minute
+# each: how to compare encoders, not a ranking. Replace the networks by those that you have, and
+# name their files in `checkpoint`; without one, weights are random or those of the folder.
+# IMAGE_DIR, COCO_DIR and CAMVID_DIR name the data, STEPS the length of the dense trainings, and
+# UNET a folder of diffusers, without which its row is left out.
 title = 'Any encoder'
 seeds = [0]
 
-steps = {'train_cfg.max_iters': 30, 'train_cfg.val_interval': 30}
+steps = int('{{$STEPS:30}}')
+length = {'train_cfg.max_iters': steps, 'train_cfg.val_interval': steps}
+warmup = {'param_scheduler.0.end': steps // 3, 'param_scheduler.1.end': steps}
+# No worker processes: the data are small.
+loading = {
+    f'{part}_dataloader.{key}': value
+    for part in ('train', 'val', 'test')
+    for key, value in dict(num_workers=0, persistent_workers=False).items()
+}
 tasks = dict(
-    probe=dict(title='Linear probe', metrics={'top-1 (%)': 'accuracy/best'}),
+    probe=dict(
+        title='Linear probe',
+        metrics={'top-1 (%)': 'accuracy/best'},
+        options={
+            **loading,
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'param_scheduler.0.end': 1,
+            'param_scheduler.0.T_max': 1,
+        },
+    ),
     cls=dict(
         title='Classifier',
         metrics={'top-1 (%)': 'accuracy/top1'},
         options={
+            **loading,
             'train_cfg.max_epochs': 1,
             'train_cfg.val_interval': 1,
             'param_scheduler.0.end': 0.25,
@@ -22,67 +42,57 @@ tasks = dict(
     det=dict(
         title='Mask R-CNN',
         metrics={'box AP50': 'coco/bbox_mAP_50'},
-        options={**steps, 'param_scheduler.0.end': 10, 'param_scheduler.1.end': 30},
+        options={**loading, **length, **warmup},
     ),
     seg=dict(
         title='UperNet',
         metrics={'mIoU (%)': 'mIoU'},
         options={
-            **steps,
-            'param_scheduler.0.end': 10,
-            'param_scheduler.1.begin': 10,
-            'param_scheduler.1.end': 30,
+            **loading,
+            **length,
+            **warmup,
+            'param_scheduler.1.begin': steps // 3,
+            # The first images of the validation set, which is most of the time otherwise.
+            'val_dataloader.dataset.indices': 24,
         },
     ),
 )
 
-# A ViT of transformers, and a UNet of diffusers, whose folder UNET names.
-small_vit = dict(
-    arguments=dict(
-        num_hidden_layers=4,
-        hidden_size=192,
-        num_attention_heads=3,
-        image_size=128,
-    )
-)
-toy = dict(embed_dims=192, num_layers=4, num_heads=3)
+toy = dict(arch=dict(embed_dims=192, num_layers=4, num_heads=3), img_size=128)
+small_vit = dict(num_hidden_layers=4, hidden_size=192, num_attention_heads=3, image_size=128)
+# Settings of mmaddp.Encoder; `title` and `checkpoint` are the comparison's.
 networks = dict(
-    addp=('ADDP', 'mmaddp:ADDPViT', dict(arguments=dict(arch=toy, img_size=128))),
-    darl=('DARL', 'mmaddp:DARLViT', dict(arguments=dict(arch=toy, img_size=128))),
-    ddae=(
-        'DDAE',
-        'mmaddp:DDAEUNet',
-        dict(time=0.011, arguments=dict(base_channels=32, channel_multipliers=(1, 2, 2))),
+    addp=dict(title='ADDP', model='mmaddp:ADDPViT', arguments=toy),
+    darl=dict(title='DARL', model='mmaddp:DARLViT', arguments=toy),
+    ddae=dict(
+        title='DDAE',
+        model='mmaddp:DDAEUNet',
+        time=0.011,
+        arguments=dict(base_channels=32, channel_multipliers=(1, 2, 2)),
     ),
-    timm_vit=('timm: ViT, 6 blocks', 'timm:test_vit', {}),
-    timm_convnext=('timm: ConvNeXt-Atto', 'timm:convnext_atto', {}),
-    hf_vit=('transformers: DINOv2, 4 blocks', 'hf:dinov2', small_vit),
-    diffusers_unet=('diffusers: UNet', 'diffusers:{{$UNET:checkpoints/unet}}', dict(time=10)),
+    timm_vit=dict(title='timm: ViT, 6 blocks', model='timm:test_vit'),
+    timm_convnext=dict(title='timm: ConvNeXt-Atto', model='timm:convnext_atto'),
+    hf_vit=dict(title='transformers: DINOv2, 4 blocks', model='hf:dinov2', arguments=small_vit),
 )
+unet = '{{$UNET:none}}'
+if unet != 'none':
+    networks['diffusers_unet'] = dict(title='diffusers: UNet', model=f'diffusers:{unet}', time=10)
+
+# Each config, and where it has the encoder.
 configs = dict(
-    cls='configs/cls/encoder/encoder_1xb64-20e_image-folder-64px.py',
-    det='configs/det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder.py',
-    seg='configs/seg/encoder/upernet_encoder_1xb8-600i_camvid-224x224.py',
+    probe=('configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py', 'encoder'),
+    cls=('configs/cls/encoder/encoder_1xb64-20e_image-folder-64px.py', 'backbone'),
+    det=('configs/det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder.py', 'backbone'),
+    seg=('configs/seg/encoder/upernet_encoder_1xb8-600i_camvid-224x224.py', 'backbone'),
 )
-methods = {
-    name: dict(
-        title=title,
-        probe=dict(
-            config='configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py',
-            options={
-                f'model.encoder.{key}': value for key, value in {'model': model, **more}.items()
-            },
-        ),
-        **{
-            task: dict(
-                config=path,
-                options={
-                    f'model.backbone.{key}': value
-                    for key, value in {'model': model, **more}.items()
-                },
-            )
-            for task, path in configs.items()
-        },
-    )
-    for name, (title, model, more) in networks.items()
-}
+methods = {}
+for name, settings in networks.items():
+    settings = dict(settings)
+    methods[name] = dict(title=settings.pop('title'))
+    checkpoint = settings.pop('checkpoint', None)
+    for task, (path, part) in configs.items():
+        methods[name][task] = dict(
+            config=path,
+            checkpoint=checkpoint,
+            options={f'model.{part}.{key}': value for key, value in settings.items()},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def fit_dense(model: ConfigDict, cell: dict[str, Any]) -> bool:
         return True
     if name == 'SimpleFeaturePyramid':
         neck.pop('in_indices', None)
-        neck.update(in_channels=cell['channels'], scale_factors=scales_of(cell))
+        neck.update(in_channels=cell['channels'], scale_factors=scales_of(cell['stride'] or 16))
         return True
     if name == 'Feature2Pyramid':
         model.neck = ConfigDict(
@@ -73,7 +74,7 @@ def fit_dense(model: ConfigDict, cell: dict[str, Any]) -> bool:
             in_channels=cell['channels'],
             out_channels=neck.embed_dim,
             num_outs=4,
-            scale_factors=scales_of(cell),
+            scale_factors=scales_of(cell['stride'] or 16),
         )
         return True
     if short_name(head.get('type')).startswith('Linear'):
@@ -83,9 +84,9 @@ def fit_dense(model: ConfigDict, cell: dict[str, Any]) -> bool:
     return False
 
 
-def scales_of(cell: dict[str, Any]) -> list[float]:
-    """Scale factors from the stride of the cell's map to 4, 8, 16 and 32."""
-    return [(cell['stride'] or 16) / stride for stride in (4, 8, 16, 32)]
+def scales_of(stride: int) -> list[float]:
+    """Powers of two that bring a map's stride next to 4, 8, 16 and 32."""
+    return [2.0 ** round(math.log2(stride / wanted)) for wanted in (4, 8, 16, 32)]
 
 
 def read_best_cell(path: str | Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmaddp.models.backbones.libraries import find_library
 from mmaddp.registry import MODELS
 
-from .best_cell import AUTO, short_name
+from .best_cell import AUTO, scales_of, short_name
 
 NUM_LEVELS = 5
 DEPTHS = 4
@@ -73,9 +73,13 @@ def fit_segmentor(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -
     """Set neck and heads for the maps, (channels, stride) each."""
     neck = model.get('neck') or {}
     if neck.get('type') == AUTO:
+        width, stride = maps[-1]
         rescales = [4, 2, 1, 0.5]
         if plain and len(maps) == len(rescales):
-            neck.update(type='Feature2Pyramid', embed_dim=maps[0][0], rescales=rescales)
+            neck.update(type='Feature2Pyramid', embed_dim=width, rescales=rescales)
+        elif len(maps) == 1:  # of a probe's best layer
+            pyramid = simple_pyramid(width, stride)
+            model.neck, maps = ConfigDict(pyramid, out_channels=width, num_outs=4), 4 * maps
         else:
             model.neck = None
     channels, indices = [width for width, _ in maps], list(range(len(maps)))
@@ -92,10 +96,11 @@ def fit_segmentor(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -
 
 def fit_detector(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -> None:
     """Set the neck, and the strides of its levels in anchors and RoI extractors."""
-    if plain:
-        width, stride = maps[-1]
-        model.neck.update(type='mmaddp.SimpleFeaturePyramid', in_channels=width)
-        strides = [stride / 4, stride / 2, stride, 2 * stride, 4 * stride]
+    width, stride = maps[-1]
+    if plain or len(maps) == 1:
+        model.neck.update(simple_pyramid(width, stride))
+        strides = [stride / scale for scale in model.neck.scale_factors]
+        strides.append(2 * strides[-1])
     else:
         strides = [stride for _, stride in maps]
         strides += [strides[-1] * 2**n for n in range(1, max(1, NUM_LEVELS - len(maps)) + 1)]
@@ -107,6 +112,12 @@ def fit_detector(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) ->
         key = 'strides' if 'strides' in part else 'featmap_strides'
         # RoIs take all levels but the coarsest.
         part[key] = strides if key == 'strides' else strides[:-1]
+
+
+def simple_pyramid(width: int, stride: int) -> dict[str, Any]:
+    """The config of ViTDet's pyramid of one map."""
+    kind = 'mmaddp.SimpleFeaturePyramid'
+    return dict(type=kind, in_channels=width, scale_factors=scales_of(stride))
 
 
 def parts_with_strides(value: Any) -> list[ConfigDict]:

@@ -91,3 +91,41 @@ def test_the_zoo_is_compared_by_one_protocol(repository, monkeypatch):
         configs = {name: load_config(*comparison.source(task, name)) for name in rows}
         check_same({name: protocol_of(one) for name, one in configs.items()}, task)
         assert len({str(budget(one)) for one in configs.values()}) == 1
+
+
+@pytest.fixture
+def encoders(repository, monkeypatch):
+    """Read the comparison of encoders under some environment variables."""
+    monkeypatch.chdir(repository)
+    monkeypatch.delenv('UNET', raising=False)
+
+    def read(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return read_comparison('configs/compare/encoders.py')
+
+    return read
+
+
+@pytest.mark.parametrize('task', ['probe', 'cls', 'det', 'seg'])
+def test_encoders_of_all_libraries_share_a_tasks_protocol(encoders, task):
+    comparison = encoders(STEPS='9')
+    names = dict(addp='mmaddp:ADDPViT', ddae='mmaddp:DDAEUNet', timm_convnext='timm:convnext_atto')
+    configs = {name: load_config(*comparison.source(task, name)) for name in names}
+    check_same({name: protocol_of(config) for name, config in configs.items()}, task, ())
+    for name, config in configs.items():
+        encoder = config.model.get('backbone') or config.model.encoder
+        assert encoder.model == names[name]
+    if task in ('det', 'seg'):
+        assert config.train_cfg.max_iters == config.param_scheduler[1].end == 9
+
+
+def test_a_unet_of_diffusers_is_compared_where_its_folder_is_named(encoders):
+    others = ['addp', 'darl', 'ddae', 'timm_vit', 'timm_convnext', 'hf_vit']
+    assert list(encoders().methods) == others
+    comparison = encoders(UNET='checkpoints/unet')
+    assert list(comparison.methods) == [*others, 'diffusers_unet']
+    for task, entry in comparison.methods['diffusers_unet'].entries.items():
+        part = 'encoder' if task == 'probe' else 'backbone'
+        assert entry.options[f'model.{part}.model'] == 'diffusers:checkpoints/unet'
+        assert entry.options[f'model.{part}.time'] == 10

@@ -31,7 +31,9 @@ def configured(repository, monkeypatch):
 
 def test_a_plain_network_gets_the_simple_pyramid_with_its_strides(configured):
     model = configured(DETECTOR, 'timm:vit_small_patch14_dinov2', **ONE_BLOCK).model
-    assert model.neck == dict(type='mmaddp.SimpleFeaturePyramid', in_channels=384, out_channels=48)
+    assert model.neck.type == 'mmaddp.SimpleFeaturePyramid'
+    assert (model.neck.in_channels, model.neck.out_channels) == (384, 48)
+    assert model.neck.scale_factors == [4, 2, 1, 0.5]
     # A patch of 14 pixels, four times as fine and four times as coarse.
     assert model.rpn_head.anchor_generator.strides == [3.5, 7, 14, 28, 56]
     assert model.roi_head.mask_roi_extractor.featmap_strides == [3.5, 7, 14, 28]
@@ -65,14 +67,18 @@ def test_segmentors_read_four_depths_or_four_stages(configured):
     assert pyramid.auxiliary_head.in_channels == 160
 
 
-def test_every_config_takes_the_weights(repository, monkeypatch):
-    monkeypatch.setenv('WEIGHTS', 'dinov2.pth')
+def test_every_config_takes_network_weights_and_best_cell(repository, monkeypatch):
+    settings = dict(ENCODER='timm:resnet18', WEIGHTS='dinov2.pth', BEST_CELL='best_cell.json')
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
     paths = sorted(repository.glob('configs/*/encoder/*.py'))
     assert len(paths) >= 7
     for path in paths:
-        model = Config.fromfile(path).model
-        encoder = model.get('encoder') or model.backbone
+        config = Config.fromfile(path)
+        encoder = config.model.get('encoder') or config.model.backbone
+        assert encoder.model == 'timm:resnet18', path.stem
         assert encoder.init_cfg == dict(type='Pretrained', checkpoint='dinov2.pth'), path.stem
+        assert config.best_cell == 'best_cell.json', path.stem
 
 
 def test_options_name_the_network_too(configured):
@@ -120,6 +126,20 @@ def test_the_best_cell_of_a_probe_sets_layer_and_widths(configured, tmp_path, mo
     model = configured(CLASSIFIER, 'timm:convnext_atto').model
     assert model.backbone.out_indices == [1]
     assert model.neck.in_channels == model.head.in_channels == 80
+
+
+@pytest.mark.parametrize('name', [DETECTOR, SEGMENTOR])
+def test_a_pyramid_is_built_from_the_best_cell(configured, tmp_path, monkeypatch, name):
+    cell = dict(encoder='mmaddp.Encoder', settings=dict(out_indices=[1]), channels=80, stride=8)
+    (tmp_path / 'best_cell.json').write_text(json.dumps(cell))
+    monkeypatch.setenv('BEST_CELL', str(tmp_path / 'best_cell.json'))
+    cfg = configured(name, 'timm:convnext_atto')
+    assert cfg.model.backbone.out_indices == [1]
+    assert cfg.model.neck.scale_factors == [2, 1, 0.5, 0.25]
+    maps = MODELS.build(cfg.model).extract_feat(torch.randn(2, 3, 64, 96))
+    # Strides 4, 8, 16 and 32, and half the last one for detectors.
+    assert [one.shape[3] for one in maps] == [24, 12, 6, 3, 2][: len(maps)]
+    assert len(maps) == (5 if name == DETECTOR else 4)
 
 
 def test_wrong_names_and_keys_name_the_config(configured):

@@ -146,6 +146,17 @@ def test_preprocessor_of_the_config_is_used(config, checkpoint):
     assert not model.training
 
 
+def test_a_model_around_an_encoder_is_read_by_its_own_names(config, tmp_path):
+    """The encoder inside alone would be known too, as an encoder's file."""
+    arch = dict(embed_dims=4, num_layers=1, num_heads=1)
+    arguments = dict(arch=arch, img_size=16)
+    config.model.backbone = dict(type='mmaddp.Encoder', model='mmaddp:ADDPViT', arguments=arguments)
+    state = robustness_module.MODELS.build({**config.model, '_scope_': 'mmpretrain'}).state_dict()
+    torch.save({'state_dict': state}, tmp_path / 'whole.pth')
+    built = build_trained(config, tmp_path / 'whole.pth').state_dict()
+    assert all(torch.equal(built[name], tensor) for name, tensor in state.items())
+
+
 def test_checkpoint_of_another_model(config, checkpoint):
     config.model.head.num_classes = 10
     with pytest.raises(UserError, match=r'head\.fc\.weight is \(1000, 4\), expected \(10, 4\)'):

@@ -5,9 +5,6 @@ _base_ = [
     '../../_base_/schedules/vit-finetune_100e.py',
 ]
 
-# The result of tools/probe.py, if named. Its layer replaces the last one.
-best_cell = '{{$BEST_CELL:none}}'
-
 num_classes = _base_.num_classes
 
 model = dict(

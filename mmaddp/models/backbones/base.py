@@ -99,7 +99,7 @@ class BaseEncoder(TunableEncoder, ABC):
             UserError: A layer does not exist, or the time is missing or superfluous.
         """
         if self.takes_time == (time is None):
-            remedy = 'needs a time: set out_blocks and time' if time is None else 'takes no time'
+            remedy = 'needs a time: set time' if time is None else 'takes no time'
             raise UserError(f'{type(self).__name__} {remedy}')
         if time is not None and not isinstance(time, Tensor):
             # One number for all: (B,)

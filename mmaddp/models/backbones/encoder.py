@@ -17,7 +17,7 @@ from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import Tensors, under
 from mmaddp.checkpoints.weights import find_weights
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError, check_choice, reason_of, shorten
+from mmaddp.utils import UserError, check_choice, check_range, reason_of, shorten
 
 from ..layers.lora import base_name
 from .base import BaseEncoder
@@ -103,6 +103,7 @@ class Encoder(BaseEncoder):
     ) -> None:
         super().__init__(init_cfg)
         check_choice('norm', norm, NORMS)
+        check_range('window_size', window_size, 0)
         library, name = find_library(model)
         size = (img_size, img_size) if isinstance(img_size, int) else img_size and tuple(img_size)
         options = {'drop_path_rate': drop_path_rate} if drop_path_rate else {}
@@ -192,10 +193,14 @@ class Encoder(BaseEncoder):
             strides = {self.stride(layer): i for i, layer in enumerate(self.layers)}
             coarse = [s for s in sorted(strides) if s >= MIN_STRIDE] or [max(strides)]
             return [strides[stride] for stride in coarse]
-        wrong = [index for index in out_indices if not -count <= index < count]
+        return self.counted('out_indices', out_indices, count)
+
+    def counted(self, name: str, indices: Sequence[int], count: int) -> list[int]:
+        """Indices of ``count`` layers, negative ones counted from the end."""
+        wrong = [index for index in indices if not -count <= index < count]
         if wrong:
-            raise UserError(f'out_indices={wrong}: {self.model} has {count} layers')
-        return [index % count for index in out_indices]
+            raise UserError(f'{name}={wrong}: {self.model} has {count} layers')
+        return [index % count for index in indices]
 
     def compute_maps(
         self, x: Tensor, time: Tensor | None, layers: Sequence[str]
@@ -223,9 +228,10 @@ class Encoder(BaseEncoder):
             return tuple(-(-side // multiple) * multiple for side in size)
         own = self.library.input_size(self.network)
         if size[0] > own[0] or size[1] > own[1]:
+            remedy = self.library.size_option or f'img_size=({size[0]}, {size[1]})'
             raise UserError(
                 f'{self.model} takes images of {own[0]} x {own[1]} pixels, these have '
-                f'{size[0]} x {size[1]}: set img_size=({size[0]}, {size[1]}) in the encoder'
+                f'{size[0]} x {size[1]}: set {remedy} in the encoder'
             )
         return own
 
@@ -247,7 +253,8 @@ class Encoder(BaseEncoder):
         windows, count = Windows(size), len(attentions)
         if global_blocks is None:
             global_blocks = [count * (part + 1) // NUM_GLOBAL - 1 for part in range(NUM_GLOBAL)]
-        for index in {*range(count)} - {index % count for index in global_blocks}:
+        global_blocks = self.counted('global_attn_indexes', global_blocks, count)
+        for index in {*range(count)} - {*global_blocks}:
             attention = attentions[index]
             # A subclass in place: the library's block calls it, and parameters keep their names.
             attention.__class__, attention.windows = windowed(type(attention)), windows

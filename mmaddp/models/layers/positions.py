@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -31,11 +32,17 @@ def interpolate_pos_embed(
         return pos_embed
     # Interpolation is separable: rows (h, s) and columns (w, s) act one after the other.
     rows, columns = (resize_matrix(size, side, 'bicubic').to(patches) for side in grid)
-    with torch.autocast(patches.device.type, enabled=False):
+    with full_precision(patches):
         patches = torch.einsum(
             'hi,wj,ijc->hwc', rows, columns, patches.unflatten(1, (size, size))[0]
         )
     return torch.cat([prefix, patches.flatten(0, 1)[None]], dim=1)
+
+
+def full_precision(x: Tensor) -> AbstractContextManager:
+    """Leave autocast; the meta device has none to leave."""
+    device = x.device.type
+    return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
 
 
 def sincos_pos_embed(coordinates: Tensor, embed_dims: int, base: float = 1e4) -> Tensor:
@@ -117,7 +124,7 @@ def interpolate_rel_pos(table: Tensor, size: int) -> Tensor:
     length = 2 * size - 1
     if table.shape[0] == length:
         return table
-    with torch.autocast(table.device.type, enabled=False):
+    with full_precision(table):
         return resize_matrix(len(table), length, 'linear').to(table) @ table
 
 

@@ -238,7 +238,7 @@ def test_settings_that_do_not_fit_are_named(settings, message):
 
 def test_whole_and_truncated_networks_say_what_they_cannot_do():
     for incomplete in ({}, dict(out_blocks=('layer-1',))):
-        with pytest.raises(ValueError, match='DDAEDiT needs a time: set out_blocks and time'):
+        with pytest.raises(ValueError, match='DDAEDiT needs a time: set time'):
             build(**incomplete)(latents())
     model = build(out_blocks=('layer-1',), time=5)
     with pytest.raises(ValueError, match='truncated behind layer-1 and cannot predict'):

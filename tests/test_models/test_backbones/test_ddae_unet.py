@@ -207,7 +207,7 @@ def test_bad_settings_are_refused_in_one_line(settings, message):
 
 def test_bad_calls_are_refused_in_one_line():
     model, x = build(TINY), torch.zeros(1, 3, 8, 8)
-    with pytest.raises(ValueError, match='DDAEUNet needs a time: set out_blocks and time'):
+    with pytest.raises(ValueError, match='DDAEUNet needs a time: set time'):
         model(x)
     with pytest.raises(ValueError, match='layers middle: the network has out_1, out_2'):
         model.forward_intermediates(x, ['middle'], times(1))

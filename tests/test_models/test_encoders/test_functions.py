@@ -34,6 +34,7 @@ def own_module(monkeypatch):
     module = ModuleType('own_networks')
     module.pyramid = Pyramid
     module.one_map = lambda: nn.Conv2d(3, 5, 8, 8)
+    module.words = lambda: 'no module'
     module.vectors = lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
     monkeypatch.setitem(sys.modules, 'own_networks', module)
 
@@ -67,9 +68,18 @@ def test_maps_channels_strides_and_pixels_follow_from_the_network():
         ('py:own_networks:piramid', 'did you mean pyramid'),
         ('py:no_such_networks:pyramid', 'PYTHONPATH'),
         ('py:own_networks:vectors', 'gives no maps'),
+        ('py:own_networks:words', 'returns str, not a torch.nn.Module'),
+        ('py:own_networks', 'has no function .none given.: did you mean'),
     ],
 )
 def test_bad_functions_are_one_line(model, answer):
     with pytest.raises(UserError, match=answer) as caught:
         Encoder(model)
     assert '\n' not in str(caught.value)
+    assert '__' not in str(caught.value)
+
+
+@pytest.mark.usefixtures('own_module')
+def test_unknown_arguments_name_the_function():
+    with pytest.raises(UserError, match=r'py:own_networks:pyramid: .*widht'):
+        Encoder('py:own_networks:pyramid', arguments=dict(widht=6))

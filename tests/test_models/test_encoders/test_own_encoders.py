@@ -34,6 +34,11 @@ def test_maps_are_the_encoders_own(name):
         assert parameter.requires_grad or parameter.grad is None, parameter_name
 
 
+def test_positions_are_resized_where_the_network_is_measured():
+    # Made for 256 x 256 pixels, and measured with 64 x 64.
+    assert Encoder('mmaddp:ADDPViT', arguments=dict(arch=ARCH)).stride('block_1') == 16
+
+
 def test_files_load_by_the_encoders_own_rules(tmp_path):
     trained = ADDPViT(**OWN['ADDPViT'])
     torch.save({'state_dict': trained.state_dict(), 'meta': {}}, tmp_path / 'encoder.pth')
@@ -55,3 +60,5 @@ def test_names_of_no_encoder_are_one_line():
         Encoder('mmaddp:ADDPVit')
     with pytest.raises(UserError, match='no such encoder'):
         Encoder('mmaddp:VQGAN')
+    with pytest.raises(UserError, match=r'img_size: mmaddp:ADDPViT has its size in arguments'):
+        Encoder('mmaddp:ADDPViT', img_size=32, arguments=OWN['ADDPViT'])

@@ -341,6 +341,20 @@ def test_wrong_arguments_and_indices_are_refused():
         Encoder('timm:vit_tiny_patch16_224', arguments=dict(depht=3))
     with pytest.raises(UserError, match=r'out_indices=\[3\].*3 layers'):
         Encoder('timm:vit_tiny_patch16_224', arguments=SHALLOW, out_indices=(3,))
+    with pytest.raises(UserError, match=r'global_attn_indexes=\[5\].*3 layers'):
+        Encoder(
+            'timm:vit_tiny_patch16_224',
+            arguments=SHALLOW,
+            window_size=2,
+            global_attn_indexes=(0, 5),
+        )
+
+
+def test_a_layer_may_be_wanted_twice():
+    encoder = Encoder('timm:vit_tiny_patch16_224', arguments=SHALLOW, out_indices=(2, 1, 2))
+    first, other, again = encoder(torch.randn(1, 3, 32, 32))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_images_larger_than_the_one_size_are_refused_with_the_remedy():

@@ -184,6 +184,21 @@ def test_folders_load_with_their_pixels_and_every_tensor_is_told(tmp_path):
     assert 'register tokens (1) kept' in told
 
 
+def test_pixels_of_a_model_type_are_its_authors(tmp_path, monkeypatch):
+    clip = Encoder('hf:clip_vision_model', arguments=SMALL)
+    assert clip.pixel_values['mean'] == [122.7709, 116.746, 104.0937]
+    dinov2 = Encoder('hf:dinov2', arguments=small('dinov2'))
+    assert dinov2.pixel_values['mean'] == [123.675, 116.28, 103.53]
+    # A folder without an image processor, and the hub's processor.
+    save_folder(tmp_path, 'vit')
+    (tmp_path / 'preprocessor_config.json').unlink()
+    assert Encoder(f'hf:{tmp_path}').pixel_values['mean'] == [127.5] * 3
+    told = dict(image_mean=[0.1, 0.2, 0.3], image_std=[0.4, 0.5, 0.6])
+    mixin = 'transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict'
+    monkeypatch.setattr(mixin, lambda name: (told, {}))
+    assert Encoder(f'hf:{tmp_path}').pixel_values['mean'] == [25.5, 51.0, 76.5]
+
+
 def test_a_classifiers_file_loads_without_its_head(tmp_path):
     network = save_folder(tmp_path, 'vit', transformers.ViTForImageClassification)
     encoder = Encoder(f'hf:{tmp_path}')
@@ -240,9 +255,10 @@ def test_published_weights_that_lack_a_needed_tensor_are_refused(tmp_path):
 
 
 def test_networks_without_maps_and_wrong_names_are_one_line(monkeypatch):
-    with pytest.raises(UserError, match='bert gives no maps') as caught:
-        Encoder('hf:bert')
-    assert '\n' not in str(caught.value)
+    for name in ('bert', 'yolos'):
+        with pytest.raises(UserError, match=f'{name} gives no maps') as caught:
+            Encoder(f'hf:{name}')
+        assert '\n' not in str(caught.value)
 
     def offline(*args, **kwargs):
         raise OSError('offline')
@@ -251,6 +267,12 @@ def test_networks_without_maps_and_wrong_names_are_one_line(monkeypatch):
     with pytest.raises(UserError, match=r'nearest: .*dinov2.*network') as caught:
         Encoder('hf:facebook/dinov22')
     assert '\n' not in str(caught.value)
+
+
+def test_a_network_of_one_block_has_one_layer():
+    one = Encoder('hf:vit', arguments=dict(SMALL, num_hidden_layers=1))
+    assert one.layers == ['block_1']
+    assert one(torch.zeros(1, 3, 32, 48))[0].shape == (1, 32, 2, 3)
 
 
 def test_unknown_arguments_are_answered_by_the_nearest():

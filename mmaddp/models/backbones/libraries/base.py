@@ -55,6 +55,7 @@ class Library(ABC):
         front: Autoencoder between images and the network's input.
         front_stride: Pixels of the image for one position of that input.
         pads: Whether the network itself takes images of any size.
+        size_option: What sets the network's input size, if ``img_size`` does not.
         dropped: Why tensors of a file may be dropped, by regular expression.
     """
 
@@ -63,6 +64,7 @@ class Library(ABC):
     front: nn.Module | None = None
     front_stride = 1
     pads = False
+    size_option = ''
     dropped: Mapping[str, str] = {r'(.*\.)?mask_token$': 'only pre-training masks'}
 
     def __init__(
@@ -73,6 +75,8 @@ class Library(ABC):
         norm: str,
     ) -> None:
         self.name, self.img_size, self.norm = name, img_size, norm
+        if img_size and self.size_option:
+            raise UserError(f'img_size: {self.prefix}:{name} has its size in {self.size_option}')
         self.arguments = dict(arguments)
 
     @property
@@ -178,8 +182,11 @@ def measure(library: Library) -> Measured:
     Raises:
         UserError: The network gives no maps.
     """
-    with torch.device('meta'):
-        network = library.build().eval()
+    try:
+        with torch.device('meta'):
+            network = library.build().eval()
+    except TypeError as error:  # an argument that the network does not have
+        raise UserError(f'{library.prefix}:{library.name}: {reason_of(error)}') from error
     size = library.input_size(network)
     try:
         shapes = map_shapes(library, network, size)

@@ -55,6 +55,7 @@ class DiffusersModel(Library):
 
     prefix = 'diffusers'
     takes_time = True
+    size_option = 'the config of its folder'
     dropped = {}
 
     @property
@@ -252,7 +253,7 @@ class DiffusersModel(Library):
     def input_size(self, network: nn.Module) -> tuple[int, int]:
         """See :class:`Library`."""
         size = self.config.get('input_size' if self.kind == SIT else 'sample_size') or 32
-        return self.img_size or ((size, size) if isinstance(size, int) else tuple(size))
+        return (size, size) if isinstance(size, int) else tuple(size)
 
     def in_channels(self, network: nn.Module) -> int:
         """See :class:`Library`."""

@@ -32,12 +32,16 @@ class FunctionModel(Library):
             raise UserError(f'py:{self.name}: {error}: set PYTHONPATH to its folder') from None
         function = getattr(module, function_name, None)
         if not callable(function):
-            close = nearest_names(function_name, vars(module))
+            public = [name for name in vars(module) if not name.startswith('_')]
+            close = nearest_names(function_name, public)
             raise UserError(
                 f'py:{self.name}: {module_name} has no function {function_name or "(none given)"}: '
                 f'did you mean {close or "another module"}?'
             )
-        return function(**self.arguments)
+        network = function(**self.arguments)
+        if not isinstance(network, nn.Module):
+            raise TypeError(f'returns {type(network).__name__}, not a torch.nn.Module')
+        return network
 
     def layers(self, network: nn.Module) -> list[str]:
         """See :class:`Library`; known after the first trial run."""

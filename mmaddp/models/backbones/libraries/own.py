@@ -21,6 +21,7 @@ class OwnModel(Library):
 
     prefix = 'mmaddp'
     pads = True
+    size_option = 'arguments=dict(img_size=…)'
 
     @property
     def kind(self) -> type[BaseEncoder]:

@@ -63,7 +63,7 @@ class TimmModel(Library):
             except TypeError as error:
                 # The network has no such argument.
                 if not set(any_size) or not any(name in str(error) for name in any_size):
-                    raise UserError(f'timm:{self.name}: {error}') from None
+                    raise
         raise AssertionError
 
     def fetch(self, network: nn.Module) -> list[str]:
@@ -107,7 +107,7 @@ class TimmModel(Library):
     ) -> dict[str, Tensor]:
         """See :class:`Library`; timm's ``forward_intermediates``."""
         names = self.layers(network)
-        indices = sorted(names.index(layer) for layer in layers)
+        indices = sorted({names.index(layer) for layer in layers})
         plain = self.is_plain(network)
         # A hierarchical network norms its last stage only, if it has a norm at all.
         norm = self.norm == 'all' if plain else self.norm != 'none' and takes_norm(network)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +25,13 @@ WINDOWED = (
 # Names of final norms. CLIP's is for its class token alone.
 NORMS = ('layernorm', 'norm')
 HALF = (0.5, 0.5, 0.5)
-SCALED_TO_SIGNED = ('beit', 'data2vec-vision', 'siglip_vision_model', 'vit')
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+# Mean and std with which their authors trained, where not ImageNet's. The defaults of the library's
+# image processors differ from those of the published folders.
+STATISTICS = {
+    **dict.fromkeys(('beit', 'data2vec-vision', 'siglip_vision_model', 'vit'), (HALF, HALF)),
+    'clip_vision_model': CLIP,
+}
 
 
 class TransformersModel(Library):
@@ -37,6 +42,7 @@ class TransformersModel(Library):
     """
 
     prefix = 'hf'
+    size_option = 'arguments=dict(image_size=…)'
 
     @property
     def own_folder(self) -> Path | None:
@@ -97,8 +103,11 @@ class TransformersModel(Library):
         """Whether the network is a stack of equal blocks over patches."""
         config = self.config
         stages = hasattr(config, 'depths') or config.model_type == 'vitdet'
+        # YOLOS appends tokens of its detections, which are no patches.
+        appends = hasattr(config, 'num_detection_tokens')
         needed = ('hidden_size', 'patch_size', 'num_hidden_layers')
-        return not stages and all(isinstance(getattr(config, name, None), int) for name in needed)
+        sizes = all(isinstance(getattr(config, name, None), int) for name in needed)
+        return sizes and not stages and not appends
 
     def build(self) -> nn.Module:
         """See :class:`Library`."""
@@ -118,7 +127,7 @@ class TransformersModel(Library):
     def layers(self, network: nn.Module) -> list[str]:
         """See :class:`Library`."""
         kind = 'block' if self.is_plain else 'stage'
-        count = len(main_stack(network)) if self.is_plain else len(network.out_features)
+        count = len(self.blocks(network)) if self.is_plain else len(network.out_features)
         return [f'{kind}_{number}' for number in range(1, count + 1)]
 
     def maps(
@@ -129,7 +138,7 @@ class TransformersModel(Library):
         if not self.is_plain:
             maps = dict(zip(names, network(x).feature_maps))
             return {name: maps[name] for name in names if name in layers}
-        blocks = dict(zip(names, main_stack(network)))
+        blocks = dict(zip(names, self.blocks(network)))
         side = self.config.patch_size
         grid = (x.shape[2] // side, x.shape[3] // side)
         options = self.call_options(network, x, grid)
@@ -151,30 +160,44 @@ class TransformersModel(Library):
         return options
 
     def pixel_statistics(self, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
-        """Those of the folder's ``preprocessor_config.json``, else the model type's default."""
-        path = Path(self.name) / 'preprocessor_config.json'
-        if path.is_file():
-            told = json.loads(path.read_text())
+        """Those of the folder's or the hub's image processor, else the model type's default."""
+        told = self.processor
+        if 'image_mean' in told:
             return told['image_mean'], told['image_std']
-        if self.config.model_type in SCALED_TO_SIGNED:
-            return HALF, HALF
-        return IMAGENET_MEAN, IMAGENET_STD
+        return STATISTICS.get(self.config.model_type, (IMAGENET_MEAN, IMAGENET_STD))
+
+    @cached_property
+    def processor(self) -> dict[str, Any]:
+        """Settings of the image processor beside the network's config; none for a model type."""
+        from transformers import CONFIG_MAPPING
+        from transformers.image_processing_base import ImageProcessingMixin
+
+        if self.name in CONFIG_MAPPING:
+            return {}
+        try:
+            return ImageProcessingMixin.get_image_processor_dict(self.name)[0]
+        except OSError:  # there is none
+            return {}
 
     def input_size(self, network: nn.Module) -> tuple[int, int]:
         """See :class:`Library`."""
         size = getattr(self.config, 'image_size', None) or 224
-        return self.img_size or ((size, size) if isinstance(size, int) else tuple(size))
+        return (size, size) if isinstance(size, int) else tuple(size)
 
     def blocks(self, network: nn.Module) -> list[nn.Module]:
         """See :class:`Library`."""
-        return main_stack(network)
+        if not self.is_plain:
+            return main_stack(network)
+        count = self.config.num_hidden_layers
+        lists = (module for module in network.modules() if isinstance(module, nn.ModuleList))
+        return list(next((blocks for blocks in lists if len(blocks) == count), ()))
 
     def attentions(self, network: nn.Module) -> list[nn.Module]:
         """See :class:`Library`."""
         if self.config.model_type not in WINDOWED:
             return []
         # CLIP and SigLIP call it otherwise.
-        blocks = main_stack(network)
+        blocks = self.blocks(network)
         return [getattr(block, 'attention', None) or block.self_attn for block in blocks]
 
     def recompute(self, network: nn.Module) -> None:
