@@ -10,12 +10,12 @@ model = dict(
     tokenizer=dict(
         type='mmaddp.VQGAN',
         base_channels=16,
-        channel_multipliers=(1, 2, 4, 6),
+        channel_multipliers=(1, 3, 3, 3),
         embed_dims=32,
         num_embeddings=1024,
         norm_groups=8,
     ),
-    quantize_from=800,
+    quantize_from=500,
 )
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
 
@@ -24,7 +24,7 @@ train_dataloader = dict(batch_size=16)
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)),
+    optimizer=dict(type='Adam', lr=2e-3, betas=(0.9, 0.99)),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [

@@ -1,0 +1,21 @@
+# A transformer of 4 blocks on 8 x 8 patches of pixels, without an autoencoder, on your own images
+# on a CPU: IMAGE_DIR=…. No size is a paper's.
+_base_ = [
+    '../../_base_/datasets/image-folder_64_pretrain.py',
+    '../../_base_/schedules/darl-toy_3000i.py',
+]
+
+model = dict(
+    type='mmaddp.DDAE',
+    network=dict(
+        type='mmaddp.DDAEDiT',
+        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
+        input_size=64,
+        patch_size=8,
+        in_channels=3,
+        num_classes=1,
+        learn_sigma=False,
+    ),
+    process=dict(type='mmaddp.DDPM', time_input='index'),
+    img_size=64,
+)
