@@ -1,7 +1,6 @@
 # The zoo's ADDP encoder under Faster R-CNN, at 128 x 128 pixels, for data with boxes alone. From
 # scratch: --cfg-options model.backbone.init_cfg=None.
 _base_ = [
-    '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
     '../../_base_/datasets/coco-folder_128.py',
     '../../_base_/schedules/det-toy_500i.py',
@@ -9,16 +8,21 @@ _base_ = [
 
 model = dict(
     type='FasterRCNN',
-    data_preprocessor=dict(_base_.pixel_values, pad_size_divisor=128),
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], pad_size_divisor=128
+    ),
     backbone=dict(
-        _base_.encoder,
+        type='mmaddp.ADDPViT',
+        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
         img_size=128,
+        patch_size=8,
         with_cls_token=False,
         embed_norm=False,
         final_norm=False,
         window_size=8,
         global_attn_indexes=(1, 3),
         use_rel_pos=True,
+        init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://addp-toy}}'),
     ),
     neck=dict(in_channels=192),
     roi_head=dict(

@@ -2,9 +2,17 @@
 _base_ = [
     '../../_base_/backbones/encoder.py',
     '../../_base_/heads/mask-rcnn_sfp_toy.py',
-    '../../_base_/datasets/coco-folder_192.py',
+    '../../_base_/datasets/coco-folder_128.py',
     '../../_base_/schedules/det-toy_500i.py',
 ]
+
+image_size = (192, 192)
+train_pipeline = _base_.train_pipeline
+train_pipeline[3].scale = train_pipeline[4].crop_size = image_size
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = image_size
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 num_classes = len(_base_.classes)
 
