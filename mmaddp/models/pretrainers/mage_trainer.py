@@ -114,12 +114,17 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         ).item()
 
     def convert_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-        """A released MAGE or ADDP file."""
+        """A released MAGE or ADDP file, or a token predictor alone."""
         # ADDP's released file holds the same predictor and tokenizer beside its own encoder.
         weights = convert_checkpoint(checkpoint, target='pretrain')
-        return {
+        held = {
             n: v for n, v in weights.items() if n.startswith(('token_predictor.', 'tokenizer.'))
         }
+        if held:
+            return held
+        # A predictor in a file of its own has no prefix. The config's tokenizer stays.
+        predictor = convert_checkpoint(checkpoint, target='token_predictor')
+        return {f'token_predictor.{name}': tensor for name, tensor in predictor.items()}
 
     @property
     def samplers(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from scipy.stats import truncnorm
 from tiny_addp import random_ids, random_mask
 from tiny_scratch import TOKENIZER, mage_trainer
 
+from mmaddp.checkpoints import convert_file
 from mmaddp.utils import UserError
 
 
@@ -107,3 +108,13 @@ def test_parts_that_do_not_fit_are_refused():
     for ratio in (-0.5, 1.5):
         with pytest.raises(UserError, match=rf'model.min_ratio={ratio}: must be in \[0, 1\]'):
             build(min_ratio=ratio)
+
+
+def test_a_token_predictor_alone_fills_the_model(tmp_path):
+    trained, whole, alone = build(), tmp_path / 'whole.pth', tmp_path / 'alone.safetensors'
+    torch.save({'state_dict': trained.state_dict()}, whole)
+    convert_file(whole, alone, target='token_predictor')
+    weights = build().read_weights(alone)
+    predictor = trained.token_predictor.state_dict()
+    assert weights.keys() == {f'token_predictor.{name}' for name in predictor}
+    assert all(torch.equal(weights[f'token_predictor.{n}'], t) for n, t in predictor.items())
