@@ -26,11 +26,11 @@ from mmaddp.engine.resumption import find_newest
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.evaluation.per_image import ImageScores
 from mmaddp.evaluation.statistics import resample_images
-from mmaddp.utils import UserError, atomic_write, check_choice, write_json
+from mmaddp.utils import UserError, atomic_write, check_choice, check_range, write_json
 from mmaddp.zoo import located
 
 from .corruptions import evaluate_corruptions
-from .example_images import write_examples
+from .example_images import CENTER, write_examples
 from .logs import iterations_of, read_scalars
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
 from .probing import probe as run_probe
@@ -143,6 +143,8 @@ class Comparison:
         methods: Methods by name.
         seeds: Seeds of the tasks' trainings.
         baseline: The method that all others are tested against, if any.
+        mark: The position whose similarity to all others is shown, shares of height and
+            width in [0, 1].
     """
 
     title: str
@@ -150,6 +152,7 @@ class Comparison:
     methods: dict[str, Method]
     seeds: tuple[int, ...]
     baseline: str | None = None
+    mark: tuple[float, float] = CENTER
 
     def choose(
         self,
@@ -194,8 +197,8 @@ def read_comparison(path: str | Path) -> Comparison:
 
     Args:
         path: A config file with ``title``, ``tasks``, ``methods``, ``seeds`` and optionally
-            ``baseline``. A method has a ``title`` and the settings of an :class:`Entry` for each
-            task name.
+            ``baseline`` and ``mark``. A method has a ``title`` and the settings of an
+            :class:`Entry` for each task name.
 
     Raises:
         UserError: Something in it is missing or unknown.
@@ -218,7 +221,10 @@ def read_comparison(path: str | Path) -> Comparison:
         methods[name] = Method(row.get('title', name), entries)
     baseline = read.get('baseline')
     check_choice(f'{path}: baseline', baseline, [None, *methods])
-    return Comparison(read['title'], tasks, methods, tuple(read['seeds']), baseline)
+    mark = tuple(read.get('mark', CENTER))
+    for share in mark:
+        check_range(f'{path}: mark', share, 0, 1)
+    return Comparison(read['title'], tasks, methods, tuple(read['seeds']), baseline, mark)
 
 
 def _build(kind: type, settings: Any, where: str) -> Any:
@@ -324,7 +330,7 @@ def inspect_trained(comparison: Comparison, job: Job, config: Config) -> None:
     if checkpoint is None:
         return
     if job.seed == comparison.seeds[0]:
-        write_examples(config, checkpoint)
+        write_examples(config, checkpoint, comparison.mark)
     task = comparison.tasks[job.task]
     if task.severities:
         metric = next(iter(task.metrics.values()))

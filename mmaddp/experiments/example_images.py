@@ -22,14 +22,18 @@ from .robustness import build_trained
 
 EXAMPLES = 'examples'
 COUNT, SIDE, SCORE = 4, 256, 0.3
+CENTER = (0.5, 0.5)
 Sample = dict[str, Any]
 
 
-def write_examples(config: Config, checkpoint: str | Path) -> None:
+def write_examples(
+    config: Config, checkpoint: str | Path, mark: tuple[float, float] = CENTER
+) -> None:
     """Write pictures of a few validation images into the folder ``examples`` of a work folder.
 
     ``N_input``, ``N_truth``, ``N_prediction`` of the checkpoint, and, of the encoder as it was
-    before the training, ``N_features`` and ``N_similarity``.
+    before the training, ``N_features`` and ``N_similarity`` to the position ``mark``, shares of
+    height and width.
     """
     init_default_scope(config.get('default_scope') or 'mmengine')
     samples, classes, palette = example_samples(config)
@@ -37,7 +41,8 @@ def write_examples(config: Config, checkpoint: str | Path) -> None:
     folder.mkdir(exist_ok=True)
     model = build_trained(config, checkpoint).to(get_device())
     features = encoder_maps(config, model, samples)
-    colors, similarities = principal_colors(features), [similarity(one) for one in features]
+    colors = principal_colors(features)
+    similarities = [similarity(one, mark) for one in features]
     for number, sample in enumerate(samples):
         with torch.no_grad():
             predicted = model.test_step(pseudo_collate([sample]))[0]
@@ -46,7 +51,7 @@ def write_examples(config: Config, checkpoint: str | Path) -> None:
             'input': image,
             **drawn(image, predicted, classes, palette),
             'features': enlarge(colors[number], image),
-            'similarity': mark_center(enlarge(similarities[number], image)),
+            'similarity': draw_mark(enlarge(similarities[number], image), mark),
         }
         for name, picture in pictures.items():
             write_picture(folder / f'{number}_{name}.jpg', picture)
@@ -165,11 +170,12 @@ def principal_colors(maps: list[Tensor]) -> list[np.ndarray]:
     ]
 
 
-def similarity(features: Tensor) -> np.ndarray:
-    """Cosine similarity to the position in the center, as colors from -1 (dark) to 1."""
-    _, height, width = features.shape
+def similarity(features: Tensor, mark: tuple[float, float] = CENTER) -> np.ndarray:
+    """Cosine similarity to the position at ``mark``, as colors from -1 (dark) to 1."""
+    sides = features.shape[1:]
+    row, column = (min(int(share * side), side - 1) for share, side in zip(mark, sides))
     unit = F.normalize(features - features.mean(dim=(1, 2), keepdim=True), dim=0)
-    cosine = torch.einsum('chw,c->hw', unit, unit[:, height // 2, width // 2])
+    cosine = torch.einsum('chw,c->hw', unit, unit[:, row, column])
     colors = colormaps['viridis']((cosine.numpy() + 1) / 2)[..., 2::-1]
     return (255 * colors).astype(np.uint8)
 
@@ -179,11 +185,11 @@ def enlarge(picture: np.ndarray, image: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def mark_center(picture: np.ndarray) -> np.ndarray:
+def draw_mark(picture: np.ndarray, mark: tuple[float, float]) -> np.ndarray:
     """A circle around the position that the others are compared with."""
     height, width = picture.shape[:2]
-    radius = max(3, min(height, width) // 20)
-    return cv2.circle(picture.copy(), (width // 2, height // 2), radius, (0, 0, 255), 2)
+    center = int(mark[1] * width), int(mark[0] * height)
+    return cv2.circle(picture.copy(), center, max(3, min(height, width) // 20), (0, 0, 255), 2)
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

@@ -32,7 +32,7 @@ CARD = 'comparison.html'
 SHOWN = {
     'prediction': 'Predictions after training, on the same validation images',
     'features': 'Features of the encoder before training: three principal components as colors',
-    'similarity': 'Similarity of its features to the marked position in the center',
+    'similarity': 'Similarity of its features to the marked position',
 }
 
 

@@ -37,6 +37,8 @@ def test_similarity_is_highest_at_the_center_and_its_like():
     assert (shown[..., 1] == shown[2, 2, 1]).sum() == 2
     assert shown[0, 0].tolist() == shown[2, 2].tolist()
     assert shown[..., 1].max() == shown[2, 2, 1]
+    corner = similarity(maps, (0.9, 0.0))
+    assert corner[..., 1].argmax() == 4 * 5
 
 
 def test_ignored_pixels_keep_their_color():
