@@ -79,7 +79,11 @@ at_levels = {'model.encoder': ddae, 'model.levels': [1, 61]}
 addp_vit, darl_vit = (
     {'model': f'mmaddp:{name}', 'arguments': vit} for name in ('ADDPViT', 'DARLViT')
 )
-ddae_dit = {'model': 'mmaddp:DDAEDiT', 'time': 11, 'arguments': dit}
+ddae_dit = {
+    'model': 'mmaddp:DDAEDiT',
+    'time': 11,
+    'arguments': dict(dit, process=ddae['process']),
+}
 timm_vit = {'model': 'timm:test_vit'}
 # Title, file, settings of mmaddp.Encoder, and options of the probes.
 rows = dict(

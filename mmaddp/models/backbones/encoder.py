@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmaddp.checkpoints import WeightRules, fit, read_checkpoint
+from mmaddp.checkpoints.convert import MODEL, own_meta
 from mmaddp.checkpoints.folders import network_folder
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import Tensors, under
@@ -179,6 +180,7 @@ class Encoder(BaseEncoder):
 
     def network_input(self, images: Tensor) -> Tensor:
         """The images (B, 3, H, W), or their latents, padded by zeros to whole positions."""
+        images = self.library.network_input(self.network, images, self.time)
         if self.autoencoder is None:
             return images
         stride = self.library.front_stride
@@ -355,6 +357,9 @@ class Encoder(BaseEncoder):
             UserError: The file cannot be read or does not fit; nothing is loaded then.
         """
         if isinstance(self.network, BaseEncoder):
+            with naming(path):
+                told = own_meta(read_checkpoint(path)).get(MODEL, {})
+                self.library.check_process(self.network, told)
             self.network.load(path, prefix or own_prefix(Path(path)))
             return
         checkpoint = self.library.read(Path(path))

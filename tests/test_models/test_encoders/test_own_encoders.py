@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmaddp.models import ADDPViT, Encoder
+from mmaddp.models import ADDPViT, DDAEUNet, Encoder
 from mmaddp.utils import UserError
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=4)
@@ -53,6 +53,40 @@ def test_files_load_by_the_encoders_own_rules(tmp_path):
     again.load(tmp_path / 'iter_1.pth')
     for name, tensor in again.state_dict().items():
         assert torch.equal(tensor, held[f'backbone.{name}'])
+
+
+UNET = dict(OWN['DDAEUNet'], process=dict(type='mmaddp.EDM'))
+
+
+def test_a_denoisers_images_are_shrunk_and_scaled_as_by_itself():
+    torch.manual_seed(0)
+    encoder = Encoder('mmaddp:DDAEUNet', time=0.1, arguments=dict(UNET, reduction=2)).eval()
+    blocks = encoder.layers
+    alone = DDAEUNet(**UNET, out_blocks=blocks, time=0.1, reduction=2).eval()
+    alone.load_state_dict(encoder.network.state_dict(), strict=False)
+    images = torch.randn(1, 3, 40, 24)
+    with torch.no_grad():
+        found = encoder.forward_intermediates(encoder.network_input(images), time=0.1)
+        expected = alone(images)
+    for layer, theirs in zip(blocks, expected):
+        torch.testing.assert_close(found[layer], theirs, atol=1e-5, rtol=1e-5)
+        assert encoder.stride(layer) == 40 // theirs.shape[2]
+
+
+def test_a_file_of_a_process_needs_the_process(tmp_path):
+    network = DDAEUNet(**UNET, out_blocks=['out_2'], time=0.1)
+    meta = {'mmaddp': {'model': network.checkpoint_meta}}
+    file = tmp_path / 'edm.pth'
+    torch.save({'state_dict': DDAEUNet(**OWN['DDAEUNet']).state_dict(), 'meta': meta}, file)
+    with pytest.raises(UserError, match=r'edm\.pth: was trained with process=.*arguments\.process'):
+        Encoder('mmaddp:DDAEUNet', time=0.1, arguments=OWN['DDAEUNet']).load(file)
+    Encoder('mmaddp:DDAEUNet', time=0.1, arguments=UNET).load(file)
+
+
+def test_an_autoencoder_belongs_to_the_encoder_itself():
+    settings = dict(OWN['DDAEDiT'], autoencoder=dict(type='mmaddp.KLAutoencoder', folder='vae'))
+    with pytest.raises(UserError, match=r"type='mmaddp\.DDAEDiT'"):
+        Encoder('mmaddp:DDAEDiT', time=3, arguments=settings)
 
 
 def test_names_of_no_encoder_are_one_line():

@@ -98,6 +98,14 @@ class Library(ABC):
     ) -> dict[str, Tensor]:
         """Maps (B, C, h, w) of ``layers``, from one pass that ends behind the last of them."""
 
+    def network_input(self, network: nn.Module, images: Tensor, time: float | None) -> Tensor:
+        """What the network sees of images (B, 3, H, W), before any autoencoder."""
+        return images
+
+    def check_process(self, network: nn.Module, meta: Mapping[str, Any]) -> None:
+        """Refuse a file whose process the network would need and lacks; ``meta`` is the file's."""
+        return
+
     def strides(self, network: nn.Module) -> dict[str, int]:
         """Strides of the layers, where the library tells them."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -44,8 +44,45 @@ class OwnModel(Library):
         return self.kind.takes_time
 
     def build(self) -> nn.Module:
-        """See :class:`Library`."""
+        """See :class:`Library`.
+
+        Raises:
+            UserError: The arguments have an autoencoder.
+        """
+        if 'autoencoder' in self.arguments:
+            raise UserError(
+                f'model=mmaddp:{self.name}: takes no autoencoder in its arguments: set the encoder '
+                f"itself, type='mmaddp.{self.name}'"
+            )
         return self.kind(**self.arguments)
+
+    @property
+    def front_stride(self) -> int:
+        """The factor by which the network shrinks its images first."""
+        return self.arguments.get('reduction', 1)
+
+    def check_process(self, network: BaseEncoder, meta: Mapping[str, Any]) -> None:
+        """Refuse a file of a denoiser whose process scales images that nothing would scale here.
+
+        Args:
+            network: The network.
+            meta: What the file says of its model.
+
+        Raises:
+            UserError: The file names a process, the arguments do not.
+        """
+        process = meta.get('process')
+        if process and getattr(network, 'process', None) is None:
+            raise UserError(
+                f'was trained with process={process}: set arguments.process of {self.prefix}:'
+                f'{self.name} to it'
+            )
+
+    def network_input(self, network: BaseEncoder, images: Tensor, time: float | None) -> Tensor:
+        """See :class:`Library`: shrunk, and scaled by the network's process at ``time``."""
+        if network.takes_time:
+            network.time = time
+        return network.network_input(images)
 
     def layers(self, network: BaseEncoder) -> list[str]:
         """See :class:`Library`."""
