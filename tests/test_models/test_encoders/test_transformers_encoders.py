@@ -293,6 +293,14 @@ def test_recomputed_activations_give_the_same_gradients():
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
+def test_an_exported_network_gives_the_same_maps():
+    torch.manual_seed(0)
+    encoder = Encoder('hf:dinov2', arguments=small('dinov2')).eval()
+    images = torch.randn(1, 3, 40, 48)
+    exported = torch.export.export(encoder, (images,)).module()
+    torch.testing.assert_close(exported(images)[0], encoder(images)[0], atol=1e-5, rtol=1e-5)
+
+
 def test_mmpretrain_imports_beside_transformers():
     from mmpretrain.models import ImageClassifier
 

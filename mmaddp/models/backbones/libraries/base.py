@@ -329,8 +329,9 @@ def hooked_outputs(
     def keep(name: str, output: Any) -> None:
         # Blocks may return attention or a cache behind their output.
         outputs[name] = output[0] if isinstance(output, (tuple, list)) else output
-        if name == last:
-            # An exception ends the pass, so the layers behind cost nothing.
+        if name == last and not torch.compiler.is_compiling():
+            # An exception ends the pass, so the layers behind cost nothing. An export, which
+            # traces through all modules, drops them itself.
             raise Reached
 
     hooks = [
