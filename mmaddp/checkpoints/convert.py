@@ -110,7 +110,7 @@ def convert(
     if source != 'auto':
         check_choice('source', source, ('auto', *SOURCES))
     weights = weights_of(checkpoint, prefix, source)
-    # Without their adapters the weights would load and compute something else.
+    # Without the adapters the weights would load, but the encoder would compute something else.
     if any(name.endswith('.lora_A') for name in weights.tensors):
         raise UserError(
             'holds low-rank adapters, not an encoder: merge them first by '

@@ -25,7 +25,7 @@ from .sources import SOURCES
 
 EXTENSIONS = ('.pth', '.pt', '.safetensors')
 OFFICIAL_EXTENSIONS = ('.pth', '.pt')
-# Files larger than memory are hashed in pieces.
+# Files are hashed in pieces, since they may be larger than memory.
 CHUNK_BYTES = 1 << 20
 
 

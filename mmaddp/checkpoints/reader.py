@@ -20,13 +20,12 @@ from . import unpickler
 from .folders import open_folder
 from .unpickler import TORCH_LEGACY
 
-# Enough to tell all formats apart.
+# Enough to recognize every format.
 HEAD_BYTES = 512
 # The signature of a zip archive, PyTorch's format since 1.6.
 ZIP = b'PK\x03\x04'
 
-
-# What stands where a file should be, and the remedy.
+# Files that are no checkpoints: what to tell the user, and a test of the first bytes.
 NO_CHECKPOINTS: dict[str, Callable[[bytes], bool]] = {
     'is empty; download or copy it again': lambda head: not head,
     'is a Git LFS pointer, not the file itself; run `git lfs pull`': lambda head: head.startswith(

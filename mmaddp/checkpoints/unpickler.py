@@ -33,7 +33,7 @@ __all__ = ['Unpickler', 'load']
 # The number that PyTorch's files before 1.6 begin with, as a pickle of its own.
 TORCH_LEGACY = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
-# NumPy's codes of numbers (byte order, kind, bytes), and of text and dates.
+# NumPy's type codes: byte order, kind and bytes of numbers; then text, bytes, dates and times.
 NUMBERS = re.compile(r'[<>=|]?(b1|\?|[iuf][1248])')
 TEXT = re.compile(r'[<>=|]?([USmM]\d{0,4})')
 
@@ -73,7 +73,7 @@ class DType:
         return self.value.kind not in 'biuf'
 
     def __setstate__(self, state: tuple) -> None:
-        # NumPy's state of a dtype has the byte order second.
+        # The state is (version, byte order, ...).
         if state[1] in ('<', '>', b'<', b'>'):
             order = state[1] if isinstance(state[1], str) else state[1].decode()
             self.value = self.value.newbyteorder(order)
@@ -83,8 +83,7 @@ class Array(np.ndarray):
     """A NumPy array that takes its state from numbers only."""
 
     def __setstate__(self, state: tuple) -> None:
-        # The first entry is the version of NumPy's format.
-        _, shape, dtype, fortran_order, raw = state
+        _, shape, dtype, fortran_order, raw = state  # the version of the format comes first
         demand(isinstance(dtype, DType), 'holds a NumPy array without a plain dtype')
         if not dtype.is_text:
             super().__setstate__((1, shape, dtype.value, fortran_order, as_bytes(raw)))
@@ -104,7 +103,7 @@ def array_from_buffer(buffer: Any, dtype: DType, shape: tuple, order: str) -> np
     """NumPy's array out of a buffer, as pickle protocol 5 has it."""
     if dtype.is_text:
         return None
-    # A copy, because the view of a buffer is read-only.
+    # A copy, because an array on a bytes object is read-only.
     return np.frombuffer(as_bytes(buffer), dtype.value).reshape(shape, order=order).copy()
 
 
@@ -151,7 +150,7 @@ class ModuleState(dict):
             tensors = plain(plain(state).get(kind))
             self.update({k: v for k, v in tensors.items() if isinstance(v, torch.Tensor)})
         for child, module in plain(plain(state).get('_modules')).items():
-            # Children were built first, so they are dictionaries of tensors already.
+            # A pickle builds children first, so they are dictionaries of tensors already.
             self.update({f'{child}.{name}': tensor for name, tensor in plain(module).items()})
 
 
@@ -173,9 +172,9 @@ def storage_from_bytes(raw: bytes) -> Any:
     legacy = isinstance(raw, bytes) and raw.startswith(TORCH_LEGACY)
     demand(legacy, "holds a storage that is not in PyTorch's plain format")
     return torch.load(
-        # A pickle inside the pickle: the same list guards it.
         io.BytesIO(raw),
         map_location='cpu',
+        # The storage is a pickle of its own, so it is read by the same rules.
         pickle_module=sys.modules[__name__],
         weights_only=False,
     )
@@ -216,7 +215,7 @@ STAND_INS: dict[str, Callable] = {
     'builtins.bytearray': lambda *_: b'',
     'builtins.complex': complex,
 }
-# NumPy 2 renamed its core.
+# NumPy 2 renamed numpy.core to numpy._core.
 for _numpy in ('numpy.core', 'numpy._core'):
     STAND_INS[f'{_numpy}.multiarray._reconstruct'] = empty_array
     STAND_INS[f'{_numpy}.multiarray.scalar'] = number
@@ -297,7 +296,7 @@ class Unpickler(pickle.Unpickler):
         if full_name.startswith('builtins.') and name in PYTHON_TYPES:
             return PYTHON_TYPES[name]
         if full_name in WITHOUT_WEIGHTS or full_name.startswith(PACKAGES_WITHOUT_WEIGHTS):
-            # A new class each time, so what a pickle sets on it reaches nothing else.
+            # A new class each time: what a pickle sets on it affects nothing else.
             return type(name, (Inert,), {})
         if full_name in MODULES:
             return type(name, (ModuleState,), {})

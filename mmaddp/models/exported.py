@@ -34,7 +34,7 @@ class ExportedModel(BaseModel):
         model = copy.deepcopy(model)
         model.setdefault('data_preprocessor', data_preprocessor or {})
         in_rgb = 'to_rgb' if self.info['task'] == 'classification' else 'bgr_to_rgb'
-        # The file normalizes; the preprocessor only orders the channels and pads.
+        # The file takes RGB and normalizes, so the preprocessor only pads and orders the channels.
         model['data_preprocessor'].update({'mean': None, 'std': None, in_rgb: True})
         self.model = MODELS.build(model)
         replace = dict(
@@ -74,12 +74,12 @@ class ExportedModel(BaseModel):
                 sample.set_pred_score(scores).set_pred_label(scores.argmax())
             return samples
 
-        # The rest of the model, such as its metrics, stays.
+        # The model's own test_step prepares the images and then calls this.
         self.model.predict = predict
 
     def _replace_segmentor(self) -> None:
         def encode_decode(images: Tensor, metas: list) -> Tensor:
-            # The file takes one image.
+            # An exported file takes one image.
             return torch.cat([self.network(image[None])[0] for image in images])
 
         self.model.encode_decode = encode_decode
@@ -96,7 +96,7 @@ class ExportedModel(BaseModel):
         """Boxes and pasted masks of one image."""
         valid = torch.tensor(meta['img_shape'][:2], dtype=torch.float32)
         boxes, scores, labels, *masks = self.network(image, valid)
-        # The file fills up its results with scores of 0.
+        # The file pads its results to a fixed number with scores of 0.
         found = scores > 0
         results = InstanceData(bboxes=boxes[found], scores=scores[found], labels=labels[found])
         if masks:
@@ -113,6 +113,6 @@ class ExportedModel(BaseModel):
                 activate_map=True,
             )[0]
         if rescale:
-            # (w, h) once for each corner.
+            # (w, h) -> (w, h, w, h), for both corners of a box.
             results.bboxes = results.bboxes / boxes.new_tensor(meta['scale_factor']).repeat(2)
         return results

@@ -106,7 +106,7 @@ def other_function(tensors: Tensors) -> list[Rule]:
     Raises:
         UserError: Always: says which network it is and what it computes otherwise.
     """
-    # The file tells no class, only names of layers.
+    # The file does not name its class, so the names of the layers must tell.
     name = network_name(tensors)
     network = 'DhariwalUNet' if name == 'ADM' else 'SongUNet'
     why = DDPMPP if name == 'DDPM++' else OTHERS[name]

@@ -14,7 +14,7 @@ from ..rules import Rule, Source, Tensors, drop, keep, under
 CASCADE_STAGES = 3
 COPIED = 'copied to every stage: one mask head serves them all'
 NOT_BACKBONE = 'not part of the backbone'
-# The heads of ViTDet norm the channels of each position.
+# ViTDet's heads apply LayerNorm to the channels at each position.
 NORM = dict(type='mmaddp.LN2d', eps=1e-6)
 
 # detectron2 names a level of the pyramid by the logarithm of its stride, and its layers by their

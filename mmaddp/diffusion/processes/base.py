@@ -33,7 +33,7 @@ class DiffusionProcess(ABC):
     @property
     def identity(self) -> dict[str, Any]:
         """Config of the process as far as a network depends on it; checkpoints keep it."""
-        # Settings of sampling do not bind the weights.
+        # The weights do not depend on the free settings.
         names = [field.name for field in fields(self) if field.name not in self.free_settings]
         kind = f'{TASK_UTILS.scope}.{type(self).__name__}'
         return {'type': kind, **{name: getattr(self, name) for name in names}}

@@ -157,7 +157,7 @@ class UNet(Denoiser):
     @property
     def weight_rules(self) -> WeightRules:
         """A truncated network drops what is behind its end."""
-        # Names of our UNet and of diffusers'.
+        # Names in our UNet and in diffusers' UNet, which stands under `unet.`.
         behind = r'(unet\.)?(up|up_blocks|norm_out|conv_norm_out|conv_out|time_embed\.augment)\.'
         why = f'it is behind {self.layers[-1]}'
         return WeightRules(dropped={behind: why} if self.truncated else {})

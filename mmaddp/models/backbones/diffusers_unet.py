@@ -71,7 +71,7 @@ class DiffusersUNet(UNet):
         self.folder = Path(folder)
         self.unet = build_unet(self.folder)
         self.in_channels = self.unet.config.in_channels
-        # Every level but the first halves the map.
+        # Every level but the first halves the resolution.
         self.stride = 2 ** (len(self.unet.up_blocks) - 1)
         self.up_blocks = name_blocks(self.unet)
         self.set_backbone(out_blocks, time, process, frozen, lora)

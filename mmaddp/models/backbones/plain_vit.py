@@ -161,7 +161,6 @@ class PlainViT(BaseEncoder):
     @property
     def weight_rules(self) -> WeightRules:
         """Positions are resized; outer norms and the prefix token may be dropped."""
-        # Pre-training norms what fine-tuning norms by layers of its own, or not at all.
         dropped = {
             r'norm\.': 'fine-tuning puts a fresh norm behind average pooling',
             r'embed_norm\.': "the authors' fine-tuning has none",
@@ -189,8 +188,8 @@ class PlainViT(BaseEncoder):
         """
         for i, block in enumerate(self.blocks):
             how = options[i] if options else {}
+            # Without gradients no activations are stored, so there is nothing to recompute.
             if self.with_cp and torch.is_grad_enabled():
-                # Without gradients there is nothing to save.
                 tokens = checkpoint(block, tokens, grid, use_reentrant=False, **how)
             else:
                 tokens = block(tokens, grid, **how)
@@ -199,7 +198,6 @@ class PlainViT(BaseEncoder):
     def to_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Patch tokens as a contiguous map: (B, [1 +] N, C) -> (B, C, h, w)."""
         # (B, N, C) -> (B, C, N) -> (B, C, h, w)
-        # Contiguous, as convolutions and exports want it.
         return tokens[:, self.num_prefix_tokens :].transpose(1, 2).unflatten(2, grid).contiguous()
 
     def is_last(self, index: int) -> bool:
@@ -224,7 +222,6 @@ class PlainViT(BaseEncoder):
         """
         name = param_name[len(prefix) :]
         num_depths = self.num_layers + 2
-        # The embeddings are depth 0, so blocks count from 1.
         if name.startswith('blocks.'):
             return int(name.split('.')[1]) + 1, num_depths
         return (num_depths - 1 if name.startswith(('norm.', 'head.')) else 0), num_depths
@@ -307,7 +304,7 @@ def arch_from(
 
 def patches_from(state: Tensors) -> dict[str, int]:
     """Constructor arguments that fit the patch embedding of a file."""
-    # A file without an embedding has ViT's.
+    # The defaults are ViT's, for a file without a patch embedding.
     weight = r'patch_embed\.proj\.weight'
     return dict(
         in_channels=size_of(state, (weight, 1)) or 3, patch_size=size_of(state, (weight, 2)) or 16
@@ -319,7 +316,7 @@ def positions_from(state: Tensors) -> tuple[int, bool]:
     # (1, [1 +] N, C) of a square grid.
     count = size_of(state, ('pos_embed', 1))
     side = math.isqrt(count)
-    # One more than a square is the prefix token's position.
+    # A count of s^2 + 1 includes the position of a prefix token.
     return side, bool(side) and count == side * side + 1
 
 

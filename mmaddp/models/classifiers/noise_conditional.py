@@ -115,8 +115,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         network = dict(pretrainer['network'], frozen=frozen)
         self.pretrainer = MODELS.build(dict(pretrainer, network=network))
         self.process = self.pretrainer.process
-        # Raises if there is no such layer.
-        self.network.last_of([layer])
+        self.network.last_of([layer])  # raises if there is no such layer
         self.head = NoiseConditionalHead(self.network.channels(layer), num_classes, hidden_dims)
         self.layer, self.frozen, self.seed = layer, frozen, seed
         if not frozen:
@@ -153,7 +152,7 @@ class NoiseConditionalClassifier(ImageGenerator):
             return self.loss(images, data_samples)
         if mode == 'predict':
             return self.predict(images, data_samples)
-        # Level 1 is nearly clean.
+        # Level 1 has almost no noise, so it fits clean images.
         return self.classify(self.pretrainer.encode(images), self.process.level(1))
 
     def loss(self, images: Tensor, data_samples: list[BaseDataElement]) -> dict[str, Tensor]:

@@ -31,11 +31,11 @@ class FrozenParts(nn.Module):
         self.loaded_parts: set[str] = set()
         for name in names:
             self.get_submodule(name).requires_grad_(False)
-        # DistributedDataParallel looks for this name.
+        # DistributedDataParallel reads this attribute.
         self._ddp_params_and_buffers_to_ignore = list(self.frozen_state())
         self._register_state_dict_hook(_without_frozen)
         self.register_load_state_dict_post_hook(_note_whole_parts)
-        # Puts the children that are frozen now into evaluation mode.
+        # Switches the frozen children to evaluation mode.
         self.train(self.training)
 
     def frozen_state(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class FrozenParts(nn.Module):
         """
         for name in names:
             part = self.get_submodule(name)
-            # MMEngine sets is_init when init_cfg has run.
+            # MMEngine sets is_init once it has applied init_cfg.
             initialized = getattr(part, 'init_cfg', None) and part.is_init
             if not initialized and name not in self.loaded_parts:
                 raise UserError(

@@ -205,7 +205,7 @@ def measure(library: Library) -> Measured:
             f'{library.prefix}:{library.name} gives no maps (B, C, h, w) of images of '
             f'{size[0]} x {size[1]} pixels ({reason_of(error)}): an encoder needs them'
         ) from None
-    # Where the library tells no stride, the sizes of the maps do.
+    # Where the library gives no stride, compute it from the size of the map.
     told = library.strides(network)
     layers = {
         name: Layer(shape[0], told.get(name) or max(1, round(size[0] / shape[1])))
@@ -241,8 +241,8 @@ def leaves(output: Tensor) -> set[int]:
             continue
         seen.add(node)
         nodes += [child for child, _ in node.next_functions]
-        # Only the nodes that accumulate gradients have a variable.
-        # Other nodes add the id of None, which is no parameter's.
+        # Only the nodes that accumulate gradients have a variable. The others add the id of None,
+        # which no parameter has.
         found.add(id(getattr(node, 'variable', None)))
     return found
 
@@ -327,7 +327,7 @@ def hooked_outputs(
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str, output: Any) -> None:
-        # Blocks may return attention or a cache behind their output.
+        # Some blocks return a tuple: their output, then attention weights or a cache.
         outputs[name] = output[0] if isinstance(output, (tuple, list)) else output
         if name == last and not torch.compiler.is_compiling():
             # An exception ends the pass, so the layers behind cost nothing. An export, which

@@ -146,7 +146,7 @@ class DiffusersModel(Library):
         if self.is_unet:
             return maps
         side = self.config['patch_size']
-        # The network's tokens are patches of the latents, row by row.
+        # Each token is a patch of the latents; the tokens are in row order.
         grid = (x.shape[2] // side, x.shape[3] // side)
         return {name: tokens_to_map(tokens, grid) for name, tokens in maps.items()}
 
@@ -205,7 +205,7 @@ class DiffusersModel(Library):
         """Zeros in the shape of a prompt's embedding."""
         width = self.config.get('cross_attention_dim', 1280)
         width = width if isinstance(width, int) else width[0]
-        # CLIP's text encoders read 77 tokens.
+        # CLIP's text encoders pad prompts to 77 tokens.
         zeros = {'prompt_embeds': torch.zeros(1, 77, width)}
         if self.is_xl:
             # The pooled prompt and embeddings of six sizes are joined.
@@ -228,7 +228,7 @@ class DiffusersModel(Library):
             return None
         config = read_config(folder)
         kind = config.get('_class_name')
-        # Latents with a shift would need another scaling than ours.
+        # Our autoencoders scale latents but do not shift them.
         if kind not in AUTOENCODERS or config.get('shift_factor'):
             found = f'{kind} with a shift_factor' if kind in AUTOENCODERS else kind
             raise UserError(f'{folder}: holds {found}; give one of {", ".join(AUTOENCODERS)}')
@@ -236,7 +236,7 @@ class DiffusersModel(Library):
             dict(
                 type=AUTOENCODERS[kind],
                 folder=str(folder),
-                # Old configs of Stable Diffusion leave out their factor.
+                # Old configs of Stable Diffusion do not have the factor.
                 scale=config.get('scaling_factor', 0.18215 if kind == 'AutoencoderKL' else 1.0),
             )
         )

@@ -56,12 +56,12 @@ class TimmModel(Library):
 
     def build(self) -> nn.Module:
         """See :class:`Library`."""
-        # A network tells by a TypeError which arguments it does not take.
+        # A network that does not take an argument raises a TypeError that names it.
         for any_size in ANY_SIZE:
             try:
                 return timm.create_model(self.name, num_classes=0, **{**any_size, **self.options})
             except TypeError as error:
-                # The network has no such argument.
+                # Not about `any_size`: an argument of the user's is wrong.
                 if not set(any_size) or not any(name in str(error) for name in any_size):
                     raise
         raise AssertionError

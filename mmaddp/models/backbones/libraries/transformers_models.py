@@ -120,7 +120,7 @@ class TransformersModel(Library):
             )
         if self.is_plain:
             return AutoModel.from_config(self.config)
-        # The stem comes before the stages.
+        # The library lists the stem among the stages.
         self.config.out_features = [name for name in self.config.stage_names if name != 'stem']
         return AutoBackbone.from_config(self.config)
 
@@ -202,7 +202,7 @@ class TransformersModel(Library):
 
     def recompute(self, network: nn.Module) -> None:
         """See :class:`Library`."""
-        # The reentrant form gives no gradients behind frozen embeddings.
+        # Reentrant checkpointing gives no gradients if the embeddings are frozen.
         network.gradient_checkpointing_enable(dict(use_reentrant=False))
 
     def fetch(self, network: nn.Module) -> list[str]:
