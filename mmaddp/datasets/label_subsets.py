@@ -94,7 +94,7 @@ def classes_of_images(dataset: Any) -> list[frozenset[int]]:
 def classes_of(info: dict, dataset: Any) -> frozenset[int]:
     """The classes that an image shows; ``info`` is its entry in the data set.
 
-    A data set of another kind tells them by a method ``classes_of(info)``.
+    A data set of another kind may have a method ``classes_of(info)``, which is called instead.
     """
     if hasattr(dataset, 'classes_of'):
         return dataset.classes_of(info)

@@ -85,7 +85,7 @@ def fit_dense(model: ConfigDict, cell: dict[str, Any]) -> bool:
 
 
 def scales_of(stride: int) -> list[float]:
-    """Powers of two that bring a map's stride next to 4, 8, 16 and 32."""
+    """Scale factors, powers of two, that bring the stride of a map close to 4, 8, 16 and 32."""
     return [2.0 ** round(math.log2(stride / wanted)) for wanted in (4, 8, 16, 32)]
 
 

@@ -77,7 +77,7 @@ def fit_segmentor(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -
         rescales = [4, 2, 1, 0.5]
         if plain and len(maps) == len(rescales):
             neck.update(type='Feature2Pyramid', embed_dim=width, rescales=rescales)
-        elif len(maps) == 1:  # of a probe's best layer
+        elif len(maps) == 1:  # such as that of a probe's best layer
             pyramid = simple_pyramid(width, stride)
             model.neck, maps = ConfigDict(pyramid, out_channels=width, num_outs=4), 4 * maps
         else:
@@ -115,7 +115,7 @@ def fit_detector(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) ->
 
 
 def simple_pyramid(width: int, stride: int) -> dict[str, Any]:
-    """The config of ViTDet's pyramid of one map."""
+    """The config of ViTDet's simple feature pyramid, which is built from one map."""
     kind = 'mmaddp.SimpleFeaturePyramid'
     return dict(type=kind, in_channels=width, scale_factors=scales_of(stride))
 

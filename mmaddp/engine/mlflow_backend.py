@@ -17,8 +17,9 @@ class MLflowVisBackend(MMEngineMLflowVisBackend):
 
     Args:
         *args: See MMEngine's backend.
-        **kwargs: The same. Without ``tracking_uri``, MLflow's own default counts
-            (``MLFLOW_TRACKING_URI``), since MLflow 3 refuses MMEngine's folder of files.
+        **kwargs: See MMEngine's backend. The default of ``tracking_uri`` is MLflow's own
+            (``MLFLOW_TRACKING_URI``, or else a database), because MLflow 3 refuses MMEngine's
+            default, a folder of files.
     """
 
     def _init_env(self) -> None:
@@ -31,6 +32,7 @@ class MLflowVisBackend(MMEngineMLflowVisBackend):
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Log an image (H, W, 3) under its name and step.
 
-        MMEngine logs it as a file, which needs an extension that visualizers do not give.
+        MMEngine logs it as a file called ``name``. MLflow needs an extension there, and the names
+        that visualizers give have none.
         """
         self._mlflow.log_image(image, key=name, step=step)

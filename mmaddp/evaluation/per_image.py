@@ -236,24 +236,24 @@ def top1_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
 
 
 def cells_by_others(rank: Callable[[np.ndarray], int], weights: np.ndarray) -> np.ndarray:
-    """The cell of a grid that scores each image: the best one on the other half of the images.
+    """For each image, the cell of a grid that is best on the other half of the images.
 
-    The best of many cells on the images that score it is too good, the more so the more cells an
-    encoder has.
+    A cell that is chosen on the same images that score it gets too good a score, and more so the
+    more cells there are.
 
     Args:
-        rank: The best cell for weights of the images.
-        weights: (images,).
+        rank: Returns the best cell for the given weights of the images.
+        weights: Weights of the images (images,).
 
     Returns:
-        (images,), indices of cells.
+        Indices of cells (images,).
     """
     even = np.arange(len(weights)) % 2 == 0
     return np.where(even, rank(weights * ~even), rank(weights * even))
 
 
 def of_cells(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """(images, cells, ...) at a cell for each image: (images, ...)."""
+    """Select one cell for each image: (images, cells, ...) -> (images, ...)."""
     return values[np.arange(len(values)), cells]
 
 
@@ -269,7 +269,7 @@ def best_iou_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
 
     def rank(chosen: np.ndarray) -> int:
         intersect, union = (np.tensordot(chosen, arrays[key], 1) for key in ('intersect', 'union'))
-        # Classes that are nowhere do not count: their union is 0 in all cells.
+        # A class that is neither labeled nor predicted has no union and does not count.
         shares = np.divide(intersect, union, out=np.zeros(union.shape), where=union > 0)
         return np.argmax(shares.sum(axis=1) / np.maximum((union > 0).sum(axis=1), 1))
 
@@ -279,8 +279,10 @@ def best_iou_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
 
 
 def best_mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
-    """Means over images of the arrays ``greater_NAME`` and ``less_NAME`` (images, cells), of the
-    cell that is best by the first of them on other images. An image that is NaN does not count.
+    """Means over images of the arrays ``greater_NAME`` and ``less_NAME`` (images, cells).
+
+    They are those of the best cell: the one that is best in the first array, on other images. NaN
+    does not count.
     """
     rule, first = next((key.split('_')[0], value) for key, value in arrays.items())
     choose = np.argmax if rule == 'greater' else np.argmin
@@ -292,7 +294,7 @@ def best_mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
 
 
 def known_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean over images (images, ...) without those that are NaN."""
+    """Weighted mean of (images, ...) over the images that are not NaN."""
     known = np.isfinite(values)
     return weights @ np.where(known, values, 0) / np.maximum(weights @ known, 1e-9)
 

@@ -16,11 +16,10 @@ the bootstrap's variance would be a third too small, and its quantiles would be 
 Intervals and tests use Student's t with 1 / freedom = sum of share^1.2 / freedom over both terms,
 of S - 1 and n - 1 degrees. Satterthwaite's formula has the exponent 2 and rejects up to 8 % of true
 hypotheses at 5 % with three seeds. With 1.2 it is 4.0 to 6.1 % with three, and 4.2 to 5.1 % with
-five, whatever the shares. With two seeds it is up to 10 %, so a comparison tests from three on. The
-distribution of Behrens and Fisher, sqrt(part_1) t_1 + sqrt(part_2) t_2, has no exponent to choose
-and never rejects more than 5 %. But it rejects only 2.4 % with three seeds where both parts are
-alike, and so overlooks real differences. The answer is about new seeds and new images of the same
-kind.
+five, whatever the shares. With two seeds it is up to 10 %, so a comparison needs three seeds for a
+test. The distribution of Behrens and Fisher, sqrt(part_1) t_1 + sqrt(part_2) t_2, has no exponent
+to choose and never rejects more than 5 %. But with three seeds and two equal parts it rejects only
+2.4 %, so it misses real differences. The answer is about new seeds and new images of the same kind.
 """
 
 from __future__ import annotations

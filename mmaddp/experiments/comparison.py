@@ -143,7 +143,7 @@ class Comparison:
         methods: Methods by name.
         seeds: Seeds of the tasks' trainings.
         baseline: The method that all others are tested against, if any.
-        mark: The position whose similarity to all others is shown, shares of height and
+        mark: The position whose similarity to all others is shown, as fractions of height and
             width in [0, 1].
     """
 
@@ -296,7 +296,7 @@ def run_cell(
     metrics = {**train(config), **facts, **training_cost(config)}
     found = resample(path)
     if is_probe(config):
-        # Of a cell that other images have chosen.
+        # The training scores the best cell on the images that chose it; these replace its scores.
         metrics.update(found)
     inspect_trained(comparison, job, cell_config(comparison, folder, job))
     remove_checkpoints(path)
@@ -344,7 +344,7 @@ def resample(path: Path) -> Metrics:
     """Write the metrics on all images and on bootstrap samples, once for all later pages.
 
     Returns:
-        Those on all images.
+        The metrics on all images.
     """
     if not (path / IMAGES_FILE).is_file():
         return {}
@@ -431,14 +431,15 @@ def encoder_cost(config: Config) -> dict[str, float]:
 
 
 def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]:
-    """GFLOPs of one image, two for a multiplication and addition; nothing if it cannot be run.
+    """GFLOPs of one image, with two FLOPs for a multiply-add.
 
-    A network that is probed at noise levels has no single time to run at.
+    Nothing if the encoder cannot be run, such as one that is probed at several noise levels: it has
+    no single time to run at.
     """
-    # Tensors without values, of a device that code may ask for.
+    # Fake tensors have no values, but unlike those of the meta device they name a real device.
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        # The counter does not know the CPU's fused attention.
+        # The counter has no formula for the CPU's fused attention.
         math = sdpa_kernel(SDPBackend.MATH)
         with fake, math, FlopCounterMode(display=False) as counter, torch.no_grad():
             encoder.to_empty(device='cpu').eval()(torch.zeros(1, 3, *size))

@@ -38,7 +38,7 @@ PAGE, NUMBERS, PLOT, LATEX = (f'comparison.{end}' for end in ('md', 'json', 'png
 Row = dict[str, Any]
 # Below, a difference counts as found.
 LEVEL = 0.05
-# Fewer seeds are described, not tested.
+# With fewer seeds, differences are shown but not tested.
 MIN_SEEDS = 3
 # Columns that are left out where nothing is known.
 OPTIONAL = ('GFLOPs', 'images/s', 'GPU memory (GiB)', 'images in pre-training')
@@ -154,7 +154,8 @@ def add_tests(
     """Add ``test`` to each row: its first metric minus the baseline's, by seed and image.
 
     The p-values of a task are adjusted for their number, see :func:`mmaddp.evaluation.holm`. With
-    fewer than :data:`MIN_SEEDS` seeds there are none: the luck of a seed is hardly known then.
+    fewer than :data:`MIN_SEEDS` seeds there are none, since the variance between seeds is then
+    hardly known.
     """
     name = next(iter(comparison.tasks[task].metrics.values()))
     tests = {}

@@ -32,7 +32,7 @@ def write_examples(
     """Write pictures of a few validation images into the folder ``examples`` of a work folder.
 
     ``N_input``, ``N_truth``, ``N_prediction`` of the checkpoint, and, of the encoder as it was
-    before the training, ``N_features`` and ``N_similarity`` to the position ``mark``, shares of
+    before the training, ``N_features`` and ``N_similarity`` to the position ``mark``, fractions of
     height and width.
     """
     init_default_scope(config.get('default_scope') or 'mmengine')
@@ -186,7 +186,7 @@ def enlarge(picture: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def draw_mark(picture: np.ndarray, mark: tuple[float, float]) -> np.ndarray:
-    """A circle around the position that the others are compared with."""
+    """Draw a circle around the position that the others are compared with."""
     height, width = picture.shape[:2]
     center = int(mark[1] * width), int(mark[0] * height)
     return cv2.circle(picture.copy(), center, max(3, min(height, width) // 20), (0, 0, 255), 2)

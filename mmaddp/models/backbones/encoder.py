@@ -233,7 +233,7 @@ class Encoder(BaseEncoder):
             remedy = self.library.size_option or f'img_size=({size[0]}, {size[1]})'
             raise UserError(
                 f'{self.model} takes images of {own[0]} x {own[1]} pixels, these have '
-                f'{size[0]} x {size[1]}: set {remedy} in the encoder'
+                f'{size[0]} x {size[1]}: set {remedy}'
             )
         return own
 

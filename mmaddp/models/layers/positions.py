@@ -40,7 +40,7 @@ def interpolate_pos_embed(
 
 
 def full_precision(x: Tensor) -> AbstractContextManager:
-    """Leave autocast; the meta device has none to leave."""
+    """A context without autocast; the meta device has no autocast."""
     device = x.device.type
     return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
 

@@ -122,7 +122,7 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         }
         if held:
             return held
-        # A predictor in a file of its own has no prefix. The config's tokenizer stays.
+        # A file of a predictor alone has no prefix. The config's tokenizer is kept.
         predictor = convert_checkpoint(checkpoint, target='token_predictor')
         return {f'token_predictor.{name}': tensor for name, tensor in predictor.items()}
 

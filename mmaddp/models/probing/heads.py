@@ -69,11 +69,11 @@ class ProbeHead(BaseModule, ABC):
         """The head's output, such as scores or logits."""
 
     def prepare(self, targets: Tensor) -> Any:
-        """What the losses of all cells need of the labels; computed once for a batch."""
+        """Prepare the labels of a batch, once for the losses of all cells."""
         return targets
 
     def loss(self, output: Tensor, targets: Any) -> Tensor:
-        """A scalar for what :meth:`prepare` gives; only for trained heads."""
+        """A scalar; ``targets`` comes from :meth:`prepare`. Only for trained heads."""
 
     def remember(self, features: Tensor, targets: Tensor) -> None:
         """Keep a batch of the training set; only for heads without training."""
@@ -228,8 +228,8 @@ class LinearLayer(nn.Module):
             return F.linear(self.norm(features), self.weight, self.bias)
         weight, bias = self.weight, self.bias
         if type(self.norm) is nn.BatchNorm2d:
-            # W (g (x - m) / s + b) = (W g / s) x + W (b - g m / s): x is frozen, so that neither a
-            # normalized map nor its gradient is needed.
+            # W (g (x - m) / s + b) = (W g / s) x + W (b - g m / s). Since x is frozen, m and s need
+            # no gradient, and no normalized map has to be stored.
             mean, var = batch_statistics(self.norm, features)
             scale = self.norm.weight * (var + self.norm.eps).rsqrt()
             bias = bias + weight @ (self.norm.bias - scale * mean)
@@ -241,7 +241,7 @@ class LinearLayer(nn.Module):
 
 @torch.no_grad()
 def batch_statistics(norm: nn.BatchNorm2d, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance by which a BatchNorm normalizes maps; updates its running ones."""
+    """Mean and variance by which a BatchNorm normalizes maps; updates its running statistics."""
     if not norm.training:
         return norm.running_mean, norm.running_var
     # Five times as fast as torch.var_mean over these dimensions.
@@ -277,7 +277,7 @@ class KnownGradient(torch.autograd.Function):
 
 
 def loss_at_once(output: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """A scalar loss of an output, whose graph is freed at once; the same numbers as otherwise."""
+    """Compute a scalar loss and its gradient together, so that the graph is freed at once."""
     with torch.enable_grad():
         leaf = output.detach().float().requires_grad_()
         value = loss(leaf)

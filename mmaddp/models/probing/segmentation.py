@@ -14,7 +14,7 @@ from mmaddp.registry import MODELS
 from ..layers.positions import resize_matrix
 from .heads import DenseHead, KnownGradient, LinearLayer, generator_of
 
-# Scores that are held at once, by whether they are on the CPU.
+# How many scores are computed at once, on the CPU (True) and elsewhere.
 IN_CACHE = {True: 2**19, False: 2**26}
 
 
@@ -112,8 +112,8 @@ class LinearSegmentation(SegmentationHead):
         """The loss of logits (B, K, h, w), and its gradient (B, K, h, w).
 
         Resizing is a product with two matrices, and the gradient of a cross entropy is known. Both
-        are taken for so few images at once that the cache holds their logits. This is several times
-        as fast as ``F.interpolate``, ``F.cross_entropy`` and their backward passes.
+        are computed for a few images at a time, whose logits fit into the cache. This is several
+        times as fast as ``F.interpolate``, ``F.cross_entropy`` and their backward passes.
         """
         size, device = targets.classes.shape[-2:], logits.device.type
         rows, columns = (
@@ -124,7 +124,8 @@ class LinearSegmentation(SegmentationHead):
         total, gradients = 0.0, []
         with torch.autocast(device, enabled=False):
             for part, classes, weights in zip(*(one.split(step) for one in (logits, *targets))):
-                # The log softmax of R z C^T; its gradient is R^T (softmax - one-hot) C.
+                # The log softmax of R z C^T. The gradient of the loss is R^T (softmax - one-hot) C,
+                # with the weights of the pixels.
                 scores = (rows @ part.float() @ columns.T).log_softmax(1)
                 own = scores.gather(1, classes)
                 total = total - (own * weights).sum()

@@ -94,5 +94,5 @@ def test_names_of_no_encoder_are_one_line():
         Encoder('mmaddp:ADDPVit')
     with pytest.raises(UserError, match='no such encoder'):
         Encoder('mmaddp:VQGAN')
-    with pytest.raises(UserError, match=r'img_size: mmaddp:ADDPViT has its size in arguments'):
+    with pytest.raises(UserError, match=r'img_size: not for mmaddp:ADDPViT: set arguments'):
         Encoder('mmaddp:ADDPViT', img_size=32, arguments=OWN['ADDPViT'])

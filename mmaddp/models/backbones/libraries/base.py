@@ -55,7 +55,7 @@ class Library(ABC):
         front: Autoencoder between images and the network's input.
         front_stride: Pixels of the image for one position of that input.
         pads: Whether the network itself takes images of any size.
-        size_option: What sets the network's input size, if ``img_size`` does not.
+        size_option: The setting of the network's input size, if it is not ``img_size``.
         dropped: Why tensors of a file may be dropped, by regular expression.
     """
 
@@ -76,7 +76,7 @@ class Library(ABC):
     ) -> None:
         self.name, self.img_size, self.norm = name, img_size, norm
         if img_size and self.size_option:
-            raise UserError(f'img_size: {self.prefix}:{name} has its size in {self.size_option}')
+            raise UserError(f'img_size: not for {self.prefix}:{name}: set {self.size_option}')
         self.arguments = dict(arguments)
 
     @property
@@ -99,11 +99,11 @@ class Library(ABC):
         """Maps (B, C, h, w) of ``layers``, from one pass that ends behind the last of them."""
 
     def network_input(self, network: nn.Module, images: Tensor, time: float | None) -> Tensor:
-        """What the network sees of images (B, 3, H, W), before any autoencoder."""
+        """Prepare images (B, 3, H, W) for the network, or for the autoencoder before it."""
         return images
 
     def check_process(self, network: nn.Module, meta: Mapping[str, Any]) -> None:
-        """Refuse a file whose process the network would need and lacks; ``meta`` is the file's."""
+        """Refuse a file if the network lacks its diffusion process; ``meta`` is the file's."""
         return
 
     def strides(self, network: nn.Module) -> dict[str, int]:
@@ -193,7 +193,7 @@ def measure(library: Library) -> Measured:
     try:
         with torch.device('meta'):
             network = library.build().eval()
-    except TypeError as error:  # an argument that the network does not have
+    except TypeError as error:  # an unknown argument, or a function that returns no module
         raise UserError(f'{library.prefix}:{library.name}: {reason_of(error)}') from error
     size = library.input_size(network)
     try:
@@ -330,8 +330,8 @@ def hooked_outputs(
         # Some blocks return a tuple: their output, then attention weights or a cache.
         outputs[name] = output[0] if isinstance(output, (tuple, list)) else output
         if name == last and not torch.compiler.is_compiling():
-            # An exception ends the pass, so the layers behind cost nothing. An export, which
-            # traces through all modules, drops them itself.
+            # An exception ends the pass, so the later layers cost nothing. torch.export traces the
+            # whole pass and drops these layers itself.
             raise Reached
 
     hooks = [

@@ -55,7 +55,7 @@ class DiffusersModel(Library):
 
     prefix = 'diffusers'
     takes_time = True
-    size_option = 'the config of its folder'
+    size_option = 'the size in the config of its folder'
     dropped = {}
 
     @property

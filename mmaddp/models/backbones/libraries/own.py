@@ -1,4 +1,4 @@
-"""Registered encoders of this package and of others, by the door of the libraries."""
+"""Registered encoders of this package and of others, with the interface of the libraries."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ class OwnModel(Library):
         """
         if 'autoencoder' in self.arguments:
             raise UserError(
-                f'model=mmaddp:{self.name}: takes no autoencoder in its arguments: set the encoder '
-                f"itself, type='mmaddp.{self.name}'"
+                f'model=mmaddp:{self.name}: takes no autoencoder in its arguments: use '
+                f"type='mmaddp.{self.name}' instead of mmaddp.Encoder"
             )
         return self.kind(**self.arguments)
 
     @property
     def front_stride(self) -> int:
-        """The factor by which the network shrinks its images first."""
+        """The factor by which the network first shrinks its images."""
         return self.arguments.get('reduction', 1)
 
     def check_process(self, network: BaseEncoder, meta: Mapping[str, Any]) -> None:
-        """Refuse a file of a denoiser whose process scales images that nothing would scale here.
+        """Refuse a denoiser's file if the network has no process: its images would not be scaled.
 
         Args:
             network: The network.

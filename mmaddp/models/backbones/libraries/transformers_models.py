@@ -26,8 +26,8 @@ WINDOWED = (
 NORMS = ('layernorm', 'norm')
 HALF = (0.5, 0.5, 0.5)
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-# Mean and std with which their authors trained, where not ImageNet's. The defaults of the library's
-# image processors differ from those of the published folders.
+# Mean and std of the published weights by model type, where they are not ImageNet's. The defaults
+# of the library's image processors differ from those of the published folders.
 STATISTICS = {
     **dict.fromkeys(('beit', 'data2vec-vision', 'siglip_vision_model', 'vit'), (HALF, HALF)),
     'clip_vision_model': CLIP,
@@ -103,7 +103,7 @@ class TransformersModel(Library):
         """Whether the network is a stack of equal blocks over patches."""
         config = self.config
         stages = hasattr(config, 'depths') or config.model_type == 'vitdet'
-        # YOLOS appends tokens of its detections, which are no patches.
+        # YOLOS appends detection tokens, which are no patches.
         appends = hasattr(config, 'num_detection_tokens')
         needed = ('hidden_size', 'patch_size', 'num_hidden_layers')
         sizes = all(isinstance(getattr(config, name, None), int) for name in needed)
