@@ -1,15 +1,15 @@
-# Networks of other libraries beside the three methods' own, with random weights, in about a minute
-# each: how to compare encoders, not a ranking. Replace the networks by those that you have, and
-# name their files in `checkpoint`; without one, weights are random or those of the folder.
-# IMAGE_DIR, COCO_DIR and CAMVID_DIR name the data, STEPS the length of the dense trainings, and
-# UNET a folder of diffusers, without which its row is left out.
+# Networks of other libraries beside the three methods' own, with random weights. Each takes about a
+# minute. This shows how to compare encoders; it does not rank them. Replace the networks by your
+# own and name their files in `checkpoint`. Without one, weights are random or those of the folder.
+# IMAGE_DIR, COCO_DIR and CAMVID_DIR name the data. STEPS is the length of the dense trainings. UNET
+# names a folder of diffusers; without it, that row is left out.
 title = 'Any encoder'
 seeds = [0]
 
 steps = int('{{$STEPS:30}}')
 length = {'train_cfg.max_iters': steps, 'train_cfg.val_interval': steps}
 warmup = {'param_scheduler.0.end': steps // 3, 'param_scheduler.1.end': steps}
-# No worker processes: the data are small.
+# The data are small, so loading them needs no worker processes.
 loading = {
     f'{part}_dataloader.{key}': value
     for part in ('train', 'val', 'test')
@@ -52,7 +52,7 @@ tasks = dict(
             **length,
             **warmup,
             'param_scheduler.1.begin': steps // 3,
-            # The first images of the validation set, which is most of the time otherwise.
+            # Validate on the first 24 images; all of them would take most of the time.
             'val_dataloader.dataset.indices': 24,
         },
     ),
@@ -60,7 +60,7 @@ tasks = dict(
 
 toy = dict(arch=dict(embed_dims=192, num_layers=4, num_heads=3), img_size=128)
 small_vit = dict(num_hidden_layers=4, hidden_size=192, num_attention_heads=3, image_size=128)
-# Settings of mmaddp.Encoder; `title` and `checkpoint` are the comparison's.
+# Settings of mmaddp.Encoder, and `title` and `checkpoint` for the comparison.
 networks = dict(
     addp=dict(title='ADDP', model='mmaddp:ADDPViT', arguments=toy),
     darl=dict(title='DARL', model='mmaddp:DARLViT', arguments=toy),
@@ -78,7 +78,7 @@ unet = '{{$UNET:none}}'
 if unet != 'none':
     networks['diffusers_unet'] = dict(title='diffusers: UNet', model=f'diffusers:{unet}', time=10)
 
-# Each config, and where it has the encoder.
+# The config of each task, and the part of its model that is the encoder.
 configs = dict(
     probe=('configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py', 'encoder'),
     cls=('configs/cls/encoder/encoder_1xb64-20e_image-folder-64px.py', 'backbone'),

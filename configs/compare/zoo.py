@@ -1,7 +1,8 @@
-# The zoo's encoders, the same networks with random weights, and a small ViT of timm: fine-tuned and
-# frozen on CamVid at half size, and frozen on drawn depth and on CIFAR-10. Three seeds take about
-# an hour of one core; STEPS=300 takes longer and separates the methods better. Folders come from
-# the environment: CAMVID_DIR=… IMAGE_DIR=… (CIFAR-10 as a folder of classes).
+# The zoo's encoders, the same networks with random weights, and a small ViT of timm. They are
+# fine-tuned on CamVid at half size, and probed with frozen weights on CamVid, on the depth of drawn
+# rooms and on CIFAR-10. Three seeds take about an hour on one core; STEPS=300 takes longer and
+# separates the methods better. Folders come from the environment: CAMVID_DIR=… IMAGE_DIR=…
+# (CIFAR-10 as a folder of classes).
 _base_ = '../_base_/datasets/camvid_112x112.py'
 
 title = 'The zoo: ADDP, DARL and DDAE'
@@ -15,7 +16,7 @@ length = {
     'param_scheduler.0.end': steps // 10,
     'param_scheduler.1.end': steps,
 }
-# Images of the encoders' patches of 8 x 8 pixels.
+# Images at half size, for the encoders' patches of 8 x 8 pixels.
 half_size = {
     'train_dataloader.dataset.pipeline': _base_.train_pipeline,
     'val_dataloader.dataset.pipeline': _base_.test_pipeline,
@@ -60,7 +61,7 @@ configs = dict(
     probe='configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py',
 )
 
-# All networks of the zoo have 4 blocks of 192 channels on 8 x 8 pixels.
+# All encoders of the zoo have 4 blocks of 192 channels on patches of 8 x 8 pixels.
 vit = dict(arch=dict(embed_dims=192, num_layers=4, num_heads=3), img_size=64, patch_size=8)
 dit = dict(
     arch=vit['arch'], input_size=64, patch_size=8, in_channels=3, num_classes=1, learn_sigma=False

@@ -1,6 +1,6 @@
 # Linear segmentation of the frozen network on other data sets of MMSegmentation, by DINOv3's
 # protocol of ADE20K. ENCODER and WEIGHTS name the network. Data sets, sizes and crops are
-# MMSegmentation's; windows of the test are as large as the crops, and overlap by a third.
+# MMSegmentation's. Test windows are as large as the crops and overlap by a third.
 config = '../seg/encoder/encoder_dinov3_probe_8xb2-40k_ade20k-512x512.py'
 
 splits = ('train', 'val', 'test')
@@ -51,7 +51,7 @@ for name, (kind, root, classes, parts) in sources.items():
         dataset = f'{split}_dataloader.dataset'
         settings = dict(type=kind, data_root=root, **parts['train' if split == 'train' else 'val'])
         variants[name].update({f'{dataset}.{key}': value for key, value in settings.items()})
-        # ADE20K alone has a label 0 to leave out.
+        # Only ADE20K uses label 0 for pixels without a class.
         loading = 1 if split == 'train' else 2
         variants[name][f'{dataset}.pipeline.{loading}.reduce_zero_label'] = False
 

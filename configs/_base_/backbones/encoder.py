@@ -1,7 +1,7 @@
-# Any network of timm, transformers or diffusers, or one's own: ENCODER names it, WEIGHTS its file.
-# Without a file weights are random; model.backbone.pretrained=True fetches the published ones. The
-# neck, the widths of the heads and the pixel values follow from the network. BEST_CELL names the
-# result of tools/probe.py, whose layer and time replace the default.
+# Any network of timm, transformers or diffusers, or your own: ENCODER names it, WEIGHTS its file.
+# Without a file, weights are random; model.backbone.pretrained=True fetches the published ones. The
+# neck, the widths of the heads and the pixel values follow from the network. BEST_CELL names a
+# result of tools/probe.py; its layer and time replace the default ones.
 weights = '{{$WEIGHTS:none}}'
 best_cell = '{{$BEST_CELL:none}}'
 backbone = dict(

@@ -1,5 +1,5 @@
-# Mask R-CNN of 48 channels, with fewer proposals. Maps and anchors are half as large as ViTDet's,
-# for encoders of 8 x 8 patches.
+# Mask R-CNN of 48 channels, with fewer proposals. Strides and anchors are half of ViTDet's, for
+# encoders of 8 x 8 patches.
 _base_ = './mask-rcnn_sfp.py'
 
 strides = [2, 4, 8, 16]

@@ -1,4 +1,4 @@
-# The zoo's ADDP encoder under DPT, on drawn rooms: no files needed. From scratch:
+# The zoo's ADDP encoder under DPT, on drawn rooms. It needs no files. From scratch:
 # --cfg-options model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',

@@ -1,5 +1,5 @@
-# Linear depth of all 4 blocks of the toy transformer at three noise levels, on a CPU: no files
-# needed.
+# Linear depth of all 4 blocks of the toy transformer at three noise levels, on a CPU. It
+# needs no files.
 _base_ = '../../_base_/probes/depth_drawn-shapes.py'
 
 encoder = dict(

@@ -1,4 +1,4 @@
-# Your own images on a CPU: IMAGE_DIR=…. As many images as toy DARL and DDAE see.
+# Your own images on a CPU: IMAGE_DIR=…. It sees as many images as toy DARL and DDAE do.
 _base_ = [
     '../../_base_/pretrainers/addp_vit-toy.py',
     '../../_base_/datasets/image-folder_64_pretrain.py',

@@ -1,5 +1,5 @@
-# A transformer of 4 blocks on 8 x 8 patches of pixels, without an autoencoder, on your own images
-# on a CPU: IMAGE_DIR=…. No size is a paper's.
+# A transformer of 4 blocks on patches of 8 x 8 pixels, without an autoencoder, for your own images
+# on a CPU: IMAGE_DIR=…. No size is from a paper.
 _base_ = [
     '../../_base_/datasets/image-folder_64_pretrain.py',
     '../../_base_/schedules/darl-toy_3000i.py',

@@ -1,6 +1,6 @@
 # A toy token predictor of your own images for a CPU, on the tokens of ../vqgan's toy tokenizer:
-# TOKENIZER=…, by default the zoo's. Sizes, learning rate and length are not a paper's; the
-# objective is MAGE's.
+# TOKENIZER=…, by default the zoo's. The objective is MAGE's. Sizes, learning rate and length are
+# not from a paper.
 _base_ = [
     '../../_base_/datasets/image-folder_64_pretrain.py',
     '../../_base_/schedules/darl-toy_3000i.py',

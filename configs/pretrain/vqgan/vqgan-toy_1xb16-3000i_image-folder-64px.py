@@ -1,5 +1,5 @@
-# A narrow tokenizer of your own images for a CPU: IMAGE_DIR=…. 64 tokens of 8 x 8 pixels an image,
-# 1024 codes, trained by the reconstruction and quantization losses alone. No number is a paper's.
+# A narrow tokenizer of your own images for a CPU: IMAGE_DIR=…. 64 tokens of 8 x 8 pixels for
+# an image, 1024 codes, reconstruction and quantization losses alone. No number is from a paper.
 _base_ = [
     '../../_base_/datasets/image-folder_64_pretrain.py',
     '../../_base_/schedules/pretrain-toy_1000i.py',
