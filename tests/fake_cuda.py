@@ -80,8 +80,8 @@ def main(patterns: list[str]) -> None:
     failed = 0
     for path in sorted(path for pattern in patterns for path in glob.glob(pattern)):
         try:
-            rehearse(load_config(path))
-            print(f'ok    {path}', flush=True)
+            loss = rehearse(load_config(path))['loss']
+            print(f'ok    {path} {loss.device.type} {loss.dtype}', flush=True)
         except Exception as error:
             failed += 1
             print(f'FAIL  {path}: {type(error).__name__}: {str(error)[:300]}', flush=True)
