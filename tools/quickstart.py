@@ -10,10 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from quickstart_report import METRICS, NUM_SAMPLES, write_report
+from quickstart_report import METRICS, NUM_SAMPLES, metrics_of, write_report
 
 from mmaddp.utils import UserError, run_tool
 
@@ -22,64 +21,26 @@ DETECTOR = 'configs/det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py
 FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
 
+ADDP = 'configs/pretrain/addp/addp_vit-toy_1xb64-3000i_image-folder-64px.py'
+ENCODER = 'zoo://darl-toy'
 
-@dataclass(frozen=True)
-class Training:
-    """One training of the pipeline.
-
-    Attributes:
-        name: Its folder.
-        config: Its config.
-        batch_size: Images of a step, or all of them where the folder has fewer.
-        iterations: How many of the config's iterations; warm-up and cosine are fitted to them.
-        weights: Variable of the environment by which later configs find its checkpoint, if any.
-        options: Settings that replace those of the config.
-    """
-
-    name: str
-    config: str
-    batch_size: int
-    iterations: int
-    weights: str = ''
-    options: tuple[str, ...] = ()
-
-
-PRETRAINING = (
-    Training(
-        'tokenizer',
-        'configs/pretrain/vqgan/vqgan-toy_1xb16-3000i_image-folder-64px.py',
-        12,
-        200,
-        'TOKENIZER',
-        # Half of the steps, as autoencoders need some before codes are of use.
-        ('model.quantize_from=100',),
-    ),
-    Training(
-        'token_predictor',
-        'configs/pretrain/mage/mage-toy_1xb64-3000i_image-folder-64px.py',
-        16,
-        60,
-        'TOKEN_PREDICTOR',
-    ),
-    Training(
-        'addp',
-        'configs/pretrain/addp/addp_vit-toy_1xb64-3000i_image-folder-64px.py',
-        16,
-        60,
-    ),
-)
-DETECTION_ITERATIONS = 140
+# Steps and images of a step.
+PRETRAINING, PRETRAINING_BATCH = 60, 32
+DETECTION = 140
 LOGGED_EVERY = 20
-# The config starts from the zoo's encoder.
-DETECTORS = {'pre-trained': [], 'from_scratch': ['model.backbone.init_cfg=None']}
+# What the detectors' encoders start from, by folder, and the options. The config takes the zoo's.
+DETECTORS = {
+    'pre-trained': (ENCODER, []),
+    'from_scratch': ('random weights', ['model.backbone.init_cfg=None']),
+}
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
-        description='Pre-train a small ADDP on images, fine-tune one detector from an encoder of '
-        'the zoo and one from scratch, and write a report.',
+        description='Fine-tune a detector from an encoder of the zoo and one from random weights, '
+        'pre-train a small ADDP on the same images with a tokenizer of the zoo, write a report.',
     )
     parser.add_argument(
         'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; default: drawn shapes'
@@ -97,17 +58,14 @@ def main(arguments: list[str] | None = None) -> None:
     coco_dir = args.coco_dir.resolve() if args.coco_dir else draw_shapes(work_dir)
     environment = dict(COCO_DIR=str(coco_dir), CLASSES=','.join(read_classes(coco_dir)))
     environment['IMAGE_DIR'] = str(coco_dir / 'train')
-    for training in PRETRAINING:
-        train(training, work_dir / training.name, environment, args.max_iters)
-        if training.weights:
-            environment[training.weights] = last_checkpoint(work_dir / training.name)
-    generate_samples(work_dir, environment)
-    for name, options in DETECTORS.items():
+    for name, (_, options) in DETECTORS.items():
         train_detector(work_dir / name, environment, args.max_iters, options)
-    report = write_report(
-        work_dir, environment, PRETRAINING, list(DETECTORS), time.monotonic() - started
-    )
-    say_what_came_out(work_dir, report, environment, time.monotonic() - started)
+    pretrain(work_dir / 'addp', environment, args.max_iters)
+    generate_samples(work_dir, environment)
+    command, seconds = full_command(environment), time.monotonic() - started
+    starts = {name: start for name, (start, _) in DETECTORS.items()}
+    report = write_report(work_dir, environment, ADDP, starts, command, seconds)
+    say_what_came_out(work_dir, report, command, seconds)
 
 
 def draw_shapes(work_dir: Path) -> Path:
@@ -137,20 +95,24 @@ def read_classes(coco_dir: Path) -> list[str]:
     return names
 
 
-def train(
-    training: Training, work_dir: Path, environment: dict[str, str], most: int | None
-) -> None:
-    """Run one training for its iterations, or for ``most`` if that is fewer."""
-    iterations = min(training.iterations, most or training.iterations)
+def pretrain(work_dir: Path, environment: dict[str, str], most: int | None) -> None:
+    """Pre-train ADDP on the images, with the tokenizer and the token predictor of the zoo."""
+    iterations = min(PRETRAINING, most or PRETRAINING)
     options = [
-        f'param_scheduler.0.end={max(1, iterations // 10)}',
-        f'param_scheduler.1.end={iterations}',
-        f'param_scheduler.1.begin={iterations // 10}',
+        *fitted_schedule(iterations),
         # Incomplete batches are dropped, so at least one batch must be complete.
-        f'train_dataloader.batch_size={min(training.batch_size, count_images(environment))}',
-        *training.options,
+        f'train_dataloader.batch_size={min(PRETRAINING_BATCH, count_images(environment))}',
     ]
-    train_config(training.config, iterations, work_dir, environment, options)
+    train_config(ADDP, iterations, work_dir, environment, options)
+
+
+def fitted_schedule(iterations: int) -> list[str]:
+    """Options that fit warm-up and cosine to a number of iterations."""
+    return [
+        f'param_scheduler.0.end={max(1, iterations // 10)}',
+        f'param_scheduler.1.begin={iterations // 10}',
+        f'param_scheduler.1.end={iterations}',
+    ]
 
 
 def count_images(environment: dict[str, str]) -> int:
@@ -186,8 +148,7 @@ def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
     """Generate images with the pre-trained model."""
     folder = work_dir / 'samples'
     shutil.rmtree(folder, ignore_errors=True)
-    addp = PRETRAINING[-1]
-    arguments = [addp.config, last_checkpoint(work_dir / addp.name), '--out-dir', folder]
+    arguments = [ADDP, last_checkpoint(work_dir / 'addp'), '--out-dir', folder]
     settings = ['--num-images', NUM_SAMPLES, '--steps', 16, '--grid', NUM_SAMPLES]
     run('tools/generate.py', *arguments, *settings, **environment)
 
@@ -196,7 +157,7 @@ def train_detector(
     work_dir: Path, environment: dict[str, str], most: int | None, options: list[str]
 ) -> None:
     """Train the toy detector with the options of its start; test it and write detections."""
-    iterations = min(DETECTION_ITERATIONS, most or DETECTION_ITERATIONS)
+    iterations = min(DETECTION, most or DETECTION)
     options = [f'param_scheduler.1.end={iterations}', *options]
     train_config(DETECTOR, iterations, work_dir, environment, options)
     images = work_dir / 'images'
@@ -213,22 +174,23 @@ def run(*command: object, **environment: str) -> None:
         sys.exit(status)
 
 
-def say_what_came_out(
-    work_dir: Path, report: Path, environment: dict[str, str], seconds: float
-) -> None:
+def full_command(environment: dict[str, str]) -> str:
+    """How to train a detector of full size on the same images."""
+    settings = ' '.join(f'{k}={shlex.quote(environment[k])}' for k in ('COCO_DIR', 'CLASSES'))
+    return f'{settings} \\\n  bash tools/dist_train.sh {FULL} 8'
+
+
+def say_what_came_out(work_dir: Path, report: Path, command: str, seconds: float) -> None:
     """Print the metrics, the location of the results, and the command for real training."""
     print(f'\nDone in {seconds / 60:.1f} minutes.')
     for name in DETECTORS:
-        metrics = json.loads((work_dir / name / 'test_metrics.json').read_text())
-        # If nothing was detected, COCO's evaluation returns no metrics.
-        figures = [f'{key} {metrics.get(f"coco/{key}", 0.0):.3f}' for key in METRICS]
-        print(f'  {name:12} {"  ".join(figures)}')
+        figures = zip(METRICS.values(), metrics_of(work_dir / name))
+        print(f'  {name:12} {"  ".join(map(" ".join, figures))}')
     print(f'  report       {report}')
     print(f'  samples      {work_dir / "samples"}')
     print(f'  detections   {work_dir / "pre-trained/images"}')
-    settings = ' '.join(f'{k}={shlex.quote(environment[k])}' for k in ('COCO_DIR', 'CLASSES'))
     print("\nTo train a full-size detector on GPUs, from the authors' checkpoint in checkpoints/:")
-    print(f'  {settings} \\\n  bash tools/dist_train.sh {FULL} 8')
+    print(f'  {command}')
 
 
 if __name__ == '__main__':

@@ -3,10 +3,10 @@
 #
 #   bash tools/quickstart.sh [COCO_DIR]
 #
-# Creates the environment if it does not exist. Trains a tokenizer, a token predictor and ADDP, and
-# generates images. Fine-tunes one small Mask R-CNN from the zoo's DARL encoder and one from scratch.
-# Writes work_dirs/quickstart/report.html. The images are those of COCO_DIR (annotations/
-# instances_{train,val}.json, train/, val/), or drawn textured shapes by default.
+# Creates the environment if it does not exist. Starts from the encoders of the zoo: fine-tunes a
+# small Mask R-CNN and another one from random weights, pre-trains ADDP and lets it generate
+# images. Writes work_dirs/quickstart/report.html. The images are those of
+# COCO_DIR (annotations/instances_{train,val}.json, train/, val/), or drawn textured shapes.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 python=$(bash "$here/setup_env.sh")

@@ -66,6 +66,10 @@ class HtmlReport:
         body = ''.join(f'<tr>{"".join(f"<td>{cell}</td>" for cell in row)}</tr>' for row in cells)
         self._parts.append(f'<div class="wide images"><table><tr>{head}</tr>{body}</table></div>')
 
+    def code(self, text: str) -> None:
+        """Add preformatted text."""
+        self._parts.append(f'<pre>{escape(text)}</pre>')
+
     def details(self, title: str, text: str) -> None:
         """Add preformatted text that a click opens."""
         title, text = escape(title), escape(text)
