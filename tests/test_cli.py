@@ -41,7 +41,7 @@ def test_a_config_is_found_by_its_name(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=f'no config has this name: did you mean {name}'):
         load_config(name.replace('64', '32'))
     with pytest.raises(UserError, match='give a path, or a name of configs/'):
-        load_config('x.py')
+        load_config('0123456789.py')
 
 
 def test_an_own_file_comes_first(tmp_path, monkeypatch):

@@ -30,12 +30,21 @@ def load(repository, monkeypatch):
 
 @pytest.fixture(scope='module')
 def rehearsals(repository):
-    """What a process of its own says of all configs: torch may crash on a device that is absent."""
-    script = repository / 'tests/fake_cuda.py'
-    paths = [f'configs/{name}.py' for name in CONFIGS]
-    command = [sys.executable, script, *paths]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
-    return done.stdout + done.stderr
+    """What processes of their own say of all configs.
+
+    A device that is absent sometimes makes torch crash, whatever the config. The configs that are
+    left then go on in the next process.
+    """
+    script, said = repository / 'tests/fake_cuda.py', ''
+    for _ in range(len(CONFIGS)):
+        left = [f'configs/{name}.py' for name in CONFIGS if f'configs/{name}.py cuda' not in said]
+        command = [sys.executable, script, *left]
+        done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+        said += done.stdout + done.stderr
+        # A negative status is the signal of a crash.
+        if done.returncode >= 0:
+            break
+    return said
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -43,7 +43,7 @@ def test_every_config_of_ours_passes_in_silence(repository, monkeypatch):
     faults, said = [], []
     monkeypatch.setattr('mmengine.logging.print_log', lambda text, *_, **__: said.append(text))
     for path in sorted((repository / 'configs').rglob('*.py')):
-        if '_base_' in path.parts or 'grids' in path.parts:
+        if {'_base_', 'grids', 'compare'} & {*path.parts}:
             continue
         forget_scope()
         try:

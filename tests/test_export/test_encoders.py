@@ -126,6 +126,7 @@ def test_the_encoder_of_a_config_is_exported(tmp_path, repository, images):
     options = {
         'model.backbone.arch': dict(_delete_=True, **TINY),
         'model.backbone.img_size': 48,
+        'model.backbone.patch_size': 16,
         'model.backbone.init_cfg': None,
     }
     name = 'cls/addp/addp_vit-toy_1xb64-20e_cifar10-64px.py'
