@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmaddp.experiments.images import read_image, tile, write_png
 from mmaddp.utils import UserError
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ def metrics_of(work_dir: Path) -> list[str]:
 
 def detections_beside(work_dir: Path, detectors: Sequence[str]) -> Iterator[list[Path]]:
     """Files of an image's ground truth and of each detector's detections."""
+    from mmaddp.experiments.images import read_image, write_png
+
     folders = [work_dir / name / 'images' for name in detectors]
     for path in sorted(folders[0].rglob('*.jpg')):
         drawn = [read_image(folder / path.relative_to(folders[0])) for folder in folders]
@@ -133,6 +134,7 @@ def plot_restored(work_dir: Path, environment: dict[str, str], config: str) -> P
         The file, or None if no validation image can be read.
     """
     from mmaddp import apis
+    from mmaddp.experiments.images import tile, write_png
 
     os.environ.update(environment)
     checkpoint = (work_dir / 'addp/last_checkpoint').read_text().strip()
@@ -166,6 +168,8 @@ def validation_squares(coco_dir: Path, side: int) -> Iterator[np.ndarray]:
 
 def central_square(path: Path, side: int) -> np.ndarray:
     """The resized center crop of an image, (side, side, 3) uint8 RGB."""
+    from mmaddp.experiments.images import read_image
+
     image = read_image(path)
     height, width = image.shape[:2]
     size = min(height, width)
