@@ -60,10 +60,7 @@ def rehearse(config: Config, dtype: torch.dtype = torch.bfloat16) -> dict[str, T
     batch = synthetic_batch(config, model, 2)
     fakes = Fakes('cuda')
     fakes.convert_parameters(model)
-    for module in model.modules():
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = fakes.empty(buffer)
+    fakes.convert_buffers(model)
     model.data_preprocessor._device = torch.device('cuda')
     # Where every position is selected, each row has all of them.
     counts = mock.patch.object(addp_decoder, 'equal_count', lambda mask: mask.shape[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,45 +9,32 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import MODELS, init_default_scope
-from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets.imagenet_variants import CORRUPTIONS
 from mmaddp.engine.resumption import find_newest
-from mmaddp.engine.runs import clear_errors, load_config
+from mmaddp.engine.runs import load_config
 from mmaddp.evaluation.per_image import ImageScores
 from mmaddp.evaluation.statistics import resample_images
 from mmaddp.utils import UserError, atomic_write, check_choice, check_range, write_json
 from mmaddp.zoo import located
 
 from .corruptions import evaluate_corruptions
+from .costs import FLOPS, MEMORY, PARAMETERS, SPEED, encoder_cost, training_cost
 from .example_images import CENTER, write_examples
-from .logs import iterations_of, read_scalars
+from .logs import iterations_of
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
 from .probing import probe as run_probe
-from .protocol import Fields, check_same, pipeline, protocol_of
+from .protocol import Fields, check_same, protocol_of
 from .results import ResultsFolder, digest, read_json
 from .sweep import Metrics, Recipe, remove_checkpoints, run_open, run_stage
 
 PROBE = 'probe'
 # Facts of a training, kept with its metrics.
-PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH, FLOPS, SPEED, MEMORY = FACTS = (
-    'encoder_parameters',
-    'pretraining_images',
-    'epochs',
-    'iterations',
-    'batch_size',
-    'encoder_gflops',
-    'images_per_second',
-    'memory_mib',
-)
+IMAGES, EPOCHS, ITERATIONS, BATCH = 'pretraining_images', 'epochs', 'iterations', 'batch_size'
+FACTS = (PARAMETERS, IMAGES, EPOCHS, ITERATIONS, BATCH, FLOPS, SPEED, MEMORY)
 # In the work folder of each training.
 PROTOCOL_FILE, IMAGES_FILE, BOOTSTRAP_FILE = 'protocol.json', 'per_image.npz', 'bootstrap.npz'
 CORRUPTIONS_FOLDER = 'corruptions'
@@ -408,71 +393,6 @@ def probe_metrics(config: Config) -> Metrics:
     """The metrics of a finished probe's best cell: ``METRIC/best``."""
     metrics = read_json(Path(config.work_dir) / BEST_FILE)['metrics']
     return {f'{name}/best': value for name, value in metrics.items()}
-
-
-def build_encoder(config: Config) -> nn.Module:
-    """The encoder of a config on the meta device."""
-    init_default_scope(config.get('default_scope') or 'mmaddp')
-    part = copy.deepcopy(config.model if is_probe(config) else config.model.backbone)
-    with clear_errors(config), torch.device('meta'):
-        built = MODELS.build(part)
-    return built.encoder.encoder_module if is_probe(config) else built
-
-
-def encoder_parameters(config: Config) -> int:
-    """Number of parameters of the encoder that a config builds."""
-    return sum(parameter.numel() for parameter in build_encoder(config).parameters())
-
-
-def encoder_cost(config: Config) -> dict[str, float]:
-    """Parameters of the encoder that a config builds, and GFLOPs of a training image."""
-    flops = encoder_flops(build_encoder(config), image_size(config))
-    return {PARAMETERS: encoder_parameters(config), **flops}
-
-
-def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]:
-    """GFLOPs of one image, with two FLOPs for a multiply-add.
-
-    Nothing if the encoder cannot be run, such as one that is probed at several noise levels: it has
-    no single time to run at.
-    """
-    # Fake tensors have no values, but unlike those of the meta device they name a real device.
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    try:
-        # The counter has no formula for the CPU's fused attention.
-        math = sdpa_kernel(SDPBackend.MATH)
-        with fake, math, FlopCounterMode(display=False) as counter, torch.no_grad():
-            encoder.to_empty(device='cpu').eval()(torch.zeros(1, 3, *size))
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):
-        return {}
-    return {FLOPS: counter.get_total_flops() / 1e9}
-
-
-def image_size(config: Config) -> tuple[int, int]:
-    """Height and width of a training image; the last transform that says so counts."""
-    for transform in reversed(pipeline(config.train_dataloader.dataset.to_dict())):
-        for key in ('crop_size', 'scale', 'size'):
-            size = transform.get(key)
-            if isinstance(size, int):
-                return size, size
-            if isinstance(size, (list, tuple)) and len(size) == 2:
-                return tuple(size) if key == 'crop_size' else tuple(size)[::-1]
-    return 224, 224
-
-
-def training_cost(config: Config) -> dict[str, float]:
-    """Images per second and GPU memory in training, by the log; empty without one."""
-    try:
-        records = [one for one in read_scalars(Path(config.work_dir)) if 'time' in one]
-    except UserError:
-        return {}
-    steps = [one for one in records if 'loss' in one]
-    if not steps:
-        return {}
-    seconds = statistics.median(one['time'] for one in steps)
-    memory = [one['memory'] for one in steps if one.get('memory')]
-    cost = {SPEED: config.train_dataloader.batch_size / seconds}
-    return {**cost, **({MEMORY: float(max(memory))} if memory else {})}
 
 
 def budget(config: Config) -> dict[str, int]:

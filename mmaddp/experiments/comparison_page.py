@@ -19,16 +19,13 @@ from .comparison import (
     BOOTSTRAP_FILE,
     EPOCHS,
     FACTS,
-    FLOPS,
     IMAGES,
     ITERATIONS,
-    MEMORY,
-    PARAMETERS,
     PROTOCOL_FILE,
-    SPEED,
     Comparison,
     Job,
 )
+from .costs import FLOPS, MEMORY, PARAMETERS, SPEED
 from .figures import add_grid, new_figure, save_figure
 from .protocol import check_same, hash_of
 from .results import ResultsFolder, latex_table, markdown_table, read_json

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mmaddp.engine.runs import load_config
-from mmaddp.experiments.comparison import budget, encoder_parameters, read_comparison
+from mmaddp.experiments.comparison import budget, read_comparison
+from mmaddp.experiments.costs import encoder_parameters
 from mmaddp.experiments.probing import is_probe
 from mmaddp.experiments.protocol import check_same, protocol_of
 from mmaddp.registry import MODELS

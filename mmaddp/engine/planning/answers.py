@@ -46,6 +46,13 @@ class Fakes:
                     known[id(old)] = nn.Parameter(self.empty(old), old.requires_grad)
                 module._parameters[name] = known[id(old)]
 
+    def convert_buffers(self, model: nn.Module) -> None:
+        """Replace all buffers of a model by fake ones."""
+        for module in model.modules():
+            for name, old in module._buffers.items():
+                if old is not None:
+                    module._buffers[name] = self.empty(old)
+
 
 @contextmanager
 def parameters_without_memory() -> Iterator[None]:
