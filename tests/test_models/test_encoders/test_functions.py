@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mmaddp.models import Encoder
+from mmaddp.models.backbones.libraries.base import hooked_outputs
 from mmaddp.utils import UserError
 
 
@@ -83,3 +84,15 @@ def test_bad_functions_are_one_line(model, answer):
 def test_unknown_arguments_name_the_function():
     with pytest.raises(UserError, match=r'py:own_networks:pyramid: .*widht'):
         Encoder('py:own_networks:pyramid', arguments=dict(widht=6))
+
+
+@pytest.mark.generations
+def test_a_pass_ends_behind_the_last_layer_wanted():
+    first, second, x = nn.Linear(2, 2), nn.Linear(2, 2), torch.ones(1, 2)
+    seen = []
+    second.register_forward_pre_hook(lambda *_: seen.append('second'))
+    modules = {'first': first, 'second': second}
+    outputs = hooked_outputs(lambda: second(first(x)), modules, ['first'])
+    assert list(outputs) == ['first']
+    assert torch.equal(outputs['first'], first(x))
+    assert not seen

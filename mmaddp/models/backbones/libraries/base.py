@@ -309,6 +309,10 @@ def trial(library: Library, network: nn.Module, size: tuple[int, int]) -> Shapes
         return None
 
 
+# torch 2.1 has no such function, nor the export that needs it.
+is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+
+
 class Reached(Exception):  # noqa: N818
     """The last layer that is wanted has been computed."""
 
@@ -329,7 +333,7 @@ def hooked_outputs(
     def keep(name: str, output: Any) -> None:
         # Some blocks return a tuple: their output, then attention weights or a cache.
         outputs[name] = output[0] if isinstance(output, (tuple, list)) else output
-        if name == last and not torch.compiler.is_compiling():
+        if name == last and not is_compiling():
             # An exception ends the pass, so the later layers cost nothing. torch.export traces the
             # whole pass and drops these layers itself.
             raise Reached
