@@ -48,7 +48,7 @@ def write_report(
     """
     from mmaddp.experiments.html_report import HtmlReport
 
-    page = HtmlReport('mmaddp: what a pre-trained encoder is worth')
+    page = HtmlReport('mmaddp: from a pre-trained encoder to a detector')
     page.paragraph(
         f'Everything on this page was computed in {seconds / 60:.0f} minutes. The encoders come '
         'with the package. Two CPU cores pre-trained them on photographs, without labels.'
@@ -70,7 +70,8 @@ def add_detection(page: HtmlReport, work_dir: Path, detectors: Mapping[str, str]
     page.heading('Detection')
     page.paragraph(
         'Two Mask R-CNNs with the same data, steps and seed. Only the start of their encoders '
-        'differs.'
+        'differs. Trainings as short as these differ as much by their seeds, so one pair shows '
+        'how it works, not which is better. docs/zoo.md has comparisons of three seeds.'
     )
     rows = ([title, *metrics_of(work_dir / name)] for name, title in detectors.items())
     page.table(['Encoder starts from', *METRICS.values()], rows)
@@ -90,7 +91,7 @@ def add_pretraining(
     page.paragraph(
         "ADDP learns from these images without labels, with the zoo's tokenizer and token "
         'predictor. An image becomes 64 tokens, one for 8 x 8 pixels. ADDP restores the masked '
-        'ones. Minutes teach it colors and textures; shapes take hours.'
+        'ones. So few steps lower its loss, but do not teach it to complete an image.'
     )
     curves = {'ADDP': read_scalars(work_dir / 'addp')}
     page.image(plot_curves(curves, ['loss']), 'Loss of ADDP')

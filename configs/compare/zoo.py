@@ -1,8 +1,7 @@
 # The zoo's encoders, the same networks with random weights, and a small ViT of timm. They are
 # fine-tuned on CamVid at half size, and probed with frozen weights on CamVid, on the depth of drawn
-# rooms and on CIFAR-10. Three seeds take about an hour on one core; STEPS=300 takes longer and
-# separates the methods better. Folders come from the environment: CAMVID_DIR=… IMAGE_DIR=…
-# (CIFAR-10 as a folder of classes).
+# rooms and on CIFAR-10. STEPS sets the length of the trainings. The environment names the folders:
+# CAMVID_DIR=… IMAGE_DIR=… (CIFAR-10 as a folder of classes).
 _base_ = '../_base_/datasets/camvid_112x112.py'
 
 title = 'The zoo'

@@ -229,9 +229,9 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.baseline:
         title = comparison.methods[comparison.baseline].title
         found.append(
-            f'▲ and ▼: better or worse than {title} by a paired test over seeds and images, '
-            'p < 0.05 after Holm correction for all tests of the task. There is no test with '
-            f'fewer than {MIN_SEEDS} seeds.'
+            f'▲ and ▼: better or worse than {title}. A paired test over seeds and images gives '
+            "p < 0.05 after Holm's correction for all tests of the task. It needs at least "
+            f'{MIN_SEEDS} seeds.'
         )
     return found
 

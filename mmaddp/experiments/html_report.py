@@ -23,7 +23,8 @@ th, td { padding: .3rem .6rem; border: 1px solid #ddd; }
 td { text-align: right; white-space: nowrap; } td:first-child, th { text-align: left; }
 th { background: #f4f4f4; vertical-align: bottom; } td:first-child { font-weight: 600; }
 td:first-child, th:first-child { position: sticky; left: 0; background: #f8f8f8; }
-.images td { padding: 2px; border: 0; vertical-align: top; } .images img { width: 13rem;
+.images td { padding: 2px; border: 0; vertical-align: top; }
+.images td:first-child, .images th:first-child { position: static; } .images img { width: 13rem;
   max-width: none; display: block; } .images th { font-weight: 600; white-space: nowrap; }
 details { margin: .5rem 0; } pre { overflow-x: auto; background: #f4f4f4; padding: .5rem; }
 @media (max-width: 40rem) { body { font-size: 15px; } .images img { width: 9rem; }

@@ -115,7 +115,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         network = dict(pretrainer['network'], frozen=frozen)
         self.pretrainer = MODELS.build(dict(pretrainer, network=network))
         self.process = self.pretrainer.process
-        self.network.last_of([layer])  # raises if there is no such layer
+        self.network.last_of([layer])  # raises for an unknown layer
         self.head = NoiseConditionalHead(self.network.channels(layer), num_classes, hidden_dims)
         self.layer, self.frozen, self.seed = layer, frozen, seed
         if not frozen:
@@ -123,7 +123,7 @@ class NoiseConditionalClassifier(ImageGenerator):
         numbers = range(1, self.process.num_levels + 1)
         self.eval_levels = eval_levels or numbers[:: max(1, len(numbers) // EVAL_LEVELS)]
         for number in self.eval_levels:
-            self.process.level(number)  # raises if there is no such level
+            self.process.level(number)  # raises for an unknown level
         # EDM's sigmas by number, to be indexed by sampled numbers; a timestep is its own number.
         levels = torch.tensor([self.process.level(number) for number in numbers])
         self.register_buffer('levels', levels, persistent=False)

@@ -22,8 +22,8 @@ class Labels(NamedTuple):
     """The labels of a batch.
 
     Attributes:
-        classes: Class indices (B, 1, H, W), 0 where there is none.
-        weights: Weight of each pixel in the loss (B, 1, H, W), 0 where there is no class.
+        classes: Class indices (B, 1, H, W); ignored pixels have 0.
+        weights: Weights of the pixels in the loss (B, 1, H, W); ignored pixels have 0.
     """
 
     classes: Tensor
