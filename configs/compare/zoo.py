@@ -72,16 +72,16 @@ ddae = dict(
     _delete_=True,
     type='mmaddp.DDAE',
     network=dict(type='mmaddp.DDAEDiT', **dit),
-    process=dict(type='mmaddp.DDPM', time_input='index'),
+    process=dict(type='mmaddp.EDM'),
     img_size=64,
 )
-at_levels = {'model.encoder': ddae, 'model.levels': [1, 61]}
+at_levels = {'model.encoder': ddae, 'model.levels': [1, 4]}
 addp_vit, darl_vit = (
     {'model': f'mmaddp:{name}', 'arguments': vit} for name in ('ADDPViT', 'DARLViT')
 )
 ddae_dit = {
     'model': 'mmaddp:DDAEDiT',
-    'time': 11,
+    'time': -0.7,  # sigma = 0.06
     'arguments': dict(dit, process=ddae['process']),
 }
 timm_vit = {'model': 'timm:test_vit'}
@@ -91,7 +91,7 @@ rows = dict(
     addp_random=('ADDP, random weights', None, addp_vit, layers),
     darl=('DARL', 'zoo://darl-toy', darl_vit, layers),
     darl_random=('DARL, random weights', None, darl_vit, layers),
-    # The zoo has no encoder of DDAE yet.
+    ddae=('DDAE', 'zoo://ddae-toy', ddae_dit, at_levels),
     ddae_random=('DDAE, random weights', None, ddae_dit, at_levels),
     timm_random=('timm: a tiny ViT, random weights', None, timm_vit, {}),
 )

@@ -1,6 +1,6 @@
 # ADDP at toy size: 4 blocks of 192 channels on 8 x 8 tokens of 64 x 64 images. TOKENIZER and
 # TOKEN_PREDICTOR name checkpoints of toy VQGAN and MAGE, by default the zoo's. No size is from a
-# paper.
+# paper. No dropout, since short trainings do not overfit.
 model = dict(
     type='mmaddp.ADDP',
     encoder=dict(
@@ -8,7 +8,6 @@ model = dict(
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
         img_size=64,
         patch_size=8,
-        drop_rate=0.1,
     ),
     decoder=dict(
         type='mmaddp.ADDPDecoder',
@@ -18,7 +17,6 @@ model = dict(
         num_heads=4,
         num_patches=64,
         num_embeddings=1024,
-        drop_rate=0.1,
     ),
     tokenizer=dict(
         type='mmaddp.VQGAN',
@@ -35,8 +33,8 @@ model = dict(
         decoder=dict(embed_dims=128, num_layers=2, num_heads=4),
         num_patches=64,
         num_embeddings=1024,
-        drop_rate=0.1,
         init_cfg=dict(type='Pretrained', checkpoint='{{$TOKEN_PREDICTOR:zoo://mage-toy}}'),
     ),
     label_smoothing=0.1,
+    code_embeddings=True,
 )

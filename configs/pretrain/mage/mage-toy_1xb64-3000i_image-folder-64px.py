@@ -23,9 +23,9 @@ model = dict(
         decoder=dict(embed_dims=128, num_layers=2, num_heads=4),
         num_patches=64,
         num_embeddings=1024,
-        drop_rate=0.1,
     ),
     label_smoothing=0.1,
+    code_embeddings=True,
 )
 
 custom_hooks = [dict(type='mmaddp.LossByMaskRatioHook')]

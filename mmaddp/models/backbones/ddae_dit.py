@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import size_of
 from mmaddp.checkpoints.rules import Tensors
+from mmaddp.diffusion import EDM
 from mmaddp.registry import MODELS
 from mmaddp.utils import check_multiples, check_range
 
@@ -57,8 +58,8 @@ class DDAEDiT(Denoiser, PlainViT):
         num_classes: Classes besides the null class.
         learn_sigma: Predict a variance in a second half of the channels.
         out_blocks: Blocks whose maps a backbone gives, in this order.
-        time: A backbone's timestep, 0 to 999. The authors' probes use 'layer-13' with 121 on
-            CIFAR-10 and with 81 on Tiny-ImageNet.
+        time: A backbone's time input: a timestep, 0 to 999, for DDPM; ln(sigma) / 4 for EDM. The
+            authors' probes use 'layer-13' with 121 on CIFAR-10 and with 81 on Tiny-ImageNet.
         process: Config of the process that trained a backbone: ``dict(type='mmaddp.DDPM',
             time_input='index')`` for the published DiT.
         autoencoder: Config of the autoencoder of a backbone of images,
@@ -91,7 +92,7 @@ class DDAEDiT(Denoiser, PlainViT):
         num_classes: int = 1000,
         learn_sigma: bool = True,
         out_blocks: Sequence[str] | None = None,
-        time: int | None = None,
+        time: float | None = None,
         process: dict | None = None,
         autoencoder: dict | None = None,
         frozen: bool = False,
@@ -104,8 +105,6 @@ class DDAEDiT(Denoiser, PlainViT):
         arch = resolve_arch(arch, ARCHITECTURES)
         arch |= {name: size for name, size in given.items() if size is not None}
         check_multiples((input_size, input_size), patch_size)
-        if time is not None:
-            check_range('time', time, 0, NUM_TIMESTEPS - 1)
         super().__init__(arch, patch_size, in_channels, 0, (-1,), -1, with_cp, init_cfg)
         if out_blocks is not None:
             # Do not build the blocks behind the last one.
@@ -125,6 +124,8 @@ class DDAEDiT(Denoiser, PlainViT):
             out_channels = in_channels * (1 + learn_sigma)
             self.head = AdaptiveHead(self.embed_dims, patch_size**2 * out_channels)
         self.set_backbone(out_blocks, time, process, frozen, lora)
+        if time is not None and not isinstance(self.process, EDM):
+            check_range('time', time, 0, NUM_TIMESTEPS - 1)
 
     @classmethod
     def settings_from(cls, state: Tensors) -> dict[str, Any] | None:

@@ -55,6 +55,8 @@ class ADDP(FrozenTokenizer, Pretrainer):
         label_smoothing: Share of the target that is spread over all V entries.
         shared_ratio: Share one mask ratio among all processes, so that several compute what one
             would. Otherwise each samples its own, as the authors' code does.
+        code_embeddings: Start the decoder's embeddings of tokens from the tokenizer's codebook,
+            which makes training on few images faster; not in the paper.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for tokenizer and token predictor; None
             for the precision of the rest.
         channels_last: Memory format of the tokenizer's convolutions.
@@ -86,6 +88,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         mask_schedule: dict | None = None,
         label_smoothing: float = 0.1,
         shared_ratio: bool = False,
+        code_embeddings: bool = False,
         frozen_dtype: str | None = None,
         channels_last: bool = False,
         compile: dict | None = None,
@@ -102,6 +105,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         schedule = {'type': 'mmaddp.MaskSchedule', **(mask_schedule or {})}
         self.mask_schedule = TASK_UTILS.build(schedule)
         self.label_smoothing, self.shared_ratio = label_smoothing, shared_ratio
+        self.code_embeddings = code_embeddings
         self.set_frozen_dtype(frozen_dtype)
 
         self.encoder = MODELS.build(encoder)
@@ -120,6 +124,12 @@ class ADDP(FrozenTokenizer, Pretrainer):
             compile_networks(self, **compile)
         register_imagenet_statistics(self)
         self.freeze('tokenizer', *(['token_predictor'] if token_predictor else []))
+
+    def init_weights(self) -> None:
+        """Initialize all parts, then the embeddings by the tokenizer."""
+        super().init_weights()
+        if self.code_embeddings:
+            self.start_from_codes(self.decoder, self.decoder.token_embed)
 
     def train(self, mode: bool = True) -> ADDP:
         """Set the mode; the tokenizer stays in evaluation mode."""

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmaddp.utils import UserError, check_choice, refuse_if
 
+EMBEDDING_STD = 0.02  # as of random rows, see init_parameters
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
@@ -87,6 +89,24 @@ class FrozenTokenizer(FrozenParts):
         """Set the precision of the frozen parts by name; None for the precision of the rest."""
         check_choice('frozen_dtype', name, (None, *DTYPES))
         self.frozen_dtype = name and DTYPES[name]
+
+    @torch.no_grad()
+    def start_from_codes(self, learner: BaseModule, table: nn.Embedding) -> None:
+        """Fill the rows of the K codes from the codebook, projected at random to their width.
+
+        Codes that decode alike then start with rows that are alike. Random rows learn slowly: they
+        score outputs, but learn as inputs only.
+
+        Args:
+            learner: The part that learns. It keeps its rows if ``init_cfg`` has filled it.
+            table: Its embeddings, those of the codes first.
+        """
+        if self.init_cfg or learner.init_cfg:
+            return
+        codes = self.tokenizer.codebook  # (K, E)
+        codes = (codes - codes.mean(0)) / codes.std()
+        projection = torch.randn(codes.shape[1], table.embedding_dim) / codes.shape[1] ** 0.5
+        table.weight[: len(codes)] = EMBEDDING_STD * codes @ projection
 
     @property
     def grid(self) -> tuple[int, int]:

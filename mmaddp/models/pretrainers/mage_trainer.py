@@ -32,6 +32,8 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         std: Its std.
         min_ratio: Smallest mask ratio, in (0, 1); also the share of tokens the encoder drops.
         label_smoothing: Share of the target that is spread over the K codes.
+        code_embeddings: Start the predictor's embeddings from the tokenizer's codebook, which makes
+            training on few images much faster; not in MAGE.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for the precision
             of the rest.
         data_preprocessor: Must give images in [0, 1], RGB.
@@ -51,6 +53,7 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         std: float = 0.25,
         min_ratio: float = 0.5,
         label_smoothing: float = 0.1,
+        code_embeddings: bool = False,
         frozen_dtype: str | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -58,13 +61,19 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         super().__init__(data_preprocessor or IMAGES_TO_UNIT_RANGE, init_cfg)
         check_range('model.min_ratio', min_ratio, 0, 1)
         self.mean, self.std, self.min_ratio = mean, std, min_ratio
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.code_embeddings = label_smoothing, code_embeddings
         self.set_frozen_dtype(frozen_dtype)
         self.tokenizer = MODELS.build(tokenizer)
         self.token_predictor = MODELS.build(token_predictor)
         codes = {'tokenizer': self.tokenizer.num_embeddings, 'token_predictor': self.num_codes}
         self.check_agreement('num_embeddings', codes)
         self.freeze('tokenizer')
+
+    def init_weights(self) -> None:
+        """Initialize all parts, then the embeddings by the tokenizer."""
+        super().init_weights()
+        if self.code_embeddings:
+            self.start_from_codes(self.token_predictor, self.token_predictor.token_embed.word)
 
     @property
     def num_patches(self) -> int:

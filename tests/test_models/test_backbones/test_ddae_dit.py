@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import math
 from functools import partial
 
 import numpy as np
@@ -248,6 +249,18 @@ def test_whole_and_truncated_networks_say_what_they_cannot_do():
 
 
 @pytest.mark.skipif(importlib.util.find_spec('diffusers') is None, reason='needs diffusers')
+def test_a_network_of_edm_takes_the_logarithm_of_sigma_and_scaled_images():
+    sigma, whole = 0.06, build()
+    time = math.log(sigma) / 4
+    backbone = build(out_blocks=('layer-1',), time=time, process=dict(type='EDM'))
+    backbone.load_state_dict(whole.state_dict(), strict=False)
+    (map_,) = backbone(latents())
+    # Table 1 of EDM's paper: c_in = 1 / sqrt(sigma^2 + sigma_data^2)
+    scaled = latents() / math.hypot(sigma, 0.5)
+    tokens = whole.block_features(scaled, torch.full((2,), time))['layer-1']
+    torch.testing.assert_close(map_.flatten(2).transpose(1, 2), tokens, rtol=1e-4, atol=1e-4)
+
+
 def test_the_autoencoder_is_no_part_of_what_a_model_is(tmp_path):
     import diffusers
 

@@ -55,6 +55,14 @@ def test_gradients_reach_encoder_and_decoder_only():
     assert all(p.grad.abs().sum() > 0 for n, p in model.named_parameters() if n in trained)
 
 
+def test_embeddings_of_tokens_can_start_from_the_codebook():
+    model = MODELS.build(addp(code_embeddings=True))
+    model.init_weights()
+    rows = model.decoder.token_embed.weight.detach()[: model.tokenizer.num_embeddings]
+    distances = torch.pdist(model.tokenizer.codebook), torch.pdist(rows)
+    assert torch.corrcoef(torch.stack(distances))[0, 1] > 0.5
+
+
 def test_unmasked_positions_give_no_loss():
     model = tiny_addp()
     mask = random_mask(6)

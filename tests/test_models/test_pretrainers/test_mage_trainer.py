@@ -100,6 +100,25 @@ def test_training_lowers_the_loss_and_leaves_the_tokenizer():
     assert all(torch.equal(t, tokenizer[n]) for n, t in model.tokenizer.state_dict().items())
 
 
+def test_embeddings_that_start_from_the_codebook_keep_its_distances(tmp_path):
+    random, started = (build(code_embeddings=choice) for choice in (False, True))
+    codes = torch.pdist(random.tokenizer.codebook)
+
+    def rows(model):
+        return model.token_predictor.token_embed.word.weight.detach()[: model.num_codes]
+
+    def correlation(model):
+        return torch.corrcoef(torch.stack([codes, torch.pdist(rows(model))]))[0, 1].item()
+
+    assert correlation(started) > 0.5 > 0.2 > abs(correlation(random))
+    assert rows(started).std().item() == pytest.approx(rows(random).std().item(), rel=0.2)
+    # A checkpoint's embeddings stay.
+    torch.save({'state_dict': random.state_dict()}, tmp_path / 'mage.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'mage.pth'))
+    predictor = dict(mage_trainer()['token_predictor'], init_cfg=init)
+    assert torch.equal(rows(build(code_embeddings=True, token_predictor=predictor)), rows(random))
+
+
 def test_parts_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match='tokenizer has 64, token_predictor has 32'):
         build(tokenizer=dict(TOKENIZER, num_embeddings=64))

@@ -16,6 +16,6 @@ model = dict(
         num_classes=1,
         learn_sigma=False,
     ),
-    process=dict(type='mmaddp.DDPM', time_input='index'),
+    process=dict(type='mmaddp.EDM'),
     img_size=64,
 )

@@ -13,7 +13,7 @@ encoder = dict(
         num_classes=1,
         learn_sigma=False,
     ),
-    process=dict(type='mmaddp.DDPM', time_input='index'),
+    process=dict(type='mmaddp.EDM'),
     img_size=64,
 )
-model = dict(encoder=encoder, levels=[1, 61, 241])
+model = dict(encoder=encoder, levels=[1, 4, 8])
