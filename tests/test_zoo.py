@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from scripts import load_script
 
 from mmaddp import zoo
@@ -30,6 +31,14 @@ def test_a_card_tells_what_was_trained_and_how(name, repository):
     assert {'method', 'config', 'data', 'parameters', 'seed', 'hours', 'license'} <= set(card.facts)
     assert (repository / card.facts['config']).is_file()
     assert 'tools/train.py' in card.text
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_model_index_lists_it_beside_its_config(name, repository):
+    config = zoo.read_card(name).facts['config']
+    models = yaml.safe_load((repository / config).with_name('metafile.yml').read_text())['Models']
+    (entry,) = (model for model in models if model.get('Weights') == f'zoo://{name}')
+    assert entry['Config'] == config
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -20,6 +20,7 @@ model = dict(
         img_size=128,
         patch_size=8,
         with_start_token=False,
+        out_indices=(1,),  # the block in the middle transfers best
         final_norm=False,
         init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://darl-toy}}'),
     ),
