@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from quickstart_report import METRICS, NUM_SAMPLES, metrics_of, write_report
+from quickstart_report import METRICS, NUM_SAMPLES, TRAINED_ADDP, metrics_of, write_report
 
 from mmaddp.utils import UserError, run_tool
 
@@ -26,7 +26,7 @@ ENCODER = 'zoo://darl-toy'
 
 # Steps and images of a step.
 PRETRAINING, PRETRAINING_BATCH = 60, 32
-DETECTION = 140
+DETECTION = 200
 LOGGED_EVERY = 20
 # What the detectors' encoders start from, by folder, and the options. The config takes the zoo's.
 DETECTORS = {
@@ -145,10 +145,10 @@ def last_checkpoint(work_dir: Path) -> str:
 
 
 def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
-    """Generate images with the pre-trained model."""
+    """Generate images with the zoo's ADDP."""
     folder = work_dir / 'samples'
     shutil.rmtree(folder, ignore_errors=True)
-    arguments = [ADDP, last_checkpoint(work_dir / 'addp'), '--out-dir', folder]
+    arguments = [ADDP, TRAINED_ADDP, '--out-dir', folder]
     settings = ['--num-images', NUM_SAMPLES, '--steps', 16, '--grid', NUM_SAMPLES]
     run('tools/generate.py', *arguments, *settings, **environment)
 

@@ -26,6 +26,7 @@ METRICS = {
 }
 SHOWN_IMAGES = 8
 NUM_SAMPLES = 16
+TRAINED_ADDP = 'zoo://addp-toy'
 
 
 def write_report(
@@ -70,8 +71,7 @@ def add_detection(page: HtmlReport, work_dir: Path, detectors: Mapping[str, str]
     page.heading('Detection')
     page.paragraph(
         'Two Mask R-CNNs with the same data, steps and seed. Only the start of their encoders '
-        'differs. Trainings as short as these differ as much by their seeds, so one pair shows '
-        'how it works, not which is better. docs/zoo.md has comparisons of three seeds.'
+        'differs. One pair is one seed; docs/benchmarks.md has three seeds on drawn shapes.'
     )
     rows = ([title, *metrics_of(work_dir / name)] for name, title in detectors.items())
     page.table(['Encoder starts from', *METRICS.values()], rows)
@@ -91,7 +91,8 @@ def add_pretraining(
     page.paragraph(
         "ADDP learns from these images without labels, with the zoo's tokenizer and token "
         'predictor. An image becomes 64 tokens, one for 8 x 8 pixels. ADDP restores the masked '
-        'ones. So few steps lower its loss, but do not teach it to complete an image.'
+        'ones. So few steps lower its loss, but do not teach it to complete an image. '
+        f'{TRAINED_ADDP} learned from photographs for an hour.'
     )
     curves = {'ADDP': read_scalars(work_dir / 'addp')}
     page.image(plot_curves(curves, ['loss']), 'Loss of ADDP')
@@ -99,10 +100,11 @@ def add_pretraining(
     if restored is not None:
         page.image(
             restored,
-            'Rows: validation images, the same from their tokens, lower halves removed, and '
-            'completed by ADDP',
+            'Rows: validation images, the same from their tokens, lower halves removed, completed '
+            f'by the ADDP of this page, and completed by {TRAINED_ADDP}',
         )
-    page.image(work_dir / f'samples/grid/first-{NUM_SAMPLES}.png', 'Images that ADDP generated')
+    samples = work_dir / f'samples/grid/first-{NUM_SAMPLES}.png'
+    page.image(samples, f'Images that {TRAINED_ADDP} generated')
 
 
 def metrics_of(work_dir: Path) -> list[str]:
@@ -139,18 +141,18 @@ def plot_restored(work_dir: Path, environment: dict[str, str], config: str) -> P
 
     os.environ.update(environment)
     checkpoint = (work_dir / 'addp/last_checkpoint').read_text().strip()
-    model = apis.load_pretrainer(config, checkpoint)
-    squares = validation_squares(Path(environment['COCO_DIR']), model.side)
+    models = [apis.load_pretrainer(config, file) for file in (checkpoint, TRAINED_ADDP)]
+    squares = validation_squares(Path(environment['COCO_DIR']), models[0].side)
     shown = list(islice(squares, SHOWN_IMAGES))
     if not shown:
         return None
     images = np.stack(shown)
     mask = np.zeros(images.shape[1:3], bool)
     mask[len(mask) // 2 :] = True
-    completed = apis.inpaint(model, images, mask, steps=16)
-    rows = [images, apis.reconstruct(model, images), np.where(mask[..., None], 0, images)]
+    rows = [images, apis.reconstruct(models[0], images), np.where(mask[..., None], 0, images)]
+    rows += [apis.inpaint(model, images, mask, steps=16) for model in models]
     path = work_dir / 'restored.png'
-    write_png(path, enlarge(tile(np.concatenate([*rows, completed]), columns=len(images))))
+    write_png(path, enlarge(tile(np.concatenate(rows), columns=len(images))))
     return path
 
 

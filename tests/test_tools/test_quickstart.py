@@ -81,7 +81,7 @@ def check_page(page):
         'The same at full size',
     ):
         assert f'>{section}<' in page
-    told = ('Loss of the detectors', 'Loss of ADDP', 'completed by ADDP', 'that ADDP generated')
+    told = ('Loss of the detectors', 'Loss of ADDP', 'completed by zoo:', 'that zoo://addp-toy')
     for words in (*told, 'box AP50', 'zoo://', 'random weights', 'bash tools/dist_train.sh'):
         assert words in page
 
