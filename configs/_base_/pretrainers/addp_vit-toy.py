@@ -1,6 +1,6 @@
 # ADDP at toy size: 4 blocks of 192 channels on 8 x 8 tokens of 64 x 64 images. TOKENIZER and
 # TOKEN_PREDICTOR name checkpoints of toy VQGAN and MAGE, by default the zoo's. No size is from a
-# paper. No dropout, since short trainings do not overfit.
+# paper. No dropout, since the training is short.
 model = dict(
     type='mmaddp.ADDP',
     encoder=dict(

@@ -20,7 +20,7 @@ model = dict(
         img_size=128,
         patch_size=8,
         with_start_token=False,
-        out_indices=(1,),  # the block in the middle transfers best
+        out_indices=(1,),  # the second of four blocks transfers better than the last
         final_norm=False,
         init_cfg=dict(type='Pretrained', checkpoint='{{$ENCODER:zoo://darl-toy}}'),
     ),

@@ -1,21 +1,8 @@
-# A transformer of 4 blocks on patches of 8 x 8 pixels, without an autoencoder, for your own images
-# on a CPU: IMAGE_DIR=…. No size is from a paper.
+# The toy transformer on your own images, on a CPU: IMAGE_DIR=….
 _base_ = [
+    '../../_base_/pretrainers/ddae-edm_dit-toy.py',
     '../../_base_/datasets/image-folder_64_pretrain.py',
     '../../_base_/schedules/darl-toy_3000i.py',
 ]
 
-model = dict(
-    type='mmaddp.DDAE',
-    network=dict(
-        type='mmaddp.DDAEDiT',
-        arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        input_size=64,
-        patch_size=8,
-        in_channels=3,
-        num_classes=1,
-        learn_sigma=False,
-    ),
-    process=dict(type='mmaddp.EDM'),
-    img_size=64,
-)
+model = _base_.pretrainer

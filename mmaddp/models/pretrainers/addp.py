@@ -55,8 +55,8 @@ class ADDP(FrozenTokenizer, Pretrainer):
         label_smoothing: Share of the target that is spread over all V entries.
         shared_ratio: Share one mask ratio among all processes, so that several compute what one
             would. Otherwise each samples its own, as the authors' code does.
-        code_embeddings: Start the decoder's embeddings of tokens from the tokenizer's codebook,
-            which makes training on few images faster; not in the paper.
+        code_embeddings: Start the decoder's embeddings of tokens from the tokenizer's codebook; not
+            in the paper.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for tokenizer and token predictor; None
             for the precision of the rest.
         channels_last: Memory format of the tokenizer's convolutions.

@@ -32,8 +32,8 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         std: Its std.
         min_ratio: Smallest mask ratio, in (0, 1); also the share of tokens the encoder drops.
         label_smoothing: Share of the target that is spread over the K codes.
-        code_embeddings: Start the predictor's embeddings from the tokenizer's codebook, which makes
-            training on few images much faster; not in MAGE.
+        code_embeddings: Start the predictor's embeddings from the tokenizer's codebook. On few
+            images the loss then falls faster. Not in MAGE.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for the tokenizer; None for the precision
             of the rest.
         data_preprocessor: Must give images in [0, 1], RGB.

@@ -248,7 +248,6 @@ def test_whole_and_truncated_networks_say_what_they_cannot_do():
         model.forward_intermediates(latents(), ('layer-2',), torch.tensor([5, 5]))
 
 
-@pytest.mark.skipif(importlib.util.find_spec('diffusers') is None, reason='needs diffusers')
 def test_a_network_of_edm_takes_the_logarithm_of_sigma_and_scaled_images():
     sigma, whole = 0.06, build()
     time = math.log(sigma) / 4
@@ -261,6 +260,7 @@ def test_a_network_of_edm_takes_the_logarithm_of_sigma_and_scaled_images():
     torch.testing.assert_close(map_.flatten(2).transpose(1, 2), tokens, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(importlib.util.find_spec('diffusers') is None, reason='needs diffusers')
 def test_the_autoencoder_is_no_part_of_what_a_model_is(tmp_path):
     import diffusers
 
