@@ -10,11 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.checkpoints import WeightRules
+from mmaddp.diffusion import EDM
 from mmaddp.registry import TASK_UTILS
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, check_range
 
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
 from .base import BaseEncoder
+
+EDM_TIMES = (-2, 2)  # ln(sigma) / 4 of any sigma from 0.0003 to 2,980
 
 
 class Denoiser(BaseEncoder):
@@ -60,10 +63,13 @@ class Denoiser(BaseEncoder):
         """Truncate to a backbone if there are ``out_blocks``; call it last.
 
         Raises:
-            UserError: A layer does not exist.
+            UserError: A layer does not exist, or a process by EDM gets a timestep.
         """
         self.out_blocks, self.time = out_blocks, time
         self.process = None if process is None else TASK_UTILS.build(process)
+        if time is not None and isinstance(self.process, EDM):
+            # A timestep such as 121 would scale all images to zero.
+            check_range('time', time, *EDM_TIMES)
         if out_blocks is not None:
             self.truncate(self.last_of(out_blocks))
         self.set_tuning(frozen, lora)

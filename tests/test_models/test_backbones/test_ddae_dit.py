@@ -230,6 +230,10 @@ def test_features_of_named_blocks_end_behind_the_last(monkeypatch):
         (dict(out_blocks=('layer-3',), time=5), 'layer-3: the network has layer-0, layer-1, lay'),
         (dict(out_blocks=(), time=5), r'layers \(none\): the network has layer-0'),
         (dict(out_blocks=('layer-1',), time=1000), r'time=1000: must be in \[0, 999\]'),
+        (
+            dict(out_blocks=('layer-1',), time=121, process=dict(type='EDM')),
+            r'time=121: must be in \[-2, 2\]',
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings, message):
