@@ -149,6 +149,17 @@ def test_another_operator_says_in_one_line_what_needs_it_and_how_to_build_it(use
         mmcv.ops.roi_align(torch.ones(1, 1, 4, 4), torch.ones(1, 5), 2, 1.0, 2, 'max', True)
 
 
+def test_positions_are_not_rounded_to_bfloat16(use):
+    use(mmcv_ext)
+    maps, rois = torch.ones(1, 1, 4, 4).bfloat16(), torch.ones(1, 5).bfloat16()
+    with pytest.raises(UserError, match=r'would round regions.*mmaddp\.SingleRoIExtractor'):
+        mmcv.ops.roi_align(maps, rois, 2, 1.0, 2, 'avg', True)
+    attention = sys.modules['mmcv.ops.multi_scale_deform_attn']
+    value, *others = attention_inputs()
+    with pytest.raises(UserError, match=r'would round sampling locations.*--amp fp16'):
+        attention.MultiScaleDeformableAttnFunction.apply(value.bfloat16(), *others, 64)
+
+
 @pytest.fixture
 def coco_mini(shared, monkeypatch):
     """The folder, and what configs take from the environment."""
@@ -159,7 +170,8 @@ def coco_mini(shared, monkeypatch):
 
 
 @pytest.mark.usefixtures('coco_mini')
-def test_a_step_of_mask_rcnn_has_the_same_losses_and_gradients(compiled, use, repository):
+@pytest.mark.parametrize('bfloat16', [False, True])
+def test_a_step_of_mask_rcnn_has_the_same_losses_and_gradients(bfloat16, compiled, use, repository):
     config = load(repository, MASK_RCNN)
     init_default_scope('mmdet')
     torch.manual_seed(0)
@@ -177,7 +189,8 @@ def test_a_step_of_mask_rcnn_has_the_same_losses_and_gradients(compiled, use, re
         use(extension)
         torch.manual_seed(0)
         model.zero_grad()
-        loss, losses = model.parse_losses(model(**copy.deepcopy(batch), mode='loss'))
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=bfloat16):
+            loss, losses = model.parse_losses(model(**copy.deepcopy(batch), mode='loss'))
         loss.backward()
         results.append((dict(losses), [parameter.grad for parameter in model.parameters()]))
     (expected, expected_gradients), (losses, gradients) = results

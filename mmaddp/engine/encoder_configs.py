@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmaddp.models.backbones.libraries import find_library
 from mmaddp.registry import MODELS
+from mmaddp.utils import UserError
 
 from .best_cell import AUTO, scales_of, short_name
 
@@ -86,12 +87,25 @@ def fit_segmentor(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -
     if model.decode_head.get('in_channels') is None:
         model.decode_head.update(in_channels=channels, in_index=indices)
     if 'embed_dims' in model.decode_head and model.decode_head.embed_dims is None:
-        # DPT's, for maps of one width.
-        model.decode_head.embed_dims = channels[-1]
+        model.decode_head.embed_dims = widths_for_dpt(channels, plain)
     auxiliary = model.get('auxiliary_head')
     if auxiliary and auxiliary.get('in_channels') is None:
         index = min(auxiliary.get('in_index', 2), indices[-1])
         auxiliary.update(in_channels=channels[index], in_index=index)
+
+
+def widths_for_dpt(channels: list[int], plain: bool) -> int | list[int]:
+    """``embed_dims`` of DPT: one width of a plain encoder, or those of a hierarchical one.
+
+    Raises:
+        UserError: The encoder does not give four maps.
+    """
+    if len(channels) != DEPTHS:
+        raise UserError(
+            f'DPT takes {DEPTHS} maps and the encoder gives {len(channels)}: set '
+            'model.backbone.out_indices, or take a config of a linear head'
+        )
+    return channels[-1] if plain else channels
 
 
 def fit_detector(model: ConfigDict, maps: list[tuple[int, int]], plain: bool) -> None:

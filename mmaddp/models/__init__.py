@@ -45,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'LinearSegmentation',
             'PatchRetrieval',
         ],
+        'roi_extractors': ['SingleRoIExtractor'],
         'token_predictors': ['MAGE'],
         'tokenizers': ['KLAutoencoder', 'RepresentationAutoencoder', 'VQGAN'],
     },

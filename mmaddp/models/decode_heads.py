@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import DPTHead as MMSegDPTHead
 from mmseg.models.decode_heads import UPerHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -46,10 +47,28 @@ class LinearHead(BaseDecodeHead):
 
 @MODELS.register_module()
 class DPTHead(MMSegDPTHead):
-    """MMSegmentation's DPT head for backbones that give maps without class tokens."""
+    """MMSegmentation's DPT head for backbones that give maps without class tokens.
+
+    Args:
+        embed_dims: Channels of the maps of a plain ViT, which the head resizes to four strides.
+            A list holds the channels of each map of a hierarchical network, which have these
+            strides already.
+        kwargs: As for MMSegmentation's head.
+    """
+
+    def __init__(self, embed_dims: int | list[int] = 768, **kwargs: Any) -> None:
+        widths = [embed_dims] if isinstance(embed_dims, int) else embed_dims
+        super().__init__(widths[-1], **kwargs)
+        if len(widths) > 1:
+            blocks = self.reassemble_blocks
+            outputs = [project.conv.out_channels for project in blocks.projects]
+            blocks.projects = nn.ModuleList(
+                ConvModule(width, output, 1, act_cfg=None) for width, output in zip(widths, outputs)
+            )
+            blocks.resize_layers = nn.ModuleList(nn.Identity() for _ in outputs)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Four maps of one stride -> logits (B, K, 8 h, 8 w)."""
+        """Four maps of one stride -> logits (B, K, 8 h, 8 w), twice the size of the finest."""
         # The readout 'ignore' never looks at the token.
         return super().forward([(x, x.mean((2, 3))) for x in inputs])
 

@@ -63,6 +63,7 @@ def _roi_align(
 ) -> Tensor:
     if pool_mode == 0:
         _refuse('mmcv.ops.roi_align', "pool_mode='max'")
+    _refuse_bfloat16(features, 'regions', 'give the RoI extractor type=mmaddp.SingleRoIExtractor')
     size = (aligned_height, aligned_width)
     return torchvision.ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned)
 
@@ -78,6 +79,7 @@ def ms_deform_attn_forward(
     """Attention to sampled positions of all levels; mmcv's shapes, N x queries x channels."""
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
+    _refuse_bfloat16(value, 'sampling locations', 'give --amp fp16')
     return multi_scale_deformable_attn_pytorch(
         value, value_spatial_shapes, sampling_locations, attention_weights
     )
@@ -155,6 +157,15 @@ def _refuse(module: str, operator: str) -> NoReturn:
         'bash tools/setup_env.sh --ops, or in an environment of your own by pip install '
         '--no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv'
     )
+
+
+def _refuse_bfloat16(features: Tensor, positions: str, remedy: str) -> None:
+    """mmcv rounds positions to the features' dtype. Its compiled operators lack bfloat16."""
+    if features.dtype == torch.bfloat16:
+        raise UserError(
+            f'bfloat16 would round {positions} of an image of 1024 pixels to 4 pixels: {remedy}, '
+            'or turn mixed precision off'
+        )
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:

@@ -14,6 +14,10 @@ DETECTOR = 'det/encoder/mask-rcnn_encoder_1xb4-500i_coco-folder'
 SEGMENTOR = 'seg/encoder/upernet_encoder_1xb8-600i_camvid-224x224'
 CLASSIFIER = 'cls/encoder/encoder_1xb64-20e_image-folder-64px'
 PROBE = 'cls/encoder/encoder_probe_1xb32-4e_image-folder-64px'
+DPT = (
+    'seg/encoder/dpt_encoder_1xb8-600i_camvid-224x224',
+    'depth/encoder/dpt_encoder_1xb8-600i_drawn-shapes-64x64',
+)
 ONE_BLOCK = dict(model__backbone__arguments=dict(depth=1))
 
 
@@ -65,6 +69,20 @@ def test_segmentors_read_four_depths_or_four_stages(configured):
     assert pyramid.neck is None
     assert pyramid.decode_head.in_channels == [40, 80, 160, 320]
     assert pyramid.auxiliary_head.in_channels == 160
+
+
+@pytest.mark.parametrize('name', DPT)
+def test_dpt_takes_four_maps_of_one_width_or_of_their_own(name, configured):
+    plain = configured(name, 'timm:vit_tiny_patch16_224').model.decode_head
+    assert (plain.in_channels, plain.embed_dims) == ([192] * 4, 192)
+    model = configured(name, 'timm:convnext_atto').model
+    assert model.decode_head.embed_dims == [40, 80, 160, 320]
+    model = MODELS.build(model).eval()
+    maps = model.extract_feat(torch.randn(1, 3, 64, 96))
+    # Twice the finest map.
+    assert model.decode_head(maps).shape[2:] == (32, 48)
+    with pytest.raises(UserError, match=r'DPT takes 4 maps and the encoder gives 3: .*out_indices'):
+        configured(name, 'timm:shvit_s1')
 
 
 def test_every_config_takes_network_weights_and_best_cell(repository, monkeypatch):

@@ -72,6 +72,18 @@ def test_dpt_takes_maps_without_class_tokens():
     assert head(MAPS).shape == (2, 3, 32, 32)
 
 
+def test_dpt_takes_the_maps_of_a_hierarchical_network_at_their_strides():
+    widths, sides = [4, 8, 12, 16], [16, 8, 4, 2]
+    settings = dict(DPT, in_channels=widths, embed_dims=widths)
+    head = build(type='mmaddp.DPTHead', num_classes=3, **settings)
+    maps = [torch.rand(2, width, side, side) for width, side in zip(widths, sides)]
+    maps = [one.requires_grad_() for one in maps]
+    logits = head(maps)
+    assert logits.shape == (2, 3, 32, 32)
+    logits.square().sum().backward()
+    assert all(one.grad.abs().sum() > 0 for one in maps)
+
+
 def test_a_linear_head_is_a_norm_and_a_convolution():
     head = build(type='mmaddp.LinearHead', in_channels=8, num_classes=3, in_index=1)
     norm = torch.nn.BatchNorm2d(8)

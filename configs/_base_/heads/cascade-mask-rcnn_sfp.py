@@ -42,7 +42,8 @@ model = dict(
         num_stages=3,
         stage_loss_weights=[1 / 3, 1 / 3, 1 / 3],
         bbox_roi_extractor=dict(
-            type='SingleRoIExtractor',
+            # MMDetection's own would round the regions to half precision under AMP.
+            type='mmaddp.SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],
@@ -64,7 +65,7 @@ model = dict(
             for stds in target_stds
         ],
         mask_roi_extractor=dict(
-            type='SingleRoIExtractor',
+            type='mmaddp.SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],
