@@ -12,6 +12,8 @@ from mmaddp.evaluation.generation_features import Features
 class ColorNetworks:
     """In place of Inception: features (N, 3) are the mean color, logits its distance from 128."""
 
+    distance = 'fid'
+
     def __init__(self, weights=None, vgg_weights=None, device='cpu'):
         self.name = f'colors-{weights}'
         self.calls = 0

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmaddp.engine.arguments import OptionsAction, add_device_argument, add_launcher_arguments
-from mmaddp.utils import run_tool, write_json
+from mmaddp.utils import UserError, run_tool, write_json
 
 if TYPE_CHECKING:
     from mmaddp.evaluation.generation import GenerationMetrics
+    from mmaddp.evaluation.generation_features import EncoderFeatures
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -64,6 +65,13 @@ def add_metric_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--vgg-weights', help='weights of VGG-16; computes precision and recall on its features'
+    )
+    parser.add_argument(
+        '--encoder',
+        nargs=3,
+        metavar=('CONFIG', 'CHECKPOINT', 'LAYER'),
+        help="measure a Fréchet distance in an encoder's features, not by Inception, such as "
+        'configs/pretrain/darl/…py zoo://darl-toy block_2',
     )
     parser.add_argument(
         '--cache-dir',
@@ -121,6 +129,7 @@ def build_metrics(args: argparse.Namespace) -> GenerationMetrics:
         args.reference,
         weights=args.weights,
         vgg_weights=args.vgg_weights,
+        networks=build_features(args),
         cache_dir=args.cache_dir,
         reference_size=args.reference_size,
         batch_size=args.batch_size,
@@ -129,6 +138,27 @@ def build_metrics(args: argparse.Namespace) -> GenerationMetrics:
     )
     print(f'reference: {metrics.reference.file}', flush=True)
     return metrics
+
+
+def build_features(args: argparse.Namespace) -> EncoderFeatures | None:
+    """The features that ``--encoder`` names."""
+    if args.encoder is None:
+        return None
+    if args.weights or args.vgg_weights:
+        raise UserError('--encoder takes the place of --weights and --vgg-weights: drop these')
+    from mmengine.device import get_device
+
+    from mmaddp.apis.exporting import load_encoder
+    from mmaddp.checkpoints.files import sha256, weights_files
+    from mmaddp.engine.runs import load_config
+    from mmaddp.evaluation.generation_features import EncoderFeatures
+    from mmaddp.zoo import located
+
+    config, checkpoint, layer = args.encoder
+    encoder = load_encoder(load_config(config), checkpoint)
+    path = located(checkpoint)
+    name = f'{path.stem}-{sha256(*weights_files(path))[:8]}'
+    return EncoderFeatures(encoder, layer, name, args.device or get_device())
 
 
 def measure_folder(args: argparse.Namespace) -> None:

@@ -18,8 +18,8 @@ from mmaddp.experiments.sampling import (
     read_masks,
     sample_batches,
 )
-from mmaddp.models.backbones import BaseEncoder
 from mmaddp.models.inspection import evaluating
+from mmaddp.models.pixel_values import normalize
 from mmaddp.models.pretrainers import ImageGenerator, Pretrainer
 from mmaddp.utils import check_range
 
@@ -186,7 +186,7 @@ def feature_extractor(
     model = getattr(model, 'pretrainer', model)  # what a noise-conditional classifier holds
     if not isinstance(model, Pretrainer):
         encoder = getattr(model, 'backbone', model)
-        return lambda images, noise: encoder_maps(encoder, normalized(images, encoder), layers)
+        return lambda images, noise: encoder_maps(encoder, normalize(images, encoder), layers)
     level = model.default_level if level is None else level
     model.check_level(level)
 
@@ -206,13 +206,6 @@ def encoder_maps(encoder: nn.Module, x: Tensor, layers: Sequence[str] | None) ->
         return encoder(x)
     maps = encoder.forward_intermediates(x, layers, encoder.time)
     return [maps[layer] for layer in layers]
-
-
-def normalized(images: Tensor, encoder: nn.Module) -> Tensor:
-    """Images (B, 3, H, W) in [0, 1] converted to the pixel values of an encoder."""
-    pixel_values = getattr(encoder, 'pixel_values', BaseEncoder.pixel_values)
-    mean, std = (images.new_tensor(pixel_values[k]).view(3, 1, 1) / 255 for k in ('mean', 'std'))
-    return (images - mean) / std
 
 
 def noised_batches(

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmaddp.utils import UserError
 
 from .generation_features import (
+    EncoderFeatures,
     FeatureNetworks,
     Features,
     ImageFiles,
@@ -32,6 +33,7 @@ class GenerationMetrics:
             :func:`load_reference`.
         weights: Inception's weights; see :class:`FeatureNetworks`.
         vgg_weights: VGG-16's weights for precision and recall; see :class:`FeatureNetworks`.
+        networks: Other feature networks, :class:`EncoderFeatures`, instead of these.
         cache_dir: Where the reference's statistics are kept.
         reference_size: Resize the short side of each real image to this many pixels and crop the
             center; None leaves images unchanged.
@@ -50,6 +52,7 @@ class GenerationMetrics:
         *,
         weights: str | os.PathLike | None = None,
         vgg_weights: str | os.PathLike | None = None,
+        networks: EncoderFeatures | None = None,
         cache_dir: str | os.PathLike = 'work_dirs/reference_statistics',
         reference_size: int | None = None,
         batch_size: int = 64,
@@ -58,7 +61,7 @@ class GenerationMetrics:
     ) -> None:
         self.device = torch.device(device)
         self.loading = (batch_size, num_workers)
-        self.networks = FeatureNetworks(weights, vgg_weights, device)
+        self.networks = networks or FeatureNetworks(weights, vgg_weights, device)
         self.reference: ReferenceStatistics = load_reference(
             reference,
             self.networks,
@@ -79,7 +82,8 @@ class GenerationMetrics:
             num_images: Number of images to take in the order of their names; None for all.
 
         Returns:
-            ``fid``; ``inception_score`` and ``inception_score_std``, mean and std over 10 splits;
+            ``fid``, or ``frechet_distance`` in features of an encoder; ``inception_score`` and
+            ``inception_score_std``, mean and std over 10 splits, None for an encoder;
             ``precision`` and ``recall`` in [0, 1], None if the reference has only mean and
             covariance; ``num_images`` and ``num_reference``.
 
@@ -96,15 +100,18 @@ class GenerationMetrics:
 
     def measure(self, features: Features) -> dict[str, float | int | None]:
         """All metrics of features of generated images."""
-        score, std = inception_score(features.logits)
+        score, std = None, None
+        if features.logits is not None:
+            score, std = inception_score(features.logits)
         precision, recall = None, None
         # Published statistics of a Gaussian leave precision and recall unknown.
         if self.reference.manifold is not None:
             precision, recall = precision_recall(
                 features.manifold.to(self.device), self.reference.manifold.to(self.device)
             )
+        distance = frechet_distance(fit_gaussian(features.pool), self.reference.gaussian)
         return {
-            'fid': frechet_distance(fit_gaussian(features.pool), self.reference.gaussian),
+            self.networks.distance: distance,
             'inception_score': score,
             'inception_score_std': std,
             'precision': precision,

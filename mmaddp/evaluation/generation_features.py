@@ -1,4 +1,4 @@
-"""Features of Inception-v3 and VGG-16 for the metrics of generated images."""
+"""Features of Inception-v3 and VGG-16, or of an encoder, for the metrics of generated images."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from mmaddp.datasets.image_files import (
     report_unused,
 )
 from mmaddp.engine.data import limit_workers
+from mmaddp.models.backbones import BaseEncoder
+from mmaddp.models.pixel_values import normalize
 from mmaddp.utils import UserError
 
 
@@ -35,13 +37,14 @@ class Features(NamedTuple):
     """Features of N images, float32, on the CPU.
 
     Attributes:
-        pool: (N, 2048), Inception's last pooling, for FID.
-        logits: (N, 1008), Inception's logits without bias, for the inception score.
+        pool: (N, 2048), Inception's last pooling, for FID; (N, C) of an encoder.
+        logits: (N, 1008), Inception's logits without bias, for the inception score; None of an
+            encoder.
         manifold: (N, D), for precision and recall.
     """
 
     pool: Tensor
-    logits: Tensor
+    logits: Tensor | None
     manifold: Tensor
 
 
@@ -70,6 +73,8 @@ class FeatureNetworks:
         RuntimeError: A file holds weights of another network.
     """
 
+    distance = 'fid'
+
     def __init__(
         self,
         weights: str | os.PathLike | None = None,
@@ -96,6 +101,37 @@ class FeatureNetworks:
         pool, logits = (feature.cpu() for feature in self.inception(images))
         manifold = pool if self.vgg is None else self.vgg(images)[0].cpu()
         return Features(pool, logits, manifold)
+
+
+class EncoderFeatures:
+    """Mean features of a layer of an encoder, for a Fréchet distance that is no FID.
+
+    Args:
+        encoder: The encoder.
+        layer: Name of the layer, such as 'block_3'.
+        name: Name of the encoder and its weights.
+        device: Device of the encoder.
+
+    Raises:
+        UserError: The encoder has no such layer.
+    """
+
+    distance = 'frechet_distance'
+
+    def __init__(
+        self, encoder: BaseEncoder, layer: str, name: str, device: str | torch.device = 'cpu'
+    ) -> None:
+        encoder.last_of([layer])
+        self.encoder, self.layer = encoder.eval().to(device), layer
+        self.device, self.name = torch.device(device), f'{name}_{layer}'
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Features:
+        """Features of images (N, 3, H, W), uint8, RGB."""
+        x = normalize(images.to(self.device) / 255, self.encoder)
+        maps = self.encoder.forward_intermediates(x, [self.layer], self.encoder.time)
+        pool = maps[self.layer].float().mean((2, 3)).cpu()
+        return Features(pool, None, pool)
 
 
 def load_network(name: str, layers: Sequence[str], weights: Path) -> nn.Module:
@@ -190,7 +226,7 @@ def find_images(folder: str | os.PathLike, deep: bool = False) -> list[Path]:
 
 
 def extract_features(
-    networks: FeatureNetworks,
+    networks: FeatureNetworks | EncoderFeatures,
     images: ImageFiles,
     batch_size: int = 64,
     num_workers: int = 2,
@@ -207,4 +243,5 @@ def extract_features(
     """
     loader = limit_workers(DataLoader(images, batch_size, num_workers=num_workers))
     bar = track(loader, description=label, console=Console(stderr=True))
-    return Features(*(torch.cat(parts) for parts in zip(*(networks(batch) for batch in bar))))
+    parts = zip(*(networks(batch) for batch in bar))
+    return Features(*(None if part[0] is None else torch.cat(part) for part in parts))

@@ -16,6 +16,7 @@ from torch import Tensor
 from mmaddp.utils import UserError, atomic_write
 
 from .generation_features import (
+    EncoderFeatures,
     FeatureNetworks,
     Features,
     ImageFiles,
@@ -63,7 +64,7 @@ def fit_gaussian(features: Tensor) -> Gaussian:
 
 def load_reference(
     path: str | os.PathLike,
-    networks: FeatureNetworks,
+    networks: FeatureNetworks | EncoderFeatures,
     cache_dir: str | os.PathLike,
     *,
     crop: int | None = None,
@@ -106,7 +107,10 @@ def load_reference(
 
 
 def fingerprint(
-    folder: Path, files: Sequence[Path], crop: int | None, networks: FeatureNetworks
+    folder: Path,
+    files: Sequence[Path],
+    crop: int | None,
+    networks: FeatureNetworks | EncoderFeatures,
 ) -> str:
     """A hash of the files, their treatment and the networks."""
     listing = [(str(file.relative_to(folder)), *_stamp(file)) for file in files]

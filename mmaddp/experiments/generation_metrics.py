@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from mmengine.dist import broadcast_object_list, is_main_process
 
@@ -22,6 +23,7 @@ from .results import ResultsFolder, markdown_table
 TABLE, PLOT, IMAGES = 'results.md', 'results.png', 'images'
 COLUMNS = {
     'FID': ('fid', '.2f'),
+    'Fréchet distance': ('frechet_distance', '.2f'),
     'IS': ('inception_score', '.2f'),
     'precision': ('precision', '.3f'),
     'recall': ('recall', '.3f'),
@@ -125,7 +127,8 @@ def evaluate_samplers(
                 results.add(name, {**settings, **measured})
                 write_report(results)
             result = results[name]
-            brief = f'FID {result["fid"]:.2f}, IS {result["inception_score"]:.2f}'
+            distance = result[metrics.networks.distance]
+            brief = f'{names_of(result)[0]} {distance:.2f}'
             print(f'[{number}/{len(samplers)}] {name}: {brief}', flush=True)
     return list(results.results.values()) if results else []
 
@@ -164,7 +167,7 @@ def metrics_table(results: Sequence[Result]) -> str:
         for result in results
     ]
     settings = [name for name in dict.fromkeys(itertools.chain(*rows)) if name not in COLUMNS]
-    header = [*settings, *COLUMNS]
+    header = [*settings, *dict.fromkeys(itertools.chain(*map(names_of, results)))]
     table = markdown_table(header, ([row.get(name) for name in header] for row in rows))
     # A published reference may not say how many images it is of.
     counts = [result[key] for result in results for key in ('num_images', 'num_reference')]
@@ -176,26 +179,34 @@ def metrics_table(results: Sequence[Result]) -> str:
     )
 
 
+def names_of(result: Result) -> list[str]:
+    """Columns of a result: an encoder's features give a distance, and no inception score."""
+    names = [column for column, (key, _) in COLUMNS.items() if key in result]
+    return names if 'fid' in result else [name for name in names if name != 'IS']
+
+
 def _format_metrics(result: Result) -> dict[str, str | None]:
+    columns = {name: COLUMNS[name] for name in names_of(result)}
     return {
         column: None if result[key] is None else format(result[key], form)
-        for column, (key, form) in COLUMNS.items()
+        for column, (key, form) in columns.items()
     }
 
 
 def plot_metrics(results: Sequence[Result]) -> Figure:
-    """FID and inception score over the setting with most values (figure 6).
+    """Distance and inception score over the setting with most values (figure 6).
 
     Args:
         results: Metrics with ``settings``. Each combination of the other settings is a line;
             samplers without the setting are omitted.
     """
+    metrics = [name for name in names_of(results[0]) if name in ('FID', 'Fréchet distance', 'IS')]
     values = {key: {result['settings'].get(key) for result in results} for key in NUMERIC}
     # The setting that varies most is the axis of the figure.
     over = max(NUMERIC, key=lambda key: len(values[key] - {None}))
     results = [result for result in results if over in result['settings']]
-    figure, axes = new_figure(columns=2)
-    for axis, title in zip(axes, ('FID', 'IS')):
+    figure, axes = new_figure(columns=len(metrics))
+    for axis, title in zip(np.atleast_1d(axes), metrics):
         metric, _ = COLUMNS[title]
         lines = {
             label: sorted((result['settings'][over], result[metric]) for result in line)

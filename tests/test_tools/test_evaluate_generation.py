@@ -1,15 +1,19 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 from generation_images import cube, draw_colors, use_color_networks
 from mmengine.config import Config
+from PIL import Image
+from scipy.linalg import sqrtm
 from scripts import load_script
 from tiny_addp import SIZES, addp, tiny_addp
 from tiny_darl_generation import build, diffusion, mse
 from tiny_ddae import ddae, tiny_ddae
 
+from mmaddp.apis import extract_features
 from mmaddp.utils import UserError
 
 pytest.importorskip('torch_fidelity')
@@ -56,6 +60,53 @@ def test_folder_of_images(tool, options, tmp_path, capsys):
     statistics = re.search('^reference: (.*)$', out, re.MULTILINE).group(1)
     tool.main([str(images), '--reference', statistics, '--out-dir', str(tmp_path / 'other')])
     assert json.loads((tmp_path / 'other/metrics.json').read_text())['fid'] == figures['fid']
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """A DARL's config and checkpoint, and a layer of it."""
+    words = darl_messages(tmp_path, mse())
+    return ['--encoder', words[1], words[3], 'block_1']
+
+
+def test_distance_in_features_of_an_encoder(tool, options, encoder, tmp_path, capsys):
+    colors = cube((90, 120, 90), (20, 30, 40), copies=3)
+    images = draw_colors(tmp_path / 'images', colors, size=(16, 16))
+    sizes = ['--reference-size', '16']
+    tool.main([str(images), *options, *sizes, *encoder])
+    figures = json.loads((images / 'metrics.json').read_text())
+    assert 'fid' not in figures
+    assert figures['inception_score'] is None
+    assert re.fullmatch('darl-[0-9a-f]{8}_block_1', figures['networks'])
+    # The closed form, of features that the package gives otherwise.
+    model = build(mse())
+    moments = []
+    for folder in (images, tmp_path / 'real'):
+        pixels = [np.asarray(Image.open(path))[:16, :16] for path in sorted(folder.glob('*.png'))]
+        (maps,) = extract_features(model, np.stack(pixels), layers=['block_1'])
+        rows = maps.mean((2, 3)).double().numpy()
+        moments.append((rows.mean(0), np.cov(rows.T)))
+    (mean, covariance), (other, another) = moments
+    expected = ((mean - other) ** 2).sum() + np.trace(covariance + another)
+    expected -= 2 * np.trace(sqrtm(covariance @ another).real)
+    assert figures['frechet_distance'] == pytest.approx(expected, rel=1e-3)
+    assert figures['frechet_distance'] > 0.01
+    assert '| Fréchet distance | precision |' in squeezed(capsys.readouterr().out)
+    with pytest.raises(UserError, match=r'block_9.*block_1, block_2'):
+        tool.main([str(images), *options, *sizes, *encoder[:-1], 'block_9'])
+    with pytest.raises(UserError, match='--encoder takes the place of --weights'):
+        tool.main([str(images), *options, *encoder, '--weights', 'file'])
+
+
+def test_settings_are_compared_in_features_of_an_encoder(tool, options, tmp_path, capsys):
+    words = darl_messages(tmp_path, diffusion())
+    torch.save(build(mse()).state_dict(), tmp_path / 'encoder.pth')
+    Config(dict(default_scope='mmaddp', model=mse())).dump(tmp_path / 'encoder.py')
+    encoder = ['--encoder', str(tmp_path / 'encoder.py'), str(tmp_path / 'encoder.pth'), 'block_2']
+    tool.main([*words, *options, '--reference-size', '16', *encoder, '--settings', 'steps=1,2'])
+    out = squeezed(capsys.readouterr().out)
+    assert '| steps | eta | clip | Fréchet distance | precision |' in out
+    assert (tmp_path / 'out/results.png').is_file()
 
 
 def test_settings_side_by_side(tool, options, trained, tmp_path, capsys):
