@@ -12,7 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from quickstart_report import METRICS, NUM_SAMPLES, TRAINED_ADDP, metrics_of, write_report
+from quickstart_report import (
+    METRICS,
+    NUM_SAMPLES,
+    PROBES,
+    TRAINED_ADDP,
+    metrics_of,
+    write_report,
+)
 
 from mmaddp.utils import UserError, run_tool
 
@@ -22,11 +29,13 @@ FULL = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
 LAYOUT = 'annotations/instances_train.json, annotations/instances_val.json, train/ and val/'
 
 ADDP = 'configs/pretrain/addp/addp_vit-toy_1xb64-3000i_image-folder-64px.py'
+PROBE = 'configs/seg/ddae/ddae-edm_dit-toy_probe_1xb8-300i_drawn-shapes-classes-64x64.py'
 ENCODER = 'zoo://darl-toy'
 
 # Steps and images of a step.
 PRETRAINING, PRETRAINING_BATCH = 60, 32
 DETECTION = 200
+PROBING = 100
 LOGGED_EVERY = 20
 # What the detectors' encoders start from, by folder, and the options. The config takes the zoo's.
 DETECTORS = {
@@ -40,7 +49,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
         description='Fine-tune a detector from an encoder of the zoo and one from random weights, '
-        'pre-train a small ADDP on the same images with a tokenizer of the zoo, write a report.',
+        'pre-train a small ADDP on the same images with a tokenizer of the zoo, probe a DDAE, '
+        'write a report.',
     )
     parser.add_argument(
         'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; default: drawn shapes'
@@ -62,6 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
         train_detector(work_dir / name, environment, args.max_iters, options)
     pretrain(work_dir / 'addp', environment, args.max_iters)
     generate_samples(work_dir, environment)
+    for name, weights in PROBES.items():
+        probe(work_dir / name, weights, args.max_iters)
     command, seconds = full_command(environment), time.monotonic() - started
     starts = {name: start for name, (start, _) in DETECTORS.items()}
     report = write_report(work_dir, environment, ADDP, starts, command, seconds)
@@ -151,6 +163,21 @@ def generate_samples(work_dir: Path, environment: dict[str, str]) -> None:
     arguments = [ADDP, TRAINED_ADDP, '--out-dir', folder]
     settings = ['--num-images', NUM_SAMPLES, '--steps', 16, '--grid', NUM_SAMPLES]
     run('tools/generate.py', *arguments, *settings, **environment)
+
+
+def probe(work_dir: Path, weights: str, most: int | None) -> None:
+    """Probe every block of the toy DDAE at three noise levels, on drawn rooms."""
+    iterations = min(PROBING, most or PROBING)
+    shutil.rmtree(work_dir, ignore_errors=True)
+    options = [
+        f'train_cfg.max_iters={iterations}',
+        f'train_cfg.val_interval={iterations}',
+        f'param_scheduler.0.end={max(1, iterations // 10)}',
+        f'param_scheduler.1.end={iterations}',
+        f'param_scheduler.1.T_max={iterations}',
+    ]
+    arguments = ['tools/probe.py', PROBE, weights, '--work-dir', work_dir, '--seed', 0]
+    run(*arguments, '--cfg-options', *options)
 
 
 def train_detector(

@@ -27,6 +27,8 @@ METRICS = {
 SHOWN_IMAGES = 8
 NUM_SAMPLES = 16
 TRAINED_ADDP = 'zoo://addp-toy'
+# What is probed, by folder; the figure is of the first.
+PROBES = {'probe': 'zoo://ddae-toy', 'probe_random': 'random'}
 
 
 def write_report(
@@ -56,6 +58,7 @@ def write_report(
     )
     add_detection(page, work_dir, detectors)
     add_pretraining(page, work_dir, environment, addp)
+    add_probe(page, work_dir)
     page.heading('The same at full size')
     page.paragraph("From the authors' checkpoint, on eight GPUs:")
     page.code(command)
@@ -85,6 +88,7 @@ def add_pretraining(
     page: HtmlReport, work_dir: Path, environment: dict[str, str], config: str
 ) -> None:
     """ADDP's loss, reconstructions, completions and samples."""
+    from mmaddp.experiments.images import read_image, write_png
     from mmaddp.experiments.logs import plot_curves, read_scalars
 
     page.heading('Pre-training')
@@ -103,8 +107,28 @@ def add_pretraining(
             'Rows: validation images, the same from their tokens, lower halves removed, completed '
             f'by the ADDP of this page, and completed by {TRAINED_ADDP}',
         )
-    samples = work_dir / f'samples/grid/first-{NUM_SAMPLES}.png'
-    page.image(samples, f'Images that {TRAINED_ADDP} generated')
+    samples = read_image(work_dir / f'samples/grid/first-{NUM_SAMPLES}.png')
+    path = work_dir / 'samples.png'
+    write_png(path, enlarge(samples))
+    page.image(path, f'Images that {TRAINED_ADDP} generated')
+
+
+def add_probe(page: HtmlReport, work_dir: Path) -> None:
+    """The heat map of the probed encoder, and its best cell beside that of random weights."""
+    page.heading('Which layer, which noise level?')
+    page.paragraph(
+        'A diffusion model gives other features in each block and at each level of noise in its '
+        'input. A linear head on each combination classifies the pixels of drawn rooms. All heads '
+        f'train at once, for a minute, on the frozen {PROBES["probe"]}.'
+    )
+    page.image(work_dir / 'probe/grid.png', 'Segmentation by block and noise level')
+    rows = ([weights, best_of(work_dir / name)] for name, weights in PROBES.items())
+    page.table(['Weights', 'mIoU of the best cell (%)'], rows)
+
+
+def best_of(work_dir: Path) -> str:
+    """The best score of a probe."""
+    return f'{json.loads((work_dir / "best_cell.json").read_text())["metrics"]["mIoU"]:.1f}'
 
 
 def metrics_of(work_dir: Path) -> list[str]:

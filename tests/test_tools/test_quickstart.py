@@ -71,17 +71,19 @@ def check_last_messages(said, folder):
 
 def check_page(page):
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    # Four images with their ground truth and the detections of both, two losses, and what ADDP
-    # restored and generated.
-    assert len(sources) == 4 * 3 + 2 + 2
+    # Four images with their ground truth and the detections of both, two losses, what ADDP restored
+    # and generated, and the heat map.
+    assert len(sources) == 4 * 3 + 2 + 2 + 1
     assert all(source.startswith('data:image/') for source in sources)
     for section in (
         'Detection',
         'Pre-training',
+        'Which layer, which noise level?',
         'The same at full size',
     ):
         assert f'>{section}<' in page
     told = ('Loss of the detectors', 'Loss of ADDP', 'completed by zoo:', 'that zoo://addp-toy')
+    assert re.search(r'<td>zoo://ddae-toy</td><td>\d+\.\d</td>', page)
     for words in (*told, 'box AP50', 'zoo://', 'random weights', 'bash tools/dist_train.sh'):
         assert words in page
 
