@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, TypeVar, Union
+from typing import Any, TypeVar, Union
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.evaluation.generation_features import find_images
 from mmaddp.utils import UserError, check_range
 
-from .prediction_files import PredictionFolder
+from .prediction_files import ImageFile, Prediction, PredictionFolder
 
 Path_ = Union[str, os.PathLike]
 Paths = Union[Path_, Sequence[Path_]]
@@ -46,34 +46,6 @@ _LIBRARIES = {
         'mmpretrain.UniversalVisualizer',
     ),
 }
-
-
-class ImageFile(NamedTuple):
-    """An image and the name of its results.
-
-    Args:
-        path: The file.
-        name: Its path from the folder that was given, with ``/``.
-        stem: The same without suffix, or with it where two images differ in nothing else.
-    """
-
-    path: Path
-    name: str
-    stem: str
-
-
-class Prediction(NamedTuple):
-    """What a model says of one image.
-
-    Args:
-        file: The image's file.
-        image: (H, W, 3) uint8, BGR, as the model's pipeline read it.
-        sample: OpenMMLab's data sample, with boxes and maps in pixels of ``image``.
-    """
-
-    file: ImageFile
-    image: np.ndarray
-    sample: BaseDataElement
 
 
 def predict(

@@ -5,20 +5,46 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from PIL import Image
 
 from mmaddp.utils import UserError, atomic_write, write_json
 
-if TYPE_CHECKING:
-    from .prediction import Prediction
-
 # Labels are drawn into an image. A small one is enlarged, so that they can be read.
 _LEGIBLE_SIDE = 224
 _TOP = 5
+
+
+class ImageFile(NamedTuple):
+    """An image and the name of its results.
+
+    Args:
+        path: The file.
+        name: Its path from the folder that was given, with ``/``.
+        stem: The same without suffix, or with it where two images differ in nothing else.
+    """
+
+    path: Path
+    name: str
+    stem: str
+
+
+class Prediction(NamedTuple):
+    """What a model says of one image.
+
+    Args:
+        file: The image's file.
+        image: (H, W, 3) uint8, BGR, as the model's pipeline read it.
+        sample: OpenMMLab's data sample, with boxes and maps in pixels of ``image``.
+    """
+
+    file: ImageFile
+    image: np.ndarray
+    sample: BaseDataElement
 
 
 class PredictionWriter(Protocol):

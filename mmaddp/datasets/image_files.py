@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.fileio import LocalBackend, get, get_file_backend
@@ -29,7 +29,6 @@ _FOREIGN_FOLDERS = {'__MACOSX', '__pycache__', '@eaDir', '$RECYCLE.BIN', 'lost+f
 _END_MARKERS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 _TIFF_MARKERS = (b'II*\0', b'MM\0*')
 _ORIENTATION = 0x0112
-_MMCV_READER = 'mmcv.transforms.loading.LoadImageFromFile'
 # Pillow raises all of these for files that it cannot decode.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -257,18 +256,3 @@ def _has_end_marker(path: str) -> bool:
     with open(path, 'rb') as file:
         file.seek(-min(64, os.path.getsize(path)), os.SEEK_END)
         return marker in file.read()
-
-
-def read_all_types(dataset: Any) -> None:
-    """Let a dataset's pipeline read all types of images.
-
-    Configs name MMCV's reader, which the inferencers of OpenMMLab look for.
-    """
-    pipeline = getattr(dataset, 'pipeline', None)
-    for index, one in enumerate(getattr(pipeline, 'transforms', ())):
-        # By name, so that MMCV may be absent.
-        is_reader = f'{type(one).__module__}.{type(one).__name__}' == _MMCV_READER
-        if is_reader and not one.ignore_empty:
-            from .loading import LoadImage
-
-            pipeline.transforms[index] = LoadImage.like(one)

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from torch.utils.data import DataLoader
 
-from mmaddp.datasets.image_files import CorruptImageError, check_image, read_all_types
+from mmaddp.datasets.image_files import CorruptImageError, check_image
 from mmaddp.datasets.label_subsets import classes_of_images, subset_indices
 from mmaddp.datasets.seg_maps import check_pair, check_seg_dataset, other_suffixes, reads_stored
 from mmaddp.registry import DATASETS
@@ -21,6 +21,7 @@ from mmaddp.utils import UserError, check_range
 from .resumption import derive_seed, seed_data
 
 MAX_CORRUPT_IN_A_ROW = 10
+_MMCV_READER = 'mmcv.transforms.loading.LoadImageFromFile'
 _REMEDY = 'repair the file, remove it from the data, or set skip_corrupt_images=True'
 
 
@@ -343,3 +344,18 @@ def _load(config: dict) -> Any:
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     return dataset
+
+
+def read_all_types(dataset: Any) -> None:
+    """Let a dataset's pipeline read all types of images.
+
+    Configs name MMCV's reader, which the inferencers of OpenMMLab look for.
+    """
+    pipeline = getattr(dataset, 'pipeline', None)
+    for index, one in enumerate(getattr(pipeline, 'transforms', ())):
+        # By name, so that MMCV may be absent.
+        is_reader = f'{type(one).__module__}.{type(one).__name__}' == _MMCV_READER
+        if is_reader and not one.ignore_empty:
+            from mmaddp.datasets import LoadImage
+
+            pipeline.transforms[index] = LoadImage.like(one)

@@ -436,3 +436,15 @@ def check_runs_on_cpu(config: Config, trains: bool) -> None:
                 'SyncBN in several processes needs GPUs and this machine has none: '
                 f'give --cfg-options {options}'
             )
+
+
+def recomputable_parts(model: dict) -> list[str]:
+    """Names of a model's networks that can recompute their blocks and do not yet."""
+
+    def can_recompute(part: Any) -> bool:
+        if not isinstance(part, dict) or 'type' not in part or part.get('with_cp'):
+            return False
+        target = find_type(part['type'])[0]
+        return target is not None and 'with_cp' in accepted_keys(target)[0]
+
+    return [name for name, part in model.items() if can_recompute(part)]

@@ -333,8 +333,11 @@ class ImageScores:
             arrays = dict(stored)
         self.kind, self.prefix = str(arrays.pop('kind')), str(arrays.pop('prefix'))
         self.images, self.arrays = int(arrays.pop('images')), arrays
-        truth = [arrays[key].tobytes() for key in TRUTH if key in arrays]
-        self.truth = hashlib.sha256(b''.join(truth)).hexdigest()
+        truth = [arrays[key] for key in TRUTH if key in arrays]
+        if self.kind == 'best_iou':
+            # All cells of a probe have the same labels, and probes may differ in their number.
+            truth = [array[:, 0] for array in truth]
+        self.truth = hashlib.sha256(b''.join(one.tobytes() for one in truth)).hexdigest()
 
     def score(self, weights: np.ndarray) -> dict[str, float]:
         """The metrics by their names in the log; image i counts ``weights[i]`` times."""

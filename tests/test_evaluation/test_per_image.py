@@ -164,3 +164,23 @@ def test_the_best_cell_of_dense_probes(tmp_path):
         assert scores.score(np.ones(6))[name] == pytest.approx(metrics[name])
         repeated, _ = recorded(metric, [samples[i] for i in REPEATED], meta, tmp_path / name)
         assert scores.score(WEIGHTS)[name] == pytest.approx(repeated[name])
+
+
+def test_probes_of_other_cells_have_the_same_images(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    labels, guesses = torch.randint(0, 3, (2, 6, 1, 8, 8), generator=generator)
+    meta = dict(classes=('x', 'y', 'z'))
+
+    def truth_of(folder, labels, *cells):
+        samples = [
+            dict(
+                pred_sem_seg_by_name=dict.fromkeys(cells, guess[0]),
+                gt_sem_seg=dict(data=label),
+            )
+            for label, guess in zip(labels, guesses)
+        ]
+        metric = dict(type='mmaddp.NamedIoU')
+        return recorded(metric, samples, meta, tmp_path / folder)[1].truth
+
+    assert truth_of('one', labels, 'a') == truth_of('two', labels, 'a', 'b')
+    assert truth_of('one', labels, 'a') != truth_of('other', labels.flip(0), 'a')

@@ -10,8 +10,6 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmaddp.engine.validation import accepted_keys, find_type
-
 from .devices import Device, this_device
 
 
@@ -39,18 +37,6 @@ def settings_that_fit(config: Any) -> str:
         return f'. Planned: {_plan_in_words(config, this_device(), _processes())}'
     except Exception:  # the error that is being told matters more
         return ''
-
-
-def recomputable_parts(model: dict) -> list[str]:
-    """Names of a model's networks that can recompute their blocks and do not yet."""
-
-    def can_recompute(part: Any) -> bool:
-        if not isinstance(part, dict) or 'type' not in part or part.get('with_cp'):
-            return False
-        target = find_type(part['type'])[0]
-        return target is not None and 'with_cp' in accepted_keys(target)[0]
-
-    return [name for name, part in model.items() if can_recompute(part)]
 
 
 def _plan_in_words(config: Config, device: Device, processes: int) -> str:

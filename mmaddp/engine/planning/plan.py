@@ -14,9 +14,9 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import digit_version
 
+from mmaddp.engine.validation import recomputable_parts
 from mmaddp.utils import UserError
 
-from .announce import recomputable_parts
 from .devices import GIB, Device
 from .trace import Trace, accumulated, trace
 
