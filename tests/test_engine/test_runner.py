@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.visualization import Visualizer
 from tiny_runs import classifier, last_checkpoint, run_training, write_images
 
 from mmaddp.engine import Runner
@@ -47,3 +48,17 @@ def test_mmengines_own_runner_trains_the_same_config(tmp_path, images):
     config = classifier(images, tmp_path / 'w', runner_type='Runner')
     run_training(config)
     assert last_checkpoint(tmp_path / 'w')['meta']['epoch'] == 3
+
+
+def test_each_training_of_a_process_logs_to_its_own_folder(tmp_path, images):
+    """MMDetection's and MMSegmentation's configs name all visualizers alike."""
+    visualizer = dict(
+        type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')]
+    )
+    for name in ('one', 'two'):
+        config = classifier(images, tmp_path / name)
+        config.visualizer = visualizer
+        runner = Runner.from_cfg(config)
+        runner.visualizer.add_scalars(dict(loss=1.0), step=1)
+        assert Visualizer.get_current_instance() is runner.visualizer
+        assert len(list((tmp_path / name).rglob('scalars.json'))) == 1

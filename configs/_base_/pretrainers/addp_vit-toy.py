@@ -1,6 +1,7 @@
 # ADDP at toy size: 4 blocks of 192 channels on 8 x 8 tokens of 64 x 64 images. TOKENIZER and
 # TOKEN_PREDICTOR name checkpoints of toy VQGAN and MAGE, by default the zoo's. No size is from a
-# paper. No dropout, since the training is short.
+# paper. No dropout, since the training is short. The decoder gets no tokens (table 5) and predicts
+# those of the image (target "delta", table 6): at this size the encoder learns little otherwise.
 model = dict(
     type='mmaddp.ADDP',
     encoder=dict(
@@ -35,6 +36,8 @@ model = dict(
         num_embeddings=1024,
         init_cfg=dict(type='Pretrained', checkpoint='{{$TOKEN_PREDICTOR:zoo://mage-toy}}'),
     ),
-    label_smoothing=0.1,
+    token_input='none',
+    target='delta',
+    label_smoothing=0.0,
     code_embeddings=True,
 )

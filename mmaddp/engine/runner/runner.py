@@ -119,6 +119,16 @@ class ReproducibleRunner:
             log_processor = {'mean_pattern': _SMOOTHED, **log_processor}
         return super().build_log_processor(log_processor)
 
+    def build_visualizer(self, visualizer: Any = None) -> Any:
+        """See the base class; the visualizer is the training's own.
+
+        In one process, MMEngine shares it among all that name it alike, as the configs of
+        MMDetection and MMSegmentation do. The curves would all go to the first one's folder.
+        """
+        if isinstance(visualizer, dict):
+            visualizer = {**visualizer, 'name': self._log_dir}
+        return super().build_visualizer(visualizer)
+
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Resume from a checkpoint of this very model.
 
