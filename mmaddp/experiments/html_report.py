@@ -17,7 +17,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 1rem auto; padding: 0 1rem;
   color: #1a1a1a; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid #ddd; } figcaption, .note { color: #555; }
-img { max-width: 100%; } figure { margin: 1rem 0; } .wide { overflow-x: auto; margin: 1rem 0; }
+img { max-width: 100%; } figure { margin: 1rem 1rem 1rem 0; display: inline-block;
+  vertical-align: top; max-width: 100%; } .wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border: 1px solid #ddd; }
 td { text-align: right; white-space: nowrap; } td:first-child, th { text-align: left; }
