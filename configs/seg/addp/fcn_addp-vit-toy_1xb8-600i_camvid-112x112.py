@@ -1,5 +1,6 @@
-# The zoo's ADDP encoder under a linear layer, fine-tuned as a whole. From scratch:
-# --cfg-options model.backbone.init_cfg=None.
+# The zoo's ADDP encoder under a linear layer, fine-tuned as a whole. It keeps the norm after the
+# embeddings, which the authors' fine-tuning drops. From scratch: --cfg-options
+# model.backbone.init_cfg=None.
 _base_ = [
     '../../_base_/backbones/addp_vit-toy.py',
     '../../_base_/heads/fcn_toy.py',
@@ -13,7 +14,6 @@ model = dict(
         _base_.encoder,
         img_size=112,
         with_cls_token=False,
-        embed_norm=False,
         final_norm=False,
         use_rel_pos=True,
         out_indices=(0, 1, 2, 3),
