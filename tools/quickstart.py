@@ -49,8 +49,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
         description='Fine-tune a detector from an encoder of the zoo and one from random weights, '
-        'pre-train a small ADDP on the same images with a tokenizer of the zoo, probe a DDAE, '
-        'write a report.',
+        "go on with the zoo's ADDP on the same images without labels, probe a DDAE, write a "
+        'report.',
     )
     parser.add_argument(
         'coco_dir', nargs='?', type=Path, help=f'folder with {LAYOUT}; default: drawn shapes'
@@ -108,10 +108,12 @@ def read_classes(coco_dir: Path) -> list[str]:
 
 
 def pretrain(work_dir: Path, environment: dict[str, str], most: int | None) -> None:
-    """Pre-train ADDP on the images, with the tokenizer and the token predictor of the zoo."""
+    """Go on with the zoo's ADDP on the images, with its tokenizer and token predictor."""
     iterations = min(PRETRAINING, most or PRETRAINING)
+    start = f"dict(type='Pretrained',checkpoint='{TRAINED_ADDP}')"
     options = [
         *fitted_schedule(iterations),
+        *(f'model.{part}.init_cfg={start}' for part in ('encoder', 'decoder')),
         # Incomplete batches are dropped, so at least one batch must be complete.
         f'train_dataloader.batch_size={min(PRETRAINING_BATCH, count_images(environment))}',
     ]

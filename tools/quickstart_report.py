@@ -93,10 +93,9 @@ def add_pretraining(
 
     page.heading('Pre-training')
     page.paragraph(
-        "ADDP learns from these images without labels, with the zoo's tokenizer and token "
-        'predictor. An image becomes 64 tokens, one for 8 x 8 pixels. ADDP restores the masked '
-        'ones. So few steps lower its loss, but do not teach it to complete an image. '
-        f'{TRAINED_ADDP} learned from photographs for an hour.'
+        f'{TRAINED_ADDP} has learned from photographs for an hour. Here it goes on with these '
+        'images, without labels. An image becomes 64 tokens, one for 8 x 8 pixels. ADDP restores '
+        'the masked ones.'
     )
     curves = {'ADDP': read_scalars(work_dir / 'addp')}
     page.image(plot_curves(curves, ['loss']), 'Loss of ADDP')
@@ -105,7 +104,7 @@ def add_pretraining(
         page.image(
             restored,
             'Rows: validation images, the same from their tokens, lower halves removed, completed '
-            f'by the ADDP of this page, and completed by {TRAINED_ADDP}',
+            f'by {TRAINED_ADDP}, and completed by it after the steps above',
         )
     samples = read_image(work_dir / f'samples/grid/first-{NUM_SAMPLES}.png')
     path = work_dir / 'samples.png'
@@ -165,7 +164,7 @@ def plot_restored(work_dir: Path, environment: dict[str, str], config: str) -> P
 
     os.environ.update(environment)
     checkpoint = (work_dir / 'addp/last_checkpoint').read_text().strip()
-    models = [apis.load_pretrainer(config, file) for file in (checkpoint, TRAINED_ADDP)]
+    models = [apis.load_pretrainer(config, file) for file in (TRAINED_ADDP, checkpoint)]
     squares = validation_squares(Path(environment['COCO_DIR']), models[0].side)
     shown = list(islice(squares, SHOWN_IMAGES))
     if not shown:

@@ -82,7 +82,13 @@ def check_page(page):
         'The same at full size',
     ):
         assert f'>{section}<' in page
-    told = ('Loss of the detectors', 'Loss of ADDP', 'completed by zoo:', 'that zoo://addp-toy')
+    told = (
+        'Loss of the detectors',
+        'Loss of ADDP',
+        'completed by zoo:',
+        'after the steps',
+        'that zoo://addp-toy',
+    )
     assert re.search(r'<td>zoo://ddae-toy</td><td>\d+\.\d</td>', page)
     for words in (*told, 'box AP50', 'zoo://', 'random weights', 'bash tools/dist_train.sh'):
         assert words in page
