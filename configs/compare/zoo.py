@@ -37,7 +37,7 @@ tasks = dict(
     ),
     probe_depth=dict(
         title='Linear depth of the frozen encoder, drawn rooms',
-        metrics={'RMSE (m)': 'rmse/best', 'delta_1 (%)': 'd1/best'},
+        metrics={'RMSE (m)': 'rmse/best', 'delta_1': 'd1/best'},
         rule='less',
         options={**length, 'param_scheduler.1.T_max': steps},
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ Row = dict[str, Any]
 LEVEL = 0.05
 # With fewer seeds, differences are shown but not tested.
 MIN_SEEDS = 3
+TITLE_WIDTH = 36  # characters of a line above an axis
 # Columns that are left out where nothing is known.
 OPTIONAL = ('GFLOPs', 'images/s', 'GPU memory (GiB)', 'images in pre-training')
 
@@ -384,7 +386,8 @@ def plot_task(
     """One metric; methods keep their colors across plots."""
     draw = plot_means if comparison.tasks[task].labels == (1,) else plot_label_curves
     draw(axis, comparison, [row for row in rows if row['summary']], label)
-    axis.set_title(f'{comparison.tasks[task].title}\n{label}', fontsize='medium')
+    title = textwrap.fill(comparison.tasks[task].title, TITLE_WIDTH)
+    axis.set_title(f'{title}\n{label}', fontsize='medium')
     add_grid(axis)
 
 
