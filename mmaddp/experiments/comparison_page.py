@@ -38,7 +38,7 @@ Row = dict[str, Any]
 LEVEL = 0.05
 # With fewer seeds, differences are shown but not tested.
 MIN_SEEDS = 3
-TITLE_WIDTH = 36  # characters of a line above an axis
+TITLE_WIDTH = 30  # characters of a line above an axis
 # Columns that are left out where nothing is known.
 OPTIONAL = ('GFLOPs', 'images/s', 'GPU memory (GiB)', 'images in pre-training')
 
