@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmaddp.engine.planning.answers import Fakes
@@ -53,11 +53,7 @@ def fused_attention_flops(
 
 
 def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]:
-    """GFLOPs of one image, with two FLOPs for a multiply-add.
-
-    Nothing if the encoder cannot be run, such as one that is probed at several noise levels: it has
-    no single time to run at.
-    """
+    """GFLOPs of one image, with two FLOPs for a multiply-add; nothing if it cannot be run."""
     # Fake tensors have no values, but unlike those of the meta device they name a real device.
     fakes = Fakes()
     fakes.convert_parameters(encoder)
@@ -68,7 +64,7 @@ def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]
     count = FlopCounterMode(display=False, custom_mapping=formulas)
     try:
         with fakes.mode, count as counter, torch.no_grad():
-            encoder.eval()(torch.zeros(1, 3, *size))
+            run_once(encoder.eval(), torch.zeros(1, 3, *size))
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return {}
     return {FLOPS: counter.get_total_flops() / 1e9}
@@ -84,6 +80,15 @@ def image_size(config: Config) -> tuple[int, int]:
             if isinstance(size, (list, tuple)) and len(size) == 2:
                 return tuple(size) if key == 'crop_size' else tuple(size)[::-1]
     return 224, 224
+
+
+def run_once(encoder: nn.Module, images: Tensor) -> None:
+    """Run an encoder, whose own time does not matter for its FLOPs."""
+    if getattr(encoder, 'takes_time', False) and encoder.time is None:
+        # One that is probed at several noise levels.
+        encoder.forward_intermediates(images, time=0.0)
+    else:
+        encoder(images)
 
 
 def training_cost(config: Config) -> dict[str, float]:

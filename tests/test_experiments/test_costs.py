@@ -3,7 +3,7 @@
 import pytest
 
 from mmaddp.experiments.costs import FLOPS, encoder_flops
-from mmaddp.models import ADDPViT
+from mmaddp.models import ADDPViT, DDAEDiT
 
 
 @pytest.mark.generations
@@ -18,3 +18,14 @@ def test_flops_are_those_of_the_matrix_products():
     attention = 2 * tokens * tokens * width  # logits, and sums of values
     expected = 2 * (embedding + blocks * (layers + attention))
     assert encoder_flops(encoder, (32, 32)) == {FLOPS: pytest.approx(expected / 1e9)}
+
+
+def test_flops_of_a_denoising_network_do_not_depend_on_its_time():
+    arch = dict(embed_dims=32, num_layers=2, num_heads=2)
+    sizes = dict(input_size=32, patch_size=8, in_channels=3, num_classes=1, learn_sigma=False)
+    # A probe of several noise levels builds it without a time.
+    probed = DDAEDiT(arch, **sizes)
+    at_a_time = DDAEDiT(arch, **sizes, out_blocks=['layer-1'], time=121)
+    flops = encoder_flops(probed, (32, 32))
+    assert flops[FLOPS] > 0
+    assert flops == encoder_flops(at_a_time, (32, 32))
