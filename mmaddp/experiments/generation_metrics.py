@@ -174,8 +174,8 @@ def metrics_table(results: Sequence[Result]) -> str:
     if min(count for count in counts if count is not None) >= FEW_IMAGES:
         return table
     return (
-        f'{table}\n\nnote: FIDs of fewer than {FEW_IMAGES:,} images depend on their number; '
-        'published values are of 50,000'
+        f'{table}\n\nnote: distances of fewer than {FEW_IMAGES:,} images depend on their '
+        'number; published FIDs are of 50,000'
     )
 
 

@@ -85,6 +85,8 @@ def test_heads_train_and_evaluate(name, encoder, repository, shared, tmp_path, m
     monkeypatch.setenv('COCO_DIR', str(shared / 'data' / 'penn_fudan_coco'))
     monkeypatch.setenv('CAMVID_DIR', str(shared / 'data' / 'camvid_ade'))
     cfg = shorten(load(repository, name), tmp_path, batch_size=2, train=6, val=2)
+    # With some seeds, a branch of DINO gets no gradient in three steps.
+    cfg.randomness = dict(seed=0)
     if encoder:
         take_encoder(cfg.model, load(repository, encoder).model)
     runner, changed, metrics = train_and_evaluate(cfg)

@@ -84,7 +84,7 @@ def test_each_sampler_has_its_images_and_figures(model, metrics, tmp_path, monke
         ['1', 'cosine', '2', '1'],
         ['2', 'cosine', '2', '1'],
     ]
-    assert 'note: FIDs of fewer than 2,049 images' in table
+    assert 'note: distances of fewer than 2,049 images' in table
     assert (tmp_path / 'out/results.png').read_bytes().startswith(b'\x89PNG')
 
 
@@ -172,7 +172,7 @@ def test_table_has_a_dash_for_what_is_not_known():
 
 
 def test_few_images_are_noted():
-    assert 'note: FIDs of fewer than 2,049' in metrics_table([result(), result(images=2048)])
+    assert 'note: distances of fewer than 2,049' in metrics_table([result(), result(images=2048)])
 
 
 def test_static_and_decaying_temperatures_are_a_line_each():

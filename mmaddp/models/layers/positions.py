@@ -175,6 +175,7 @@ def rel_pos_query_channels(
 def rel_pos_key_channels(grid: tuple[int, int], like: Tensor) -> Tensor:
     """One-hot row and column of each key: (h * w, h + w), in ``like``'s dtype and device."""
     h, w = grid
-    rows = torch.eye(h, dtype=like.dtype, device=like.device).repeat_interleave(w, dim=0)
-    columns = torch.eye(w, dtype=like.dtype, device=like.device).repeat(h, 1)
-    return torch.cat([rows, columns], dim=1)
+    # Float32 first: torch 2.1 has no torch.eye in bfloat16 on a CPU.
+    rows = torch.eye(h, device=like.device).repeat_interleave(w, dim=0)
+    columns = torch.eye(w, device=like.device).repeat(h, 1)
+    return torch.cat([rows, columns], dim=1).to(like.dtype)
