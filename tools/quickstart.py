@@ -49,7 +49,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='bash tools/quickstart.sh',
         description='Fine-tune a detector from an encoder of the zoo and one from random weights, '
-        "go on with the zoo's ADDP on the same images without labels, probe a DDAE, write a "
+        "continue the pre-training of the zoo's ADDP on the same images, probe a DDAE, and write a "
         'report.',
     )
     parser.add_argument(
@@ -108,7 +108,7 @@ def read_classes(coco_dir: Path) -> list[str]:
 
 
 def pretrain(work_dir: Path, environment: dict[str, str], most: int | None) -> None:
-    """Go on with the zoo's ADDP on the images, with its tokenizer and token predictor."""
+    """Continue the pre-training of the zoo's ADDP on the images, without labels."""
     iterations = min(PRETRAINING, most or PRETRAINING)
     start = f"dict(type='Pretrained',checkpoint='{TRAINED_ADDP}')"
     options = [
@@ -174,9 +174,8 @@ def probe(work_dir: Path, weights: str, most: int | None) -> None:
     options = [
         f'train_cfg.max_iters={iterations}',
         f'train_cfg.val_interval={iterations}',
-        f'param_scheduler.0.end={max(1, iterations // 10)}',
-        f'param_scheduler.1.end={iterations}',
-        f'param_scheduler.1.T_max={iterations}',
+        *fitted_schedule(iterations),
+        f'param_scheduler.1.T_max={iterations - iterations // 10}',
     ]
     arguments = ['tools/probe.py', PROBE, weights, '--work-dir', work_dir, '--seed', 0]
     run(*arguments, '--cfg-options', *options)

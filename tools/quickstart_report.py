@@ -93,9 +93,9 @@ def add_pretraining(
 
     page.heading('Pre-training')
     page.paragraph(
-        f'{TRAINED_ADDP} has learned from photographs for an hour. Here it goes on with these '
-        'images, without labels. An image becomes 64 tokens, one for 8 x 8 pixels. ADDP restores '
-        'the masked ones.'
+        f'{TRAINED_ADDP} was pre-trained on photographs for an hour. Here its pre-training '
+        'continues on these images, without labels. An image becomes 64 tokens, one for 8 x 8 '
+        'pixels. ADDP restores the masked ones.'
     )
     curves = {'ADDP': read_scalars(work_dir / 'addp')}
     page.image(plot_curves(curves, ['loss']), 'Loss of ADDP')
@@ -116,9 +116,9 @@ def add_probe(page: HtmlReport, work_dir: Path) -> None:
     """The heat map of the probed encoder, and its best cell beside that of random weights."""
     page.heading('Which layer, which noise level?')
     page.paragraph(
-        'A diffusion model gives other features in each block and at each level of noise in its '
-        'input. A linear head on each combination classifies the pixels of drawn rooms. All heads '
-        f'train at once, for a minute, on the frozen {PROBES["probe"]}.'
+        'The features of a diffusion model depend on the block and on the noise in its input. A '
+        'linear head for each combination classifies the pixels of drawn rooms. All heads train '
+        f'at once, for a minute, on the frozen {PROBES["probe"]}.'
     )
     page.image(work_dir / 'probe/grid.png', 'Segmentation by block and noise level')
     rows = ([weights, best_of(work_dir / name)] for name, weights in PROBES.items())

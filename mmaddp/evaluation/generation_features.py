@@ -104,7 +104,7 @@ class FeatureNetworks:
 
 
 class EncoderFeatures:
-    """Mean features of a layer of an encoder, for a Fréchet distance that is no FID.
+    """Mean features of an encoder's layer, for a Fréchet distance in place of FID.
 
     Args:
         encoder: The encoder.
