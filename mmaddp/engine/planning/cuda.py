@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from mmaddp.models.layers import attention
+from mmaddp.models.layers import relative_attention
 
 from .ledger import Ledger
 
@@ -90,6 +90,5 @@ def _to_float32(value: Any) -> Any:
 @contextmanager
 def cuda_kernels(ledger: Ledger) -> Iterator[None]:
     """Trace inside as on a GPU."""
-    # Only a CPU's kernel wants values as wide as queries.
-    with CudaKernels(ledger), mock.patch.object(attention, 'WIDE_VALUES', ()):
+    with CudaKernels(ledger), mock.patch.object(relative_attention, 'CPU_DEVICES', ()):
         yield

@@ -1,11 +1,12 @@
 from .adaptive_norm import AdaptiveBlock, AdaptiveHead, ConditionEmbed
-from .attention import Attention, KVCache, rel_pos_attention
+from .attention import Attention, KVCache
 from .block import Block
 from .ema import RisingEMA
 from .initialization import init_parameters
 from .norm import LN2d
 from .patch_embed import PatchEmbed, patch_statistics, patchify, unpatchify
 from .positions import interpolate_pos_embed, interpolate_rel_pos, sincos_pos_embed
+from .relative_attention import is_compiling, rel_pos_attention
 from .rotary import (
     apply_rotary,
     patch_coordinates,
@@ -36,6 +37,7 @@ __all__ = [
     'interpolate_pos_embed',
     'interpolate_rel_pos',
     'inverse',
+    'is_compiling',
     'patch_coordinates',
     'patch_order',
     'patch_statistics',

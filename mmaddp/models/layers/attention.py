@@ -5,17 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from mmaddp.utils import UserError
 
-from .positions import rel_pos_key_channels, rel_pos_query_channels
+from .relative_attention import rel_pos_attention
 from .rotary import apply_rotary
-
-# Fused half-precision kernels need channels in multiples of eight.
-CHANNEL_MULTIPLE = 8
-# Devices whose fused kernel needs values as wide as queries.
-WIDE_VALUES = ('cpu',)
 
 
 class KVCache:
@@ -207,63 +201,3 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, dropout_p: float = 0.0) ->
     q = F.pad(q, (0, 0, earlier, 0)) if earlier else q
     attended = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, is_causal=True)
     return attended[:, :, earlier:]
-
-
-def rel_pos_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    rel_pos_h: Tensor,
-    rel_pos_w: Tensor,
-    grid: tuple[int, int],
-) -> Tensor:
-    """Attention with decomposed relative positions as extra channels of queries and keys.
-
-    Args:
-        q: (B, heads, N, D), and ``k`` and ``v`` alike.
-        rel_pos_h: (2 * s - 1, D), the table for rows.
-        rel_pos_w: (2 * s - 1, D), the table for columns.
-        grid: (h, w) with h * w = N.
-
-    Returns:
-        (B, heads, N, D).
-    """
-    head_dims = q.shape[-1]
-    inputs = (q, k, v, rel_pos_h, rel_pos_w, grid)
-    if torch.is_grad_enabled():
-        # The extra channels are cheap to compute and large to keep: the backward pass recomputes
-        # them.
-        q, k, v = checkpoint(
-            add_rel_pos_channels, *inputs, use_reentrant=False, preserve_rng_state=False
-        )
-    else:
-        q, k, v = add_rel_pos_channels(*inputs)
-    return F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., :head_dims]
-
-
-def add_rel_pos_channels(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    rel_pos_h: Tensor,
-    rel_pos_w: Tensor,
-    grid: tuple[int, int],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values for a fused kernel with a scale of 1.
-
-    Arguments are those of :func:`rel_pos_attention`.
-
-    Returns:
-        (B, heads, N, E) queries and keys, E = D + h + w up to a multiple of eight, and values of
-        D channels, or E on a CPU.
-    """
-    head_dims = q.shape[-1]
-    padding = -(head_dims + sum(grid)) % CHANNEL_MULTIPLE
-    q_rel = rel_pos_query_channels(q, rel_pos_h, rel_pos_w, grid).to(q.dtype)
-    k_rel = rel_pos_key_channels(grid, like=k).expand(*k.shape[:2], -1, -1)
-    # ViTDet does not scale its products with the tables, so q alone is scaled here.
-    q = F.pad(torch.cat([q * head_dims**-0.5, q_rel], dim=-1), (0, padding))
-    k = F.pad(torch.cat([k, k_rel], dim=-1), (0, padding))
-    if q.device.type in WIDE_VALUES:
-        v = F.pad(v, (0, q.shape[-1] - head_dims))
-    return q, k, v

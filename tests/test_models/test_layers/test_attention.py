@@ -1,12 +1,13 @@
 import itertools
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from mmaddp.models.layers import Attention, rel_pos_attention
-from mmaddp.models.layers.attention import add_rel_pos_channels
+from mmaddp.models.layers import Attention, rel_pos_attention, relative_attention
+from mmaddp.models.layers.relative_attention import add_rel_pos_channels
 
 
 def definition(q, k, v, rel_pos_h, rel_pos_w, grid):
@@ -33,9 +34,31 @@ def random_inputs(grid, head_dims, dtype=torch.float64):
     return q, k, v, draw(2 * h - 1, head_dims), draw(2 * w - 1, head_dims)
 
 
-@settings(max_examples=15)
-@given(grid=st.tuples(st.integers(1, 5), st.integers(1, 5)), head_dims=st.sampled_from([3, 8]))
-def test_channels_are_exactly_the_bias(grid, head_dims):
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Take the form of devices with other kernels than a CPU's."""
+    monkeypatch.setattr(relative_attention, 'CPU_DEVICES', ())
+
+
+def test_channels_are_exactly_the_bias(as_on_a_gpu):
+    for grid in ((1, 1), (1, 4), (5, 2), (4, 5)):
+        for head_dims in (3, 8):
+            assert_is_the_definition(grid, head_dims)
+
+
+@settings(max_examples=25)
+@given(
+    grid=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    head_dims=st.sampled_from([3, 8]),
+    chunk_size=st.sampled_from([1, 7, 40, 300, 2**20]),
+)
+def test_chunks_are_exactly_the_bias(grid, head_dims, chunk_size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relative_attention, 'CHUNK_SIZE', chunk_size)
+        assert_is_the_definition(grid, head_dims)
+
+
+def assert_is_the_definition(grid, head_dims):
     inputs = random_inputs(grid, head_dims)
     ours, expected = rel_pos_attention(*inputs, grid), definition(*inputs, grid)
     torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
@@ -46,9 +69,35 @@ def test_channels_are_exactly_the_bias(grid, head_dims):
         torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_no_tensor_is_as_large_as_the_attention_matrix():
+def test_large_logits_do_not_overflow():
+    inputs = [1e3 * x for x in random_inputs((3, 3), 8, dtype=torch.float32)]
+    ours, expected = rel_pos_attention(*inputs, (3, 3)), definition(*inputs, (3, 3))
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-2)
+
+
+def test_half_precision_is_as_good_as_its_inputs():
+    inputs = random_inputs((6, 6), 8, dtype=torch.float32)
+    halves = [x.bfloat16() for x in inputs]
+    expected = definition(*(x.float() for x in halves), (6, 6))
+    torch.testing.assert_close(
+        rel_pos_attention(*halves, (6, 6)).float(), expected, rtol=0.02, atol=0.05
+    )
+
+
+@torch.no_grad()
+def test_traces_hold_no_chunks():
+    # A trace would repeat them for the size it has seen.
+    grid = (8, 8)
+    inputs = [x.detach() for x in random_inputs(grid, 8, dtype=torch.float32)]
+    trace = torch.jit.trace(lambda *tensors: rel_pos_attention(*tensors, grid), inputs)
+    assert 'scaled_dot_product_attention' in str(trace.graph)
+    torch.testing.assert_close(trace(*inputs), rel_pos_attention(*inputs, grid))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_no_tensor_is_as_large_as_the_attention_matrix(dtype):
     grid, sizes = (16, 16), []
-    inputs = random_inputs(grid, 8, dtype=torch.float32)
+    inputs = random_inputs(grid, 8, dtype=dtype)
     with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, _same):
         rel_pos_attention(*inputs, grid).sum().backward()
     batch_and_heads, tokens = 6, 256

@@ -19,6 +19,7 @@ from mmaddp.checkpoints import read_checkpoint
 from mmaddp.checkpoints.folders import open_folder
 from mmaddp.checkpoints.reader import naming, read_tensors
 from mmaddp.checkpoints.rules import Tensors
+from mmaddp.models.layers import is_compiling
 from mmaddp.utils import UserError, reason_of
 
 MULTIPLES = (1, 2, 4, 7, 8)
@@ -307,10 +308,6 @@ def trial(library: Library, network: nn.Module, size: tuple[int, int]) -> Shapes
         return map_shapes(library, network, size)
     except Exception:  # networks have errors of many types
         return None
-
-
-# torch 2.1 has no such function, nor the export that needs it.
-is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
 
 
 class Reached(Exception):  # noqa: N818
