@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 from mmaddp.engine.hooks.finite_loss_hook import NotFiniteError
+from mmaddp.engine.resumption import REQUEUE, noting_signals
 from mmaddp.engine.runs import complete_run, load_config, set_amp, set_seed, train
 from mmaddp.engine.validation import check_weights_files
 from mmaddp.utils import UserError, atomic_write, check_choice, write_text
@@ -185,18 +186,26 @@ def run_open(
         run: Trains a key in a work folder and returns the metrics.
         report: Called before the first and after each.
         ready: Whether a key can run; otherwise it stays open.
+
+    Raises:
+        SystemExit: With status 75, after a signal to end: a training saves itself first, what
+            follows a training is finished.
     """
-    keys = list(keys)
+    keys, signals = list(keys), []
     report()
-    for number, key in enumerate(keys, start=1):
-        with folder.claim(key) as mine:
-            # Another process may have finished it while this one waited for the claim.
-            if not mine or key in folder or not ready(key):
-                continue
-            print(f'{number} of {len(keys)}: {folder.path / key}', flush=True)
-            (folder.path / key).mkdir(parents=True, exist_ok=True)
-            folder.add(key, outcome(run, key, folder.path / key))
-        report()
+    with noting_signals(signals.append):
+        for number, key in enumerate(keys, start=1):
+            with folder.claim(key) as mine:
+                # Another process may have finished it while this one waited for the claim.
+                if not mine or key in folder or not ready(key):
+                    continue
+                print(f'{number} of {len(keys)}: {folder.path / key}', flush=True)
+                (folder.path / key).mkdir(parents=True, exist_ok=True)
+                folder.add(key, outcome(run, key, folder.path / key))
+            report()
+            if signals:
+                print(f'{key} is done, exit status {REQUEUE}: the same command goes on', flush=True)
+                raise SystemExit(REQUEUE)
 
 
 def outcome(run: Callable[[str, Path], Metrics], key: str, path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from sweep_runs import run_sweep
 from tiny_runs import classifier, in_child, write_images
 
+from mmaddp.engine.resumption import PreemptionHook
 from mmaddp.experiments.grid import Cell, Grid, parse_axis, read_grid, read_sweep
 from mmaddp.experiments.results import ResultsFolder
 from mmaddp.experiments.sweep import DIVERGED, DONE, Recipe, SweepFolder, run_open, sweep
@@ -205,3 +206,27 @@ def test_what_another_process_runs_is_passed_over(tmp_path):
     assert run == ['b']
     run_open(folder, ['a', 'b'], lambda key, path: run.append(key) or {}, int)
     assert run == ['b', 'a']
+
+
+@pytest.fixture
+def handlers():
+    """Give the process its signal handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_after_the_last_iteration_ends_it_behind_the_cell(handlers, tmp_path, number):
+    def run(key, path):
+        with PreemptionHook().listening():
+            signal.raise_signal(number)
+        return {'loss': 1.0}
+
+    folder = ResultsFolder(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        run_open(folder, ['a', 'b'], run, int)
+    assert ended.value.code == 75
+    assert 'a' in folder
+    assert 'b' not in folder

@@ -22,10 +22,11 @@ from .positions import (
     seed_everything,
     skip_batches,
 )
-from .preemption import PreemptionHook, shield_workers
+from .preemption import REQUEUE, PreemptionHook, noting_signals, shield_workers
 from .settings import ChangedSettingsHook, flatten
 
 __all__ = [
+    'REQUEUE',
     'ChangedSettingsHook',
     'CheckpointHook',
     'EpochBasedTrainLoop',
@@ -41,6 +42,7 @@ __all__ = [
     'flatten',
     'keep_random_state',
     'lock_folder',
+    'noting_signals',
     'read_training',
     'remove_leftovers',
     'resolve_resume',

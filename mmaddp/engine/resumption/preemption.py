@@ -41,21 +41,12 @@ class PreemptionHook(Hook):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Note signals during the body."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # Python allows handlers in the main thread only
-            return
-        before = {number: signal.signal(number, self._note) for number in SIGNALS}
-        try:
+        """Note signals during the body; one after the last iteration is for who listened before."""
+        with noting_signals(self._note):
             yield
-        except SystemExit:
-            # A launcher that sees one process end signals the others, which end in the same way.
-            raise
-        except BaseException:
-            _restore(before)
-            raise
-        else:
-            _restore(before)
+        handler = signal.getsignal(self.received) if self.received else None
+        if callable(handler):
+            handler(self.received, None)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -78,8 +69,27 @@ class PreemptionHook(Hook):
         print_log(f'{line}: go on with --resume', 'current', logging.WARNING)
         raise SystemExit(REQUEUE)
 
-    def _note(self, number: int, frame: Any) -> None:
+    def _note(self, number: int) -> None:
         self.received = number
+
+
+@contextmanager
+def noting_signals(note: Callable[[int], None]) -> Iterator[None]:
+    """Call ``note`` with the number of each signal to end that comes during the body."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python allows handlers in the main thread only
+        return
+    handlers = {number: signal.signal(number, lambda n, frame: note(n)) for number in SIGNALS}
+    try:
+        yield
+    except SystemExit:
+        # A launcher that sees one process end signals the others, which end in the same way.
+        raise
+    except BaseException:
+        _restore(handlers)
+        raise
+    else:
+        _restore(handlers)
 
 
 def shield_workers(dataloader: DataLoader) -> DataLoader:
