@@ -109,4 +109,4 @@ def write(args: argparse.Namespace, figures: Mapping[str, Any]) -> None:
     if args.out:
         with atomic_write(args.out) as temporary:
             content = dict(settings=vars(args), load=os.getloadavg(), forms=figures)
-            temporary.write_text(json.dumps(content, indent=2) + '\n')
+            temporary.write_text(json.dumps(content, indent=2, default=str) + '\n')

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Callable
 from unittest import mock
 
 import torch
@@ -168,3 +168,36 @@ def addp_vit_base(checkout: Path) -> nn.Module:
         return models_addp.addp_vit_base_patch16(
             args=args, vqgan_ckpt_path='none', vqgan_cfg_path='configs/release/vqgan.yaml'
         )
+
+
+def addp_generation(
+    checkout: Path, model: nn.Module, num_images: int, steps: int
+) -> Callable[[], None]:
+    """Generation by the loop of ADDP's authors with the settings of their script for ViT-B.
+
+    Args:
+        checkout: Of ChangyaoTian/ADDP.
+        model: From :func:`addp_vit_base`.
+        num_images: Images of a batch.
+        steps: Of the loop.
+    """
+    with without_weights(checkout.resolve()):
+        import engine_generate
+    settings = argparse.Namespace(
+        mask_ratio=1.0,
+        num_iteration=steps,
+        sampling_strategy='default',
+        mask_ratio_sample_strategy='cosine',
+        choice_temperature=6.0,
+        temperature_strategy='dynamic',
+        save_dir_suffix='',
+    )
+    device = next(model.parameters()).device
+    distributed = argparse.Namespace(module=model, eval=model.eval)
+    batches = [(torch.rand(num_images, 3, 256, 256), None, None)]  # images, labels, paths
+
+    def generation() -> None:
+        with mock.patch.object(engine_generate, 'save_imgs'):
+            engine_generate.masked_generate_multi_step_addp(distributed, batches, device, settings)
+
+    return generation

@@ -81,8 +81,8 @@ class ADDPSampler:
         the prediction given these.
 
         Args:
-            model: Has ``decode``, ``encode`` and ``synthesize`` of :class:`mmaddp.models.ADDP`, in
-                evaluation mode.
+            model: Has ``code_probs``, ``encode`` and ``synthesize`` of
+                :class:`mmaddp.models.ADDP`, in evaluation mode.
             z_t: (B, N) token ids; ignored at masked positions.
             m_t: (B, N) bool, True where a token is generated, the same number in each row.
             noise: The noise of these B images.
@@ -97,14 +97,14 @@ class ADDPSampler:
         """
         num_masked = equal_count(m_t)
         self.check_steps(num_masked)
-        nothing_known = model.decode(None, z_t[:1], torch.ones_like(m_t[:1]))
-        probs = code_probs(model, nothing_known).expand(len(z_t), -1, -1)  # line 1
+        nothing_known = torch.ones_like(m_t[:1])
+        probs = model.code_probs(None, z_t[:1], nothing_known).expand(len(z_t), -1, -1)  # line 1
         if not m_t.all():
             x_t = model.synthesize(z_t, m_t, unreliable(model, probs, m_t, noise))  # line 2
             if not num_masked:  # nothing to generate
                 yield Step(x_t, z_t, m_t)
                 return
-            probs = code_probs(model, model.decode(model.encode(x_t, z_t, m_t), z_t, m_t))
+            probs = model.code_probs(model.encode(x_t, z_t, m_t), z_t, m_t)
         for step in range(self.steps):
             sampled = sample_codes(nucleus(probs, self.top_p), noise.uniform(m_t))  # line 6
             # MaskGIT's choice: the least confident tokens stay masked.
@@ -116,7 +116,7 @@ class ADDPSampler:
             yield Step(x_t, z_t, m_t)
             if step + 1 < self.steps:
                 e_t = model.encode(x_t, z_t, m_t)  # line 4
-                probs = code_probs(model, model.decode(e_t, z_t, m_t))  # line 5
+                probs = model.code_probs(e_t, z_t, m_t)  # line 5
 
     def check_steps(self, num_masked: int) -> None:
         """Refuse more steps than tokens to generate."""
@@ -137,12 +137,6 @@ class ADDPSampler:
         """Weight of the Gumbel noise at a step, 0 .. T - 1 (appendix C.4, table 11)."""
         share = 1 - (step + 1) / self.steps if self.decaying else 1.0
         return self.temperature * share
-
-
-def code_probs(model: Any, logits: Tensor) -> Tensor:
-    """The distribution over the codes: logits (B, N, V) -> (B, N, K), float32."""
-    num_codes = model.tokenizer.num_embeddings
-    return logits[..., :num_codes].float().softmax(-1)
 
 
 def unreliable(model: Any, probs: Tensor, m_t: Tensor, noise: ImageNoise) -> Tensor:

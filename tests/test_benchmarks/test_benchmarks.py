@@ -46,6 +46,15 @@ def test_addp_step(load_benchmark, tmp_path, condition):
     assert_consistent(figures, 'plain', 2)
 
 
+def test_addp_generation(load_benchmark, tmp_path):
+    settings = dict(default_scope='mmaddp', model=addp())
+    Config(settings).dump(tmp_path / 'tiny.py')
+    arguments = [tmp_path / 'tiny.py', '--steps', 2, '--batch-size', 2]
+    figures = figures_of(load_benchmark('addp_generation'), tmp_path, *arguments)
+    assert list(figures) == ['ours']
+    assert_consistent(figures, 'ours', 2)
+
+
 def test_vitdet_backbone(load_benchmark, tmp_path, monkeypatch):
     benchmark = load_benchmark('vitdet_backbone')
     monkeypatch.setitem(benchmark.SIZES, 'base', (64, 4, 2))

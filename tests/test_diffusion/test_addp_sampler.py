@@ -2,7 +2,6 @@
 
 import math
 from fractions import Fraction
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,15 +17,14 @@ from mmaddp.utils import UserError
 
 
 class FixedModel:
-    """Predicts the same distributions whatever it sees; entries that are no codes score highest."""
+    """Predicts the same distributions whatever it sees."""
 
     def __init__(self, probs: torch.Tensor) -> None:
-        self.logits = torch.nn.functional.pad(probs.log(), (0, 3), value=100.0)
-        self.tokenizer = SimpleNamespace(num_embeddings=probs.shape[-1])
+        self.probs = probs
         self.map_probs = MAPPINGS['WeightedSum']
 
-    def decode(self, features, ids, mask):
-        return self.logits.expand(len(ids), -1, -1)
+    def code_probs(self, features, ids, mask):
+        return self.probs.expand(len(ids), -1, -1)
 
     def encode(self, images, ids, mask):
         return images

@@ -9,6 +9,7 @@ from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
 from .attention import Attention
+from .dropout import Dropout
 from .windows import window_partition, window_unpartition
 
 
@@ -69,21 +70,27 @@ class Block(nn.Module):
         )
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop=drop_rate)
+        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio))
+        # timm's Mlp lets nobody choose the class.
+        self.mlp.drop1, self.mlp.drop2 = Dropout(drop_rate), Dropout(drop_rate)
 
-    def forward(self, x: Tensor, grid: tuple[int, int], **options: Any) -> Tensor:
+    def forward(
+        self, x: Tensor, grid: tuple[int, int], wanted: Tensor | None = None, **options: Any
+    ) -> Tensor:
         """Transform a sequence.
 
         Args:
             x: (B, N, C); N = h * w with windows.
             grid: (h, w).
+            wanted: (B, N) bool, the positions to return, of a last block; all when None.
             **options: Further arguments of :meth:`Attention.forward`; with windows, for a window.
 
         Returns:
-            As ``x``.
+            As ``x``, or (M, C), the M wanted positions of the batch.
         """
         # Pre-norm: x + f(LN(x)), so that the residual path has no norm.
         x = x + self.drop_path(self.ls1(self.attend(self.norm1(x), grid, **options)))
+        x = x if wanted is None else x[wanted]
         return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
 
     def attend(self, x: Tensor, grid: tuple[int, int], **options: Any) -> Tensor:

@@ -53,14 +53,14 @@ class TokenHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, x: Tensor, embeddings: Tensor) -> Tensor:
-        """Score every entry.
+        """Score the first n entries.
 
         Args:
-            x: (B, N, D).
-            embeddings: (V, C), those of the entries.
+            x: (..., D).
+            embeddings: (n, C), those of the entries.
 
         Returns:
-            Logits (B, N, V).
+            Logits (..., n).
         """
-        # (B, N, D) -> (B, N, C), then a product with each entry's embedding
-        return F.linear(self.norm(F.gelu(self.fc(x))), embeddings, self.bias)
+        # (..., D) -> (..., C), then a product with each entry's embedding
+        return F.linear(self.norm(F.gelu(self.fc(x))), embeddings, self.bias[: len(embeddings)])

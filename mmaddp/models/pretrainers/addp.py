@@ -167,7 +167,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
         probs_target, probs_t = self.predict_tokens(z_0, mask_t, mask_other)  # line 7
         x_t = self.synthesize(z_0, mask_t, probs_t)  # line 8, equation 7
         e_t = self.encode(x_t, z_0, mask_t)  # line 9
-        logits = self.decode(e_t, z_0, mask_t)  # line 10, equation 2
+        logits = self.decode(e_t, z_0, mask_t, wanted=mask_t)  # line 10, equation 2
         # Line 11, equation 6.
         loss = self.denoising_loss(logits, self.target(probs_target, z_0), mask_t)
         return dict(loss=loss, mask_ratio=mask_t[0].float().mean())
@@ -265,20 +265,30 @@ class ADDP(FrozenTokenizer, Pretrainer):
         self.decoder.check_width(maps[-1].shape[1])
         return maps[-1].flatten(2).transpose(1, 2)
 
-    def decode(self, e_t: Tensor | None, z_t: Tensor, mask_t: Tensor) -> Tensor:
+    def decode(self, e_t: Tensor | None, z_t: Tensor, mask_t: Tensor, **options: Any) -> Tensor:
         """Decoder(e_t (1 - m_t) + e_mask m_t), equation 2 (line 10).
 
         Args:
             e_t: (B, [1 +] N, C); None if all positions are masked.
             z_t: (B, N) token ids; ignored at masked positions.
             mask_t: (B, N) bool.
+            **options: ``wanted`` and ``num_entries`` of the decoder, to score less.
 
         Returns:
             Logits (B, N, V), the K codes first.
         """
         # The decoder has a class position of its own.
         features = e_t[:, -z_t.shape[1] :] if e_t is not None else None
-        return self.decoder(features, z_t, mask_t)
+        return self.decoder(features, z_t, mask_t, **options)
+
+    def code_probs(self, e_t: Tensor | None, z_t: Tensor, mask_t: Tensor) -> Tensor:
+        """The distributions over the codes at masked positions, (B, N, K) (algorithm 2, line 5).
+
+        Arguments are those of :meth:`decode`. At other positions all codes are equal.
+        """
+        num_codes = self.tokenizer.num_embeddings
+        logits = self.decode(e_t, z_t, mask_t, wanted=mask_t, num_entries=num_codes)
+        return logits.float().softmax(-1)
 
     def target(self, probs: Tensor, z_0: Tensor) -> Tensor:
         """The target distribution of every position, (B, N, K) (table 6)."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from mmaddp.checkpoints import Loadable
@@ -94,29 +95,45 @@ class ADDPDecoder(Loadable):
             token_input='token_pos_embed' in state,
         )
 
-    def forward(self, features: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        features: Tensor | None,
+        ids: Tensor,
+        mask: Tensor,
+        wanted: Tensor | None = None,
+        num_entries: int | None = None,
+    ) -> Tensor:
         """Score the vocabulary at every position, ``Decoder(e_t (1 - m_t) + e_mask m_t)``.
 
         Args:
             features: (B, N, C), the encoder's features; None if all positions are masked.
             ids: (B, N) token ids, ignored at masked positions.
             mask: (B, N) bool, True where m_t = 1, the same number in each row.
+            wanted: (B, N) bool, the positions to score; all when None.
+            num_entries: How many entries to score, the codes first; all when None.
 
         Returns:
-            Logits (B, N, V).
+            Logits (B, N, V), 0 where they are not wanted.
 
         Raises:
             UserError: Rows of ``mask`` mask different numbers of positions.
         """
+        wanted = torch.ones_like(mask) if wanted is None else wanted
         x = self.embed_positions(features, mask)  # (B, 1 + N, D)
         if self.token_input:
             x = torch.cat([x, self.embed_tokens(ids, mask)], dim=1)  # (B, 1 + N + R, D)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = self.run(block, x)
-        x = self.norm(x[:, 1 : 1 + mask.shape[1]])
+        # Class position and reliable tokens leave no output.
+        outputs = F.pad(wanted, (1, x.shape[1] - 1 - mask.shape[1]))
+        x = self.norm(self.run(self.blocks[-1], x, outputs))  # (M, D), the M wanted positions
         # The table learns as an input; without token input it learns from the scores instead.
-        vocabulary = self.token_embed.weight
-        return self.head(x, vocabulary.detach() if self.token_input else vocabulary)
+        vocabulary = self.token_embed.weight[:num_entries]
+        logits = self.head(x, vocabulary.detach() if self.token_input else vocabulary)
+        # (M, V) -> (B, N, V)
+        return logits.new_zeros(*mask.shape, len(vocabulary)).masked_scatter(
+            wanted[..., None], logits
+        )
 
     def embed_positions(self, features: Tensor | None, mask: Tensor) -> Tensor:
         """Class position and patch positions: (B, N, C), (B, N) -> (B, 1 + N, D)."""
@@ -149,12 +166,12 @@ class ADDPDecoder(Loadable):
         """Initialize the weights as MAE does."""
         init_parameters(self)
 
-    def run(self, block: Block, x: Tensor) -> Tensor:
-        """One block, (B, L, D) -> (B, L, D)."""
+    def run(self, block: Block, x: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """One block, (B, L, D) -> (B, L, D), or (M, D) of the wanted positions (B, L)."""
         grid = (1, x.shape[1])
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, x, grid, use_reentrant=False)
-        return block(x, grid)
+            return checkpoint(block, x, grid, wanted, use_reentrant=False)
+        return block(x, grid, wanted)
 
 
 def embed_reliable(table: nn.Embedding, positions: Tensor, ids: Tensor, mask: Tensor) -> Tensor:

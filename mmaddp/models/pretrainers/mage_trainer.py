@@ -99,7 +99,7 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         ids = self.tokenize(inputs)
         mask, dropped = self.sample_masks(*ids.shape, ids.device)
         # The loss scores the K codes alone: models_mage.py of the authors, line 350.
-        logits = self.token_predictor.logits(ids, mask, dropped)[..., : self.num_codes]
+        logits = self.token_predictor.logits(ids, mask, dropped)
         loss = masked_token_loss(logits, ids, mask, self.label_smoothing)
         return dict(loss=loss, mask_ratio=mask[0].float().mean())
 

@@ -14,7 +14,7 @@ from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 
 from ..backbones.plain_vit import arch_from, resolve_arch
-from ..layers import Block, TokenHead, Vocabulary, init_parameters
+from ..layers import Block, Dropout, TokenHead, Vocabulary, init_parameters
 
 
 @MODELS.register_module()
@@ -84,11 +84,10 @@ class MAGE(Loadable):
         Returns:
             Probabilities (B, N, K).
         """
-        logits = self.logits(ids, mask)[..., : self.vocabulary.num_codes]
-        return logits.float().softmax(-1)
+        return self.logits(ids, mask).float().softmax(-1)
 
     def logits(self, ids: Tensor, mask: Tensor, dropped: Tensor | None = None) -> Tensor:
-        """Scores of the whole vocabulary at the N positions.
+        """Scores of the K codes at the N positions.
 
         Args:
             ids: (B, N) token ids; those at masked positions are ignored.
@@ -97,7 +96,7 @@ class MAGE(Loadable):
                 number in each row.
 
         Returns:
-            (B, N, V).
+            (B, N, K).
         """
         entries = ids.masked_fill(mask, self.vocabulary.mask_entry)
         class_entry = entries.new_full((len(entries), 1), self.vocabulary.class_entry)
@@ -109,7 +108,8 @@ class MAGE(Loadable):
         for block in self.decoder_blocks:
             x = block(x, (1, x.shape[1]))
         # The embeddings score the outputs too, but learn as inputs only.
-        return self.head(self.decoder_norm(x[:, 1:]), self.token_embed.word.weight.detach())
+        codes = self.token_embed.word.weight[: self.vocabulary.num_codes].detach()
+        return self.head(self.decoder_norm(x[:, 1:]), codes)
 
     def encode(self, x: Tensor, dropped: Tensor | None) -> Tensor:
         """The encoder's features, zero at dropped positions: (B, 1 + N, C) -> (B, 1 + N, D)."""
@@ -141,7 +141,7 @@ class TokenEmbedding(nn.Module):
         self.word = nn.Embedding(vocab_size, embed_dims)
         self.position = nn.Embedding(num_positions, embed_dims)
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.drop = nn.Dropout(drop_rate)
+        self.drop = Dropout(drop_rate)
 
     def forward(self, entries: Tensor) -> Tensor:
         """(B, L) entries -> (B, L, C)."""

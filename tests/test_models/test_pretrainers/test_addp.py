@@ -101,6 +101,21 @@ def test_masked_positions_hide_the_features_and_tokens_there():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('token_input', ['decoder', 'none'])
+def test_what_is_not_wanted_is_not_scored(token_input):
+    model = tiny_addp(token_input=token_input)
+    torch.nn.init.normal_(model.decoder.head.bias)
+    mask, ids, features = random_mask(6), random_ids(), torch.randn(2, 17, 16)
+    every = model.decode(features, ids, mask)
+    scored = model.decode(features, ids, mask, wanted=mask, num_entries=32)
+    expected = every[..., :32].masked_fill(~mask[..., None], 0)
+    torch.testing.assert_close(scored, expected)
+    # Entries that are no codes have no part in the probabilities.
+    probs = model.code_probs(features, ids, mask)
+    torch.testing.assert_close(probs[mask], every[..., :32].softmax(-1)[mask])
+
+
+@torch.no_grad()
 def test_with_everything_masked_the_encoder_is_not_needed():
     model = tiny_addp()
     everything = torch.ones(2, 16, dtype=torch.bool)

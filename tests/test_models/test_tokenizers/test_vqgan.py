@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from mmaddp.models import VQGAN
-from mmaddp.models.tokenizers.vqgan_layers import Upsample
+from mmaddp.models.tokenizers.vqgan_layers import ResidualBlock, Upsample
 from mmaddp.utils import UserError
 
 
@@ -74,6 +74,21 @@ def test_codes_are_their_own_tokens():
     model = VQGAN(base_channels=32, embed_dims=8, num_embeddings=64)
     ids = torch.arange(64).view(1, 64)
     assert torch.equal(model.quantize(model.embed(ids)), ids)
+
+
+@pytest.mark.parametrize('out_channels', [8, 12])
+def test_a_residual_block_leaves_its_input(out_channels):
+    torch.manual_seed(0)
+    block = ResidualBlock(8, out_channels, groups=4)
+    x = torch.randn(2, 8, 5, 6, requires_grad=True)
+    before = x.detach().clone()
+    branch = block.conv1(F.silu(block.norm1(x)))
+    branch = block.conv2(F.silu(block.norm2(branch)))
+    expected = branch + (x if out_channels == 8 else block.nin_shortcut(branch))
+    results = expected, block(x)
+    torch.testing.assert_close(*results)
+    torch.testing.assert_close(*(torch.autograd.grad(y.square().sum(), x)[0] for y in results))
+    assert x.equal(before)
 
 
 def test_upsampling_is_nearest_neighbors_and_a_convolution():
