@@ -1,10 +1,11 @@
-"""Time the training step of DDAE's UNets beside its authors' formulation of the same network.
+"""Time the training step of DDAE's UNets beside its authors' own network.
 
-`plain` is their formulation, written here: attention with its (N, N) weights in memory. `ours` has
-fused attention, `channels-last` also the network's `channels_last=True`. All have the same weights,
-and what is printed as `off` is how far their predictions are from the plain ones.
+`theirs` is the authors' network, out of a checkout; without one, `plain` is its attention written
+here, with its (N, N) weights in memory. `ours` is this package's, `channels-last` also has the
+network's `channels_last=True`. All have the same weights, and what is printed as `off` is how far
+their predictions are from those of the first.
 
-    python benchmarks/ddae_unet_step.py --batch-size 8 --out unet.json
+    python benchmarks/ddae_unet_step.py --ddae CHECKOUT --out unet.json
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from unittest import mock
 
 import harness
 import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+from theirs import DDAEAuthorsUNet
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmaddp.engine.runs import load_config
 from mmaddp.utils import run_tool
 
-FORMS = ('plain', 'ours', 'channels-last')
 CONFIG = 'configs/pretrain/ddae/ddae-ddpm_unet_4xb128-amp-2000e_cifar10-32px.py'
 
 
@@ -32,6 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', nargs='?', default=CONFIG, help='config of a DDAE (%(default)s)')
+    parser.add_argument('--ddae', type=Path, help='checkout of FutureXiang/ddae')
     return harness.parse_arguments(parser, arguments, batch_size=8)
 
 
@@ -57,7 +60,11 @@ class Step:
         init_default_scope(config.get('default_scope') or 'mmaddp')
         config.model.network.channels_last = form == 'channels-last'
         torch.manual_seed(0)
-        self.model, self.args = MODELS.build(config.model).to(args.device), args
+        self.model, self.args = MODELS.build(config.model), args
+        if form == 'theirs':
+            dropout = config.model.network.get('dropout', 0.1)
+            self.model.network = DDAEAuthorsUNet(args.ddae, self.model.network, dropout)
+        self.model.to(args.device)
         self.formulation = plain_formulation if form == 'plain' else nullcontext
         # The benchmark casts by itself.
         settings = {k: v for k, v in config.optim_wrapper.items() if k not in ('dtype', 'type')}
@@ -67,7 +74,8 @@ class Step:
         self.images = (2 * images - 1).to(args.device)
 
     def __call__(self, number: int) -> harness.Seconds:
-        """Seconds of each part."""
+        """Seconds of each part; equal numbers draw equal noise."""
+        torch.manual_seed(number)
         self.model.train()
         watch = harness.Stopwatch(self.args.device)
         with self.formulation():
@@ -90,15 +98,24 @@ class Step:
             return self.model.predict(self.images, times)
 
 
+def build_steps(args: argparse.Namespace) -> dict[str, Step]:
+    """The steps of each form, the baseline first."""
+    baseline = 'theirs' if args.ddae else 'plain'
+    steps = {form: Step(form, args) for form in (baseline, 'ours', 'channels-last')}
+    if args.ddae:
+        weights = steps['theirs'].model.network.converted()
+        for form in ('ours', 'channels-last'):
+            steps[form].model.network.load_state_dict(weights)
+    return steps
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, and write the figures if asked."""
     args = parse_arguments(arguments)
-    steps = {form: Step(form, args) for form in FORMS}
-    plain = steps['plain'].predict()
-    off = {
-        form: (step.predict() - plain).abs().max() / plain.abs().max()
-        for form, step in steps.items()
-    }
+    steps = build_steps(args)
+    predictions = {form: step.predict() for form, step in steps.items()}
+    first = next(iter(predictions.values()))
+    off = {form: (p - first).abs().max() / first.abs().max() for form, p in predictions.items()}
     figures = harness.compare(steps, args)
     for form, distance in off.items():
         figures[form]['off'] = distance.item()

@@ -1,6 +1,6 @@
 """Other projects' code, run from a checkout of it, with stand-ins for what it only imports.
 
-Neither project is a dependency, and nothing of either is in this repository.
+None of the projects is a dependency, and nothing of them is in this repository.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,8 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from mmaddp.checkpoints import convert_checkpoint
+from mmaddp.models import DDAEUNet
 from mmaddp.models.layers import LN2d
 
 VITDET = 'detectron2/modeling/backbone'
@@ -201,3 +203,41 @@ def addp_generation(
             engine_generate.masked_generate_multi_step_addp(distributed, batches, device, settings)
 
     return generation
+
+
+class DDAEAuthorsUNet(nn.Module):
+    """The UNet of DDAE's authors, with the weights of one of ours or for them.
+
+    Args:
+        checkout: Of FutureXiang/ddae.
+        ours: The network whose sizes it gets.
+        dropout: Probability in residual blocks.
+    """
+
+    def __init__(self, checkout: Path, ours: DDAEUNet, dropout: float) -> None:
+        super().__init__()
+        stages, base = range(len(ours.widths)), ours.conv_in.out_channels
+        augment = ours.time_embed.augment
+        package = 'ddae_model'
+        # Its layers print their sizes.
+        with mock.patch.dict(sys.modules, {package: module_of(package)}), redirect_stdout(None):
+            load(checkout / 'model/block.py', f'{package}.block')
+            self.unet = load(checkout / 'model/unet.py', f'{package}.unet').UNet(
+                image_shape=[ours.in_channels],
+                n_channels=base,
+                ch_mults=[width // base for width in ours.widths],
+                is_attn=[stage in ours.attention_stages for stage in stages],
+                dropout=dropout,
+                n_blocks=ours.num_blocks,
+                use_res_for_updown=ours.resblock_updown,
+                augment_dim=0 if augment is None else augment.in_features,
+            )
+
+    def predict(self, x: Tensor, time: Tensor, augment: Tensor | None = None) -> Tensor:
+        """The prediction, as :meth:`DDAEUNet.predict` gives it."""
+        return self.unet(x, time, augment)
+
+    def converted(self) -> dict[str, Tensor]:
+        """The weights, as our network names them."""
+        weights = {f'ema_model.nn_model.{k}': v for k, v in self.unet.state_dict().items()}
+        return convert_checkpoint({'EMA': weights}, target='backbone')
