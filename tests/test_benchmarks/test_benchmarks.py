@@ -190,3 +190,22 @@ def test_plan_memory(load_benchmark, tmp_path):
     config = classifier(tmp_path, tmp_path)
     predicted = benchmark.trace(config, 64, 'cpu').peak
     assert predicted == pytest.approx(benchmark.measure(config, 64), rel=0.05)
+
+
+def test_all_compares_what_is_there(load_benchmark, tmp_path, monkeypatch, capsys):
+    benchmark = load_benchmark('all')
+    theirs = dict(total_s=4.0, speedup=1.0, peak_activations_mib=100.0)
+    ours = dict(total_s=2.0, speedup=2.0, peak_activations_mib=50.0)
+    figures = dict(forms=dict(theirs=theirs, ours=ours))
+    script = f'import pathlib, sys; pathlib.Path(sys.argv[4]).write_text({json.dumps(figures)!r})'
+    (tmp_path / 'one.py').write_text(script)
+    comparisons = benchmark.Comparison('one', '--addp'), benchmark.Comparison('two', '--ddae')
+    monkeypatch.setattr(benchmark, 'COMPARISONS', comparisons)
+    monkeypatch.setattr(benchmark, 'HERE', tmp_path)
+    benchmark.main(['--addp', str(tmp_path), '--out', str(tmp_path / 'all.json')])
+    printed = capsys.readouterr().out
+    assert '| one | ours / theirs | 4.00 | 2.00 | 2.00 | 0.50 |' in printed
+    assert 'two: left out, it needs --ddae' in printed
+    written = json.loads((tmp_path / 'all.json').read_text())
+    assert written['one'] == figures['forms']
+    assert f'PyTorch {torch.__version__}' in written['machine']
