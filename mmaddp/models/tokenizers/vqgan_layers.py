@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..layers.unet import upsample_and_convolve
+
 BLOCKS_PER_LEVEL = 2
 
 
@@ -133,35 +135,15 @@ class ResidualBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest-neighbor upsampling, then a 3 x 3 convolution.
-
-    The nine pixels under the kernel are copies of 2 x 2 pixels. Summing the kernel over copies
-    first saves 5/9 of the multiplications.
-    """
+    """Nearest-neighbor upsampling, then a 3 x 3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-        # (output row, input pixel, kernel row): the kernel rows that see each of two pixels.
-        copies = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], device='cpu')
-        self.register_buffer('copies', copies, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, 2 h, 2 w)."""
-        height, width = x.shape[-2:]
-        # One 2 x 2 kernel for each of the four pixels of an output square.
-        kernels = torch.einsum('apk,bql,oikl->aboipq', self.copies, self.copies, self.conv.weight)
-        corners = F.conv2d(x, kernels.flatten(0, 2), self.conv.bias.repeat(4), padding=1)
-        corners = corners.unflatten(1, (2, 2, -1))  # (B, 2, 2, C, h + 1, w + 1)
-        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-        size = (len(x), corners.shape[3], 2 * height, 2 * width)
-        output = torch.empty(size, dtype=corners.dtype, device=x.device, memory_format=layout)
-        # Interleave the four results.
-        for row in (0, 1):
-            for column in (0, 1):
-                rows, columns = slice(row, row + height), slice(column, column + width)
-                output[:, :, row::2, column::2] = corners[:, row, column, :, rows, columns]
-        return output
+        return upsample_and_convolve(x, self.conv)
 
 
 def init_convolutions(module: nn.Module) -> None:
@@ -178,11 +160,6 @@ def init_convolutions(module: nn.Module) -> None:
 def norm_silu(norm: nn.GroupNorm, x: Tensor) -> Tensor:
     """SiLU(norm(x)), in the memory of the norm's output."""
     return F.silu(norm(x), inplace=True)
-
-
-def is_channels_last(x: Tensor) -> bool:
-    """Whether channels lie side by side in memory."""
-    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:
