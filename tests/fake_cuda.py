@@ -1,7 +1,9 @@
 """The loss of a config on a GPU that is not there: finds mixed devices and types.
 
-The tests rehearse toy configs. This rehearses others, at full size, some seconds each:
+The tests rehearse one config of each kind of model. This rehearses all, or those of some patterns,
+at full size, about a second each:
 
+    python tests/fake_cuda.py
     python tests/fake_cuda.py 'configs/det/*/mask-rcnn*.py' 'configs/pretrain/addp/*.py'
 """
 
@@ -10,15 +12,19 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+import torchvision  # noqa: F401  # its operators
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
@@ -33,56 +39,197 @@ from mmaddp.engine.planning.answers import (
 )
 from mmaddp.engine.runs import load_config
 from mmaddp.engine.synthetic_batches import synthetic_batch
+from mmaddp.models import VQGANTrainer
 from mmaddp.models.pretrainers import addp_decoder
+from mmaddp.models.probing import depth
+from mmaddp.models.tokenizers import kl_autoencoder
+
+aten = torch.ops.aten
+ALL = 'configs/[!_]*/*/*.py'
+IMAGES = 2
+# Settings of a model that are no layers.
+OTHER_SETTINGS = ('data_preprocessor', 'train_cfg', 'test_cfg', 'init_cfg')
+# Files that a rehearsal does not read, and a network of any library where a config wants one.
+VARIABLES = dict(TOKENIZER='unused', TOKEN_PREDICTOR='unused', ENCODER='timm:vit_small_patch16_224')
+# Stable Diffusion's autoencoder, by its config.json.
+AUTOENCODER = dict(
+    down_block_types=['DownEncoderBlock2D'] * 4,
+    up_block_types=['UpDecoderBlock2D'] * 4,
+    block_out_channels=[128, 256, 512, 512],
+    layers_per_block=2,
+    latent_channels=4,
+)
+
+
+# Operators whose kernels take floating-point tensors of one type; their fakes do not check it.
+SAME_DTYPE = {
+    aten.mm,
+    aten.addmm,
+    aten.bmm,
+    aten.baddbmm,
+    aten.convolution,
+    aten.grid_sampler_2d,
+    aten.index_put,
+    aten.index_put_,
+    aten.lerp,
+    aten.scatter,
+    aten.scatter_,
+    aten.scatter_add,
+    aten.scatter_add_,
+    aten._scaled_dot_product_efficient_attention,
+    aten._scaled_dot_product_flash_attention,
+    torch.ops.torchvision.roi_align,
+}
 
 
 class Answers(TorchDispatchMode):
-    """Answers operators that ask for values, with true ones where the tensor is real."""
+    """Answers operators that ask for values, and refuses mixed types.
+
+    What real tensors alone give stays real.
+    """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        fakes = [one for one in tensors_of((args, kwargs)) if isinstance(one, FakeTensor)]
+        tensors, kwargs = tensors_of((args, kwargs)), kwargs or {}
+        fakes = [one for one in tensors if isinstance(one, FakeTensor)]
         for fake in fakes:
             # torch would copy a constant that it knows to the device that is not there.
             fake.constant = None
-        with _disable_current_modes() if not fakes and func in ANSWERS else nullcontext():
-            return answer(func, args, kwargs or {})
+        types = {one.dtype for one in tensors if one.is_floating_point()}
+        if func.overloadpacket in SAME_DTYPE and len(types) > 1:
+            raise RuntimeError(f'{func}: inputs have several dtypes: {types}')
+        real = tensors and not fakes and torch.device(kwargs.get('device') or 'cpu').type == 'cpu'
+        with _disable_current_modes() if real else nullcontext():
+            return answer(func, args, kwargs)
+
+
+class FakeGPU(Fakes):
+    """Puts modules on the device that is not there."""
+
+    def __init__(self) -> None:
+        super().__init__('cuda')
+
+    def build(self, make: Any, *args: Any, **kwargs: Any) -> nn.Module:
+        """A module whose parameters and buffers are fake ones of the device."""
+        with parameters_without_memory():
+            module = make(*args, **kwargs)
+        self.convert_parameters(module)
+        self.convert_buffers(module)
+        return module
+
+    def autoencoder(self, folder: Path, kind: str) -> nn.Module:
+        """What reads a folder of diffusers, which is not there either."""
+        import diffusers
+
+        with _disable_current_modes():
+            network = self.build(getattr(diffusers, kind), **AUTOENCODER).eval()
+        # Fake parameters cannot be moved, and are on the device.
+        network.to = lambda device: network
+        return network
+
+
+@contextmanager
+def stand_ins(gpu: FakeGPU) -> Iterator[None]:
+    """Answer what is not known of fake tensors, and read no files."""
+    unique = ANSWERS[aten._unique2.default]
+    with ExitStack() as stack:
+        for owner, name, other in (
+            # Without a GPU, torch would not autocast.
+            (torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False),
+            (torch.cuda, 'is_bf16_supported', lambda: True),
+            # Where every position is selected, each row has all of them.
+            (addp_decoder, 'equal_count', lambda mask: mask.shape[1]),
+            (kl_autoencoder, 'read_autoencoder', gpu.autoencoder),
+            # Heads of probes compute their gradients at once.
+            (depth, 'loss_at_once', lambda output, loss: loss(output.float())),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, other))
+        # A batch has no more different numbers of images than images.
+        few = {aten._unique2.default: lambda x, *a, **k: unique(x.flatten()[:IMAGES])}
+        stack.enter_context(mock.patch.dict(ANSWERS, few))
+        stack.enter_context(stand_in_operators())
+        yield
 
 
 def rehearse(config: Config, dtype: torch.dtype = torch.bfloat16) -> dict[str, Tensor]:
     """The losses of two images, as fake tensors.
 
-    torch refuses operators whose inputs are of several devices, or of types that do not go
-    together. A backward pass would need CUDA itself.
+    Operators whose inputs are of several devices, or of types that do not go together, fail. A
+    backward pass would need CUDA itself. So would the graph for it: recording it asks
+    CUDA for its streams, which sometimes crashes the process.
     """
     init_default_scope(config.get('default_scope') or 'mmengine')
-    with parameters_without_memory():
-        model = revert_sync_batchnorm(MODELS.build(config.model)).train()
-    batch = synthetic_batch(config, model, 2)
-    fakes = Fakes('cuda')
-    fakes.convert_parameters(model)
-    fakes.convert_buffers(model)
+    gpu = FakeGPU()
+    model = gpu.build(lambda: revert_sync_batchnorm(MODELS.build(config.model)).train())
+    # Probes would read their encoder's file.
+    model._is_init = True
+    batch = synthetic_batch(config, model, IMAGES)
     model.data_preprocessor._device = torch.device('cuda')
-    # Where every position is selected, each row has all of them.
-    counts = mock.patch.object(addp_decoder, 'equal_count', lambda mask: mask.shape[1])
-    autocast = torch.autocast('cuda', dtype)
-    with counts, stand_in_operators(), fakes.mode, Answers(), ArraysOfOnes(), autocast:
-        data = model.data_preprocessor(batch, True)
-        return model.parse_losses(model(**data, mode='loss'))[1]
+    modes = gpu.mode, Answers(), ArraysOfOnes()
+    with torch.no_grad(), stand_ins(gpu), ExitStack() as stack:
+        for mode in (*modes, torch.autocast('cuda', dtype)):
+            stack.enter_context(mode)
+        return model.parse_losses(losses_of(model, model.data_preprocessor(batch, True)))[1]
+
+
+def losses_of(model: nn.Module, data: dict) -> dict[str, Tensor]:
+    """The losses of a batch on the device."""
+    if isinstance(model, VQGANTrainer):
+        # Its step updates the tokenizer before it computes the discriminator's loss.
+        images, output = data['inputs'], model.tokenizer(data['inputs'])
+        losses = model.tokenizer_losses(images, output)
+        if model.discriminator is not None:
+            losses['loss_discriminator'] = model.discriminator_loss(images, output.images)
+        return losses
+    if not getattr(getattr(model, 'task', None), 'trained', True):
+        # Nearest neighbors learn nothing: their features are rehearsed.
+        return {f'loss_{cell}': x.float().mean() for cell, x in model(**data).items()}
+    return model(**data, mode='loss')
+
+
+def failures(paths: list[str | Path]) -> dict[str, str]:
+    """Rehearse configs and print a line for each; why some fail, by path."""
+    MMLogger.get_instance('mmengine').setLevel('ERROR')
+    failed = {}
+    with mock.patch.dict(os.environ, VARIABLES):
+        for path in map(str, paths):
+            try:
+                loss = rehearse(load_config(path))['loss']
+                assert loss.device.type == 'cuda'
+                print(f'ok    {path} {loss.dtype}', flush=True)
+            except Exception as error:
+                failed[path] = f'{type(error).__name__}: {str(error)[:300]}'
+                print(f'FAIL  {path}: {failed[path]}', flush=True)
+    return failed
+
+
+def types_of(value: Any) -> Iterator[str]:
+    """The types of a model's layers, from its config."""
+    if isinstance(value, dict):
+        yield str(value.get('type'))
+        value = [one for key, one in value.items() if key not in OTHER_SETTINGS]
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from types_of(one)
+
+
+def covering(paths: list[Path]) -> list[Path]:
+    """Paths of which each brings a type of layer that its task did not have yet."""
+    chosen, seen = [], set()
+    with mock.patch.dict(os.environ, VARIABLES):
+        for path in sorted(paths):
+            task = path.parts[-3]
+            new = {(task, name) for name in types_of(load_config(path).model)} - seen
+            seen |= new
+            chosen += [path] if new else []
+    return chosen
 
 
 def main(patterns: list[str]) -> None:
     """Rehearse all configs of some patterns, and say which fail."""
-    for name in ('TOKENIZER', 'TOKEN_PREDICTOR', 'TOKEN_DIR'):
-        os.environ.setdefault(name, 'unused')
-    failed = 0
-    for path in sorted(path for pattern in patterns for path in glob.glob(pattern)):
-        try:
-            loss = rehearse(load_config(path))['loss']
-            print(f'ok    {path} {loss.device.type} {loss.dtype}', flush=True)
-        except Exception as error:
-            failed += 1
-            print(f'FAIL  {path}: {type(error).__name__}: {str(error)[:300]}', flush=True)
-    sys.exit(f'{failed} failed' if failed else 0)
+    paths = sorted(path for pattern in patterns or [ALL] for path in glob.glob(pattern))
+    failed = failures(paths)
+    print(f'{len(paths) - len(failed)} of {len(paths)} configs passed')
+    sys.exit(bool(failed))
 
 
 if __name__ == '__main__':

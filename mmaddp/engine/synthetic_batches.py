@@ -20,11 +20,12 @@ _SIZES = ('crop_size', 'scale', 'size')
 
 def synthetic_batch(
     config: Config, model: nn.Module, batch_size: int, size: tuple[int, int] | None = None
-) -> dict[str, list]:
+) -> dict[str, Any]:
     """Random uint8 images (3, H, W) with random labels.
 
     Detection gets 8 boxes with masks per image, segmentation a label per pixel, classification a
-    label per image. A training on VQ tokens gets their ids (N,) for images.
+    label per image, depth a depth per pixel. A training on VQ tokens gets their ids, int64
+    (batch_size, N).
 
     Args:
         config: A config of any task.
@@ -39,13 +40,18 @@ def synthetic_batch(
     generator = torch.Generator().manual_seed(0)
     head = find_head(model)
     classes = head.num_classes if head is not None else 1
-    shape = (3, *size)
-    if config.train_dataloader.dataset.type == 'mmaddp.VQTokenDataset':
-        shape = (model.num_patches,)
     images = [
-        torch.randint(0, 256, shape, generator=generator).to(torch.uint8) for _ in range(batch_size)
+        torch.randint(0, 256, (3, *size), generator=generator).to(torch.uint8)
+        for _ in range(batch_size)
     ]
-    samples = [makers[scope](size, classes, generator) for _ in images]
+    make = makers[scope]
+    if any(hasattr(module, 'min_depth') for module in model.modules()):
+        make = _depth
+    samples = [make(size, classes, generator) for _ in images]
+    if config.train_dataloader.dataset.type == 'mmaddp.VQTokenDataset':
+        shape = batch_size, model.num_patches
+        ids = torch.randint(0, model.tokenizer.num_embeddings, shape, generator=generator)
+        return {'inputs': ids, 'data_samples': samples}
     return {'inputs': images, 'data_samples': samples}
 
 
@@ -53,13 +59,13 @@ def training_size(config: Config) -> tuple[int, int]:
     """Height and width of the images that the training pipeline gives.
 
     Raises:
-        UserError: Neither the pipeline nor the model says it.
+        UserError: Neither the data nor the model says it.
     """
     dataset = config.train_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
     networks = [config.model.get(name) or {} for name in ('backbone', 'encoder')]
-    for part in (*reversed(dataset.get('pipeline', ())), *networks, config.model):
+    for part in (*reversed(dataset.get('pipeline', ())), dataset, *networks, config.model):
         size = next((part[key] for key in (*_SIZES, 'img_size') if part.get(key)), None)
         if size is not None:
             return (size, size) if isinstance(size, int) else tuple(size)
@@ -104,6 +110,15 @@ def _segmentation(size: tuple[int, int], classes: int, generator: torch.Generato
     labels = torch.randint(0, classes, (1, *size), generator=generator)
     sample = SegDataSample(metainfo=_meta(size))
     sample.gt_sem_seg = PixelData(data=labels)
+    return sample
+
+
+def _depth(size: tuple[int, int], classes: int, generator: torch.Generator) -> Any:
+    from mmseg.structures import SegDataSample
+
+    sample = SegDataSample(metainfo=_meta(size))
+    meters = 1 + 9 * torch.rand(1, *size, generator=generator)
+    sample.gt_depth_map = PixelData(data=meters)
     return sample
 
 

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tiny_runs import classifier
+from torch import nn
 
 from mmaddp.engine.planning import announce as announce_module
 from mmaddp.engine.planning import cheapest, describe, find_device, make_plan, remedy
@@ -18,7 +19,8 @@ from mmaddp.engine.planning.devices import GIB, Device
 from mmaddp.engine.planning.ledger import Ledger
 from mmaddp.engine.planning.plan import CONTEXT, count_steps, split_batches
 from mmaddp.engine.planning.trace import Trace, trace
-from mmaddp.engine.runs import clear_errors
+from mmaddp.engine.runs import clear_errors, load_config
+from mmaddp.engine.synthetic_batches import synthetic_batch
 from mmaddp.utils import UserError
 
 GPU = Device('GPU', 24.0, 100, 50, 25, 1000)
@@ -75,6 +77,31 @@ def test_a_moving_average_is_a_second_copy_of_the_weights(config, plan):
     config.custom_hooks = [dict(type='EMAHook')]
     averaged = make_plan(config, GPU)
     assert sum(averaged.of_kind('weights').values()) == 2 * sum(plan.of_kind('weights').values())
+
+
+def test_a_batch_of_depths_has_the_size_of_its_data():
+    dataset = dict(type='mmaddp.DrawnShapes', size=48)
+    config = Config(
+        dict(default_scope='mmseg', model=dict(), train_dataloader=dict(dataset=dataset))
+    )
+    model = nn.Module()
+    model.head = nn.Module()
+    model.head.min_depth = 1e-3
+    batch = synthetic_batch(config, model, 2)
+    assert [image.shape for image in batch['inputs']] == [(3, 48, 48)] * 2
+    for sample in batch['data_samples']:
+        depth = sample.gt_depth_map.data
+        assert depth.shape == (1, 48, 48)
+        assert 1 <= depth.min() < depth.max() < 10
+
+
+def test_a_training_on_tokens_is_traced(repository, monkeypatch):
+    for name in ('TOKENIZER', 'TOKEN_PREDICTOR', 'TOKEN_DIR'):
+        monkeypatch.setenv(name, 'unused')
+    name = 'pretrain/addp/addp_vit-toy_1xb32-1000i_tokens-64px.py'
+    config = load_config(repository / 'configs' / name)
+    step = trace(config, 2, 'cpu')
+    assert step.memory['activations', 'encoder'] > 0
 
 
 def test_accumulation_keeps_all_gradients(config):

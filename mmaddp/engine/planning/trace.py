@@ -14,6 +14,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from mmaddp.engine.synthetic_batches import synthetic_batch
 from mmaddp.models.layers import Block
@@ -91,7 +92,7 @@ def trace(config: Config, batch_size: int, device: str = 'cuda') -> Trace:
         update_all_at_once(wrapper)
     batch = synthetic_batch(config, model, batch_size)
     give_proposals(model, batch['data_samples'])
-    batch['inputs'] = [fakes.empty(image) for image in batch['inputs']]
+    batch['inputs'] = tree_map(fakes.empty, batch['inputs'])
     own_state(ledger, config, model)
     on_device = cuda_kernels(ledger) if device == 'cuda' else nullcontext()
     with stand_in_operators(), ledger, ArraysOfOnes(), on_device:
