@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mmaddp.utils import atomic_write, run_tool
+from mmaddp.utils import UserError, atomic_write, run_tool
 
 HERE = Path(__file__).parent
 DETECTOR = 'configs/det/addp/mask-rcnn_addp-vit-b_sfp_8xb2-lsj-36e_coco-folder.py'
@@ -58,7 +58,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--ddae', type=Path, help='checkout of FutureXiang/ddae')
     parser.add_argument('--runs', help="runs of each form that count (default: each benchmark's)")
     parser.add_argument('--out', help='write the figures to this JSON file too')
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    for name in ('detectron2', 'addp', 'ddae'):
+        folder = getattr(args, name)
+        # A comparison that fails would lose the minutes of those before it.
+        if folder is not None and not folder.is_dir():
+            raise UserError(f'--{name} {folder}: no such folder; give a checkout')
+    return args
 
 
 def machine() -> str:
