@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dropout import Dropout
 from .windows import window_partition, window_unpartition
 
 GROUPS = 32
@@ -85,7 +84,7 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_dims, out_channels)
         self.norm2 = nn.GroupNorm(GROUPS, out_channels)
-        self.drop = Dropout(dropout)
+        self.drop = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         widens = in_channels != out_channels
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if widens else nn.Identity()
