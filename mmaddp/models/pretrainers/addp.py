@@ -59,7 +59,8 @@ class ADDP(FrozenTokenizer, Pretrainer):
             in the paper.
         frozen_dtype: 'float32', 'bfloat16' or 'float16' for tokenizer and token predictor; None
             for the precision of the rest.
-        channels_last: Memory format of the tokenizer's convolutions.
+        channels_last: Memory format of the tokenizer's convolutions on GPUs. On CPUs channels are
+            always last.
         compile: Arguments of ``torch.compile`` for transformer blocks and tokenizer, ``dict()`` for
             its defaults. None compiles nothing.
         data_preprocessor: Must give images in [0, 1], RGB.
