@@ -14,7 +14,7 @@ from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
-from ..layers import Dropout, interpolate_pos_embed
+from ..layers import interpolate_pos_embed
 from .plain_vit import PlainViT, arch_from, norm_or_identity, patches_from, positions_from
 
 
@@ -115,7 +115,7 @@ class ADDPViT(PlainViT):
             torch.zeros(1, int(with_cls_token) + num_patches, self.embed_dims)
         )
         self.embed_norm = norm_or_identity(self.embed_dims, embed_norm)
-        self.embed_drop = Dropout(drop_rate)
+        self.embed_drop = nn.Dropout(drop_rate)
         self.add_blocks(
             final_norm,
             window_size,

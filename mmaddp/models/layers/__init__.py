@@ -1,7 +1,6 @@
 from .adaptive_norm import AdaptiveBlock, AdaptiveHead, ConditionEmbed
 from .attention import Attention, KVCache
 from .block import Block
-from .dropout import Dropout, dropout, dropout_attention
 from .ema import RisingEMA
 from .initialization import init_parameters
 from .norm import LN2d
@@ -25,7 +24,6 @@ __all__ = [
     'Attention',
     'Block',
     'ConditionEmbed',
-    'Dropout',
     'KVCache',
     'LN2d',
     'PatchEmbed',
@@ -34,8 +32,6 @@ __all__ = [
     'TokenHead',
     'Vocabulary',
     'apply_rotary',
-    'dropout',
-    'dropout_attention',
     'in_order',
     'init_parameters',
     'interpolate_pos_embed',

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from mmaddp.utils import UserError
 
-from .dropout import Dropout, dropout_attention
 from .relative_attention import rel_pos_attention
 from .rotary import apply_rotary
 
@@ -85,7 +84,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(embed_dims, embed_dims)
         if two_stream:
             self.query = nn.Linear(embed_dims, embed_dims)
-        self.drop_rate, self.proj_drop = drop_rate, Dropout(drop_rate)
+        self.drop_rate, self.proj_drop = drop_rate, nn.Dropout(drop_rate)
         self.use_rel_pos = rel_pos_size is not None
         if rel_pos_size is not None:
             h, w = rel_pos_size
@@ -132,7 +131,7 @@ class Attention(nn.Module):
         if cache is not None:
             # (B, heads, length, D), with the earlier content.
             k, v = cache.append(k, v)
-        attend = causal_attention if causal else dropout_attention
+        attend = causal_attention if causal else F.scaled_dot_product_attention
         return self.merge_heads(attend(q, k, v, dropout_p=self.dropout_p))
 
     @property

@@ -9,7 +9,6 @@ from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
 
 from .attention import Attention
-from .dropout import Dropout
 from .windows import window_partition, window_unpartition
 
 
@@ -70,9 +69,7 @@ class Block(nn.Module):
         )
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio))
-        # timm's Mlp lets nobody choose the class.
-        self.mlp.drop1, self.mlp.drop2 = Dropout(drop_rate), Dropout(drop_rate)
+        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio), drop=drop_rate)
 
     def forward(
         self, x: Tensor, grid: tuple[int, int], wanted: Tensor | None = None, **options: Any

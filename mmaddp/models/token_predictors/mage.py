@@ -14,7 +14,7 @@ from mmaddp.checkpoints.rules import Tensors
 from mmaddp.registry import MODELS
 
 from ..backbones.plain_vit import arch_from, resolve_arch
-from ..layers import Block, Dropout, TokenHead, Vocabulary, init_parameters
+from ..layers import Block, TokenHead, Vocabulary, init_parameters
 
 
 @MODELS.register_module()
@@ -141,7 +141,7 @@ class TokenEmbedding(nn.Module):
         self.word = nn.Embedding(vocab_size, embed_dims)
         self.position = nn.Embedding(num_positions, embed_dims)
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.drop = Dropout(drop_rate)
+        self.drop = nn.Dropout(drop_rate)
 
     def forward(self, entries: Tensor) -> Tensor:
         """(B, L) entries -> (B, L, C)."""
