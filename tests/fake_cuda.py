@@ -1,7 +1,7 @@
 """The loss of a config on a GPU that is not there: finds mixed devices and types.
 
-The tests rehearse one config of each kind of model. This rehearses all, or those of some patterns,
-at full size, about a second each:
+The tests rehearse the full configs. This rehearses all, toys too, or those of some patterns, about
+a second each:
 
     python tests/fake_cuda.py
     python tests/fake_cuda.py 'configs/det/*/mask-rcnn*.py' 'configs/pretrain/addp/*.py'
@@ -47,8 +47,6 @@ from mmaddp.models.tokenizers import kl_autoencoder
 aten = torch.ops.aten
 ALL = 'configs/[!_]*/*/*.py'
 IMAGES = 2
-# Settings of a model that are no layers.
-OTHER_SETTINGS = ('data_preprocessor', 'train_cfg', 'test_cfg', 'init_cfg')
 # Files that a rehearsal does not read, and a network of any library where a config wants one.
 VARIABLES = dict(TOKENIZER='unused', TOKEN_PREDICTOR='unused', ENCODER='timm:vit_small_patch16_224')
 # Stable Diffusion's autoencoder, by its config.json.
@@ -200,28 +198,6 @@ def failures(paths: list[str | Path]) -> dict[str, str]:
                 failed[path] = f'{type(error).__name__}: {str(error)[:300]}'
                 print(f'FAIL  {path}: {failed[path]}', flush=True)
     return failed
-
-
-def types_of(value: Any) -> Iterator[str]:
-    """The types of a model's layers, from its config."""
-    if isinstance(value, dict):
-        yield str(value.get('type'))
-        value = [one for key, one in value.items() if key not in OTHER_SETTINGS]
-    if isinstance(value, (list, tuple)):
-        for one in value:
-            yield from types_of(one)
-
-
-def covering(paths: list[Path]) -> list[Path]:
-    """Paths of which each brings a type of layer that its task did not have yet."""
-    chosen, seen = [], set()
-    with mock.patch.dict(os.environ, VARIABLES):
-        for path in sorted(paths):
-            task = path.parts[-3]
-            new = {(task, name) for name in types_of(load_config(path).model)} - seen
-            seen |= new
-            chosen += [path] if new else []
-    return chosen
 
 
 def main(patterns: list[str]) -> None:
