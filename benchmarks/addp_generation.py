@@ -1,8 +1,8 @@
 """Time ADDP's generation beside the authors' own code.
 
-`theirs` is the authors' model and loop, out of a checkout, `ours` this package's sampler with its
-defaults. Both decode an image from all tokens at each step. Their loop also encodes the images that
-it is given, of which nothing is left once all tokens are masked.
+`theirs` is the authors' model and loop, out of a checkout. `ours` is this package's sampler with
+its defaults. Both decode an image from all tokens at each step. Their loop also encodes the real
+images that it reads, and then masks all of their tokens.
 
     python benchmarks/addp_generation.py --addp CHECKOUT --out generation.json
 """
@@ -31,7 +31,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', nargs='?', default=CONFIG, help='config of an ADDP (%(default)s)')
     parser.add_argument('--addp', type=Path, help='checkout of ChangyaoTian/ADDP, for its ViT-B')
     parser.add_argument('--steps', type=int, default=20, help='of the sampler (%(default)s)')
-    return harness.parse_arguments(parser, arguments, batch_size=8, runs=1)
+    # A run has many steps, so one is enough.
+    return harness.parse_arguments(parser, arguments, batch_size=8, runs=1, warmup=0)
 
 
 def our_generation(args: argparse.Namespace) -> Callable[[], Any]:

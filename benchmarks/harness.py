@@ -23,6 +23,7 @@ def parse_arguments(
     arguments: list[str] | None = None,
     batch_size: int = 1,
     runs: int = 3,
+    warmup: int = 1,
 ) -> argparse.Namespace:
     """Add what every benchmark takes, and read the command line.
 
@@ -31,13 +32,14 @@ def parse_arguments(
         arguments: The command line; the process's own when None.
         batch_size: Default of ``--batch-size``.
         runs: Default of ``--runs``.
+        warmup: Default of ``--warmup``.
 
     Raises:
         UserError: Nothing would be measured.
     """
     parser.add_argument('--batch-size', type=int, default=batch_size, help='images of a batch')
     parser.add_argument('--runs', type=int, default=runs, help='runs of each form that count')
-    parser.add_argument('--warmup', type=int, default=1, help='runs before them that do not')
+    parser.add_argument('--warmup', type=int, default=warmup, help='runs before them that do not')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--amp', choices=['bfloat16', 'float16'], help='autocast to this type')
     parser.add_argument('--out', help='write the figures to this JSON file too')

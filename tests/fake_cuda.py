@@ -13,9 +13,9 @@ import glob
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 from unittest import mock
 
 import torch
@@ -27,6 +27,8 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_map
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from mmaddp.engine.planning.answers import (
     ANSWERS,
@@ -47,6 +49,8 @@ from mmaddp.models.tokenizers import kl_autoencoder
 aten = torch.ops.aten
 ALL = 'configs/[!_]*/*/*.py'
 IMAGES = 2
+# Integers of a tensor of sizes, at most.
+MAX_SIZES = 64
 # Files that a rehearsal does not read, and a network of any library where a config wants one.
 VARIABLES = dict(TOKENIZER='unused', TOKEN_PREDICTOR='unused', ENCODER='timm:vit_small_patch16_224')
 # Stable Diffusion's autoencoder, by its config.json.
@@ -57,7 +61,6 @@ AUTOENCODER = dict(
     layers_per_block=2,
     latent_channels=4,
 )
-
 
 # Operators whose kernels take floating-point tensors of one type; their fakes do not check it.
 SAME_DTYPE = {
@@ -83,8 +86,13 @@ SAME_DTYPE = {
 class Answers(TorchDispatchMode):
     """Answers operators that ask for values, and refuses mixed types.
 
-    What real tensors alone give stays real.
+    What real tensors alone give stays real. Values of sizes, which are few integers, stay known on
+    the device too.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = WeakTensorKeyDictionary()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         tensors, kwargs = tensors_of((args, kwargs)), kwargs or {}
@@ -95,9 +103,36 @@ class Answers(TorchDispatchMode):
         types = {one.dtype for one in tensors if one.is_floating_point()}
         if func.overloadpacket in SAME_DTYPE and len(types) > 1:
             raise RuntimeError(f'{func}: inputs have several dtypes: {types}')
-        real = tensors and not fakes and torch.device(kwargs.get('device') or 'cpu').type == 'cpu'
-        with _disable_current_modes() if real else nullcontext():
-            return answer(func, args, kwargs)
+        on_device = torch.device(kwargs.get('device') or 'cpu').type != 'cpu'
+        if tensors and not fakes and not on_device:
+            with _disable_current_modes():
+                return func(*args, **kwargs)
+        value = None
+        if not func._schema.is_mutable and all(map(self.is_known, tensors)) and tensors:
+            value = self.compute(func, args, kwargs)
+            if func is aten._local_scalar_dense.default:
+                return value
+        result = answer(func, args, kwargs)
+        if value is not None:
+            for fake, known in zip(tensors_of(result), tensors_of(value)):
+                self.values[fake] = known
+        return result
+
+    def is_known(self, tensor: Tensor) -> bool:
+        """Whether a tensor has few integers, whose values are known."""
+        is_small = tensor.numel() <= MAX_SIZES and not tensor.is_floating_point()
+        return is_small and (not isinstance(tensor, FakeTensor) or tensor in self.values)
+
+    def compute(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        """The result of an operator on the CPU, from known values."""
+        kwargs = {**kwargs, 'device': 'cpu'} if 'device' in kwargs else kwargs
+        with _disable_current_modes():
+            args, kwargs = tree_map(self.known, (args, kwargs))
+            return func(*args, **kwargs)
+
+    def known(self, x: Any) -> Any:
+        """The real tensor of a fake one; anything else as it is."""
+        return self.values[x] if isinstance(x, FakeTensor) else x
 
 
 class FakeGPU(Fakes):
@@ -125,10 +160,23 @@ class FakeGPU(Fakes):
         return network
 
 
+def for_all_queries(get_targets: Callable) -> Callable:
+    """Mask2Former's targets of an image: where every query is selected, each has a mask."""
+
+    def targets(head: nn.Module, *args: Any) -> tuple:
+        labels, weights, masks, *others = get_targets(head, *args)
+        return labels, weights, masks[:1].expand(head.num_queries, -1, -1), *others
+
+    return targets
+
+
 @contextmanager
 def stand_ins(gpu: FakeGPU) -> Iterator[None]:
     """Answer what is not known of fake tensors, and read no files."""
+    from mmdet.models import Mask2FormerHead  # after mmaddp, which leaves multimodal models out
+
     unique = ANSWERS[aten._unique2.default]
+    get_targets = Mask2FormerHead._get_targets_single
     with ExitStack() as stack:
         for owner, name, other in (
             # Without a GPU, torch would not autocast.
@@ -137,6 +185,9 @@ def stand_ins(gpu: FakeGPU) -> Iterator[None]:
             # Where every position is selected, each row has all of them.
             (addp_decoder, 'equal_count', lambda mask: mask.shape[1]),
             (kl_autoencoder, 'read_autoencoder', gpu.autoencoder),
+            (Mask2FormerHead, '_get_targets_single', for_all_queries(get_targets)),
+            # It reads memory that fake tensors do not have.
+            (torch, '_shape_as_tensor', lambda x: torch.tensor(x.shape, device='cpu')),
             # Heads of probes compute their gradients at once.
             (depth, 'loss_at_once', lambda output, loss: loss(output.float())),
         ):

@@ -188,13 +188,16 @@ def run_open(
         ready: Whether a key can run; otherwise it stays open.
 
     Raises:
-        SystemExit: With status 75, after a signal to end: a training saves itself first, what
-            follows a training is finished.
+        SystemExit: With status 75, after a signal to end. A training saves itself first; what
+            follows a training is finished first.
     """
     keys, signals = list(keys), []
     report()
     with noting_signals(signals.append):
         for number, key in enumerate(keys, start=1):
+            if signals:
+                print(f'exit status {REQUEUE}: the same command goes on with the rest', flush=True)
+                raise SystemExit(REQUEUE)
             with folder.claim(key) as mine:
                 # Another process may have finished it while this one waited for the claim.
                 if not mine or key in folder or not ready(key):
@@ -203,9 +206,6 @@ def run_open(
                 (folder.path / key).mkdir(parents=True, exist_ok=True)
                 folder.add(key, outcome(run, key, folder.path / key))
             report()
-            if signals:
-                print(f'{key} is done, exit status {REQUEUE}: the same command goes on', flush=True)
-                raise SystemExit(REQUEUE)
 
 
 def outcome(run: Callable[[str, Path], Metrics], key: str, path: Path) -> dict[str, Any]:

@@ -230,3 +230,6 @@ def test_a_signal_after_the_last_iteration_ends_it_behind_the_cell(handlers, tmp
     assert ended.value.code == 75
     assert 'a' in folder
     assert 'b' not in folder
+    # Nothing is left to go on with.
+    run_open(folder, ['b'], run, int)
+    assert 'b' in folder

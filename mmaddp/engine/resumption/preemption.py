@@ -41,7 +41,7 @@ class PreemptionHook(Hook):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Note signals during the body; one after the last iteration is for who listened before."""
+        """Note signals during the body. The caller's handler gets one after the last iteration."""
         with noting_signals(self._note):
             yield
         handler = signal.getsignal(self.received) if self.received else None

@@ -15,6 +15,7 @@ from .rotary import (
     rotary_angles,
 )
 from .sequence import SequencePositions, in_order, inverse, patch_order
+from .upsampling import upsample_and_convolve
 from .vocabulary import TokenHead, Vocabulary
 from .windows import window_partition, window_unpartition
 
@@ -48,6 +49,7 @@ __all__ = [
     'rotary_angles',
     'sincos_pos_embed',
     'unpatchify',
+    'upsample_and_convolve',
     'window_partition',
     'window_unpartition',
 ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .upsampling import upsample_and_convolve
 from .windows import window_partition, window_unpartition
 
 GROUPS = 32
@@ -107,30 +108,6 @@ def resampling(kind: str) -> nn.Module:
     if kind == 'down':
         return nn.AvgPool2d(2)
     return nn.Upsample(scale_factor=2) if kind == 'up' else nn.Identity()
-
-
-def upsample_and_convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """``conv(F.interpolate(x, scale_factor=2))`` with 4/9 of the multiplications.
-
-    The nine positions under the kernel are copies of four. Summed over the copies, it becomes the
-    4 x 4 kernel of a transposed convolution.
-
-    Args:
-        x: (B, C_in, h, w).
-        conv: A 3 x 3 convolution with padding 1.
-
-    Returns:
-        (B, C_out, 2 h, 2 w).
-    """
-    # (C_out, C_in, 3, 3) -> (C_out, C_in, 4, 4)
-    kernel = sum_over_copies(sum_over_copies(conv.weight, 2), 3)
-    return F.conv_transpose2d(x, kernel.transpose(0, 1), conv.bias, stride=2, padding=1)
-
-
-def sum_over_copies(kernel: Tensor, dim: int) -> Tensor:
-    """What a position adds to four neighbors when it counts twice: 3 weights -> 4 weights."""
-    first, middle, last = kernel.unbind(dim)
-    return torch.stack([last, middle + last, first + middle, first], dim)
 
 
 class SpatialAttention(nn.Module):

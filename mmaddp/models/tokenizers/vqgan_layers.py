@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers.unet import upsample_and_convolve
+from ..layers import upsample_and_convolve
 
 BLOCKS_PER_LEVEL = 2
 
