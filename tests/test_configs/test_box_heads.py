@@ -56,7 +56,7 @@ def test_no_masks_are_read(head, load_config):
     assert cfg.val_evaluator.metric == cfg.test_evaluator.metric == 'bbox'
 
 
-def test_boxes_train_and_evaluate(repository, shared, tmp_path, monkeypatch):
+def test_boxes_train_and_evaluate_at_another_size(repository, shared, tmp_path, monkeypatch):
     source = shared / 'data' / 'penn_fudan_coco'
     for split in ('train', 'val'):
         (tmp_path / split).symlink_to(source / split)
@@ -68,9 +68,12 @@ def test_boxes_train_and_evaluate(repository, shared, tmp_path, monkeypatch):
     monkeypatch.setenv('COCO_DIR', str(tmp_path))
     monkeypatch.setenv('TRAIN_ANN', 'train.json')
     monkeypatch.setenv('VAL_ANN', 'val.json')
+    monkeypatch.setenv('IMAGE_SIZE', '96')
     cfg = shorten(load(repository, TOY), tmp_path / 'work', batch_size=2, train=6, val=2)
     runner, changed, metrics = train_and_evaluate(cfg)
     assert metrics['coco/bbox_mAP'] >= 0
     losses = runner.message_hub.log_scalars['train/loss'].data[0]
     assert all(math.isfinite(loss) for loss in losses)
     assert changed == all_names(runner)
+    assert max(runner.val_loop.dataloader.dataset[0]['inputs'].shape) == 96
+    assert len(runner.model.backbone.pos_embed[0]) == (96 // 8) ** 2

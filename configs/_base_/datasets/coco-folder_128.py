@@ -1,12 +1,13 @@
 # Your own data in COCO format: one folder with train/, val/ and the annotations of both. Folder,
 # class names and annotation files come from the environment: COCO_DIR=... CLASSES=cat,dog
-# TRAIN_ANN=annotations/train.json VAL_ANN=annotations/val.json. Images are small, for CPUs.
+# TRAIN_ANN=annotations/train.json VAL_ANN=annotations/val.json. Images are small, for CPUs;
+# IMAGE_SIZE=256 makes them larger.
 data_root = '{{$COCO_DIR:data/penn_fudan_coco}}/'
 classes = '{{$CLASSES:person}}'
 classes = tuple(name.strip() for name in classes.split(','))
 train_ann = '{{$TRAIN_ANN:annotations/instances_train.json}}'
 val_ann = '{{$VAL_ANN:annotations/instances_val.json}}'
-image_size = (128, 128)
+image_size = 2 * (int('{{$IMAGE_SIZE:128}}'),)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

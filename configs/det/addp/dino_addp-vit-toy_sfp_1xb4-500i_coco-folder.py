@@ -11,7 +11,7 @@ model = dict(
     data_preprocessor=dict(_base_.pixel_values, pad_size_divisor=128),
     backbone=dict(
         _base_.encoder,
-        img_size=128,
+        img_size=_base_.image_size[0],
         with_cls_token=False,
         embed_norm=False,
         final_norm=False,

@@ -15,7 +15,7 @@ model = dict(
     backbone=dict(
         type='mmaddp.ADDPViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=128,
+        img_size=_base_.image_size[0],
         patch_size=8,
         with_cls_token=False,
         embed_norm=False,

@@ -17,7 +17,7 @@ model = dict(
     backbone=dict(
         type='mmaddp.DARLViT',
         arch=dict(embed_dims=192, num_layers=4, num_heads=3),
-        img_size=128,
+        img_size=_base_.image_size[0],
         patch_size=8,
         with_start_token=False,
         out_indices=(1,),  # the second of four blocks transfers better than the last
