@@ -131,7 +131,7 @@ class Answers(TorchDispatchMode):
             return func(*args, **kwargs)
 
     def known(self, x: Any) -> Any:
-        """The real tensor of a fake one; anything else as it is."""
+        """Replace a fake tensor by its known value. Other arguments pass unchanged."""
         return self.values[x] if isinstance(x, FakeTensor) else x
 
 

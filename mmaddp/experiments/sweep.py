@@ -196,7 +196,7 @@ def run_open(
     with noting_signals(signals.append):
         for number, key in enumerate(keys, start=1):
             if signals:
-                print(f'exit status {REQUEUE}: the same command goes on with the rest', flush=True)
+                print(f'exit status {REQUEUE}: run the same command to continue', flush=True)
                 raise SystemExit(REQUEUE)
             with folder.claim(key) as mine:
                 # Another process may have finished it while this one waited for the claim.

@@ -1,7 +1,7 @@
 # Your own data in COCO format: one folder with train/, val/ and the annotations of both. Folder,
 # class names and annotation files come from the environment: COCO_DIR=... CLASSES=cat,dog
-# TRAIN_ANN=annotations/train.json VAL_ANN=annotations/val.json. Images are small, for CPUs;
-# IMAGE_SIZE=256 makes them larger.
+# TRAIN_ANN=annotations/train.json VAL_ANN=annotations/val.json. Images are small, for CPUs:
+# IMAGE_SIZE sets their side, by default 128 pixels.
 data_root = '{{$COCO_DIR:data/penn_fudan_coco}}/'
 classes = '{{$CLASSES:person}}'
 classes = tuple(name.strip() for name in classes.split(','))
