@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,14 +63,27 @@ def training_size(config: Config) -> tuple[int, int]:
         UserError: Neither the data nor the model says it.
     """
     dataset = config.train_dataloader.dataset
+    transforms = list(dataset.get('pipeline', ()))
     while 'dataset' in dataset:
         dataset = dataset.dataset
+        transforms = [*dataset.get('pipeline', ()), *transforms]
+    # MMDetection's crops and every scale are (width, height), the other crops (height, width).
+    crops_by_height = config.get('default_scope') != 'mmdet'
+    for transform in reversed(transforms):
+        key = next((key for key in _SIZES if transform.get(key)), None)
+        if key is not None:
+            height, width = _pair(transform[key])
+            return (height, width) if key == 'crop_size' and crops_by_height else (width, height)
     networks = [config.model.get(name) or {} for name in ('backbone', 'encoder')]
-    for part in (*reversed(dataset.get('pipeline', ())), dataset, *networks, config.model):
-        size = next((part[key] for key in (*_SIZES, 'img_size') if part.get(key)), None)
+    for part in (dataset, *networks, config.model):
+        size = next((part[key] for key in ('size', 'img_size') if part.get(key)), None)
         if size is not None:
-            return (size, size) if isinstance(size, int) else tuple(size)
+            return _pair(size)
     raise UserError('no transform of train_dataloader and no img_size tells the size of images')
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _meta(size: tuple[int, int]) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmaddp.engine.planning.answers import Fakes
 from mmaddp.engine.runs import clear_errors
+from mmaddp.engine.synthetic_batches import training_size
 from mmaddp.utils import UserError
 
 from .logs import read_scalars
 from .probing import is_probe
-from .protocol import pipeline
 
 PARAMETERS, FLOPS = 'encoder_parameters', 'encoder_gflops'
 SPEED, MEMORY = 'images_per_second', 'memory_mib'
@@ -40,9 +40,13 @@ def encoder_parameters(config: Config) -> int:
 
 
 def encoder_cost(config: Config) -> dict[str, float]:
-    """Parameters of the encoder that a config builds, and GFLOPs of a training image."""
-    flops = encoder_flops(build_encoder(config), image_size(config))
-    return {PARAMETERS: encoder_parameters(config), **flops}
+    """Parameters of the encoder that a config builds, and GFLOPs of a training image if known."""
+    facts = {PARAMETERS: encoder_parameters(config)}
+    try:
+        size = training_size(config)
+    except UserError:
+        return facts
+    return {**facts, **encoder_flops(build_encoder(config), size)}
 
 
 def fused_attention_flops(
@@ -68,18 +72,6 @@ def encoder_flops(encoder: nn.Module, size: tuple[int, int]) -> dict[str, float]
     except (RuntimeError, NotImplementedError, TypeError, ValueError):
         return {}
     return {FLOPS: counter.get_total_flops() / 1e9}
-
-
-def image_size(config: Config) -> tuple[int, int]:
-    """Height and width of a training image; the last transform that says so counts."""
-    for transform in reversed(pipeline(config.train_dataloader.dataset.to_dict())):
-        for key in ('crop_size', 'scale', 'size'):
-            size = transform.get(key)
-            if isinstance(size, int):
-                return size, size
-            if isinstance(size, (list, tuple)) and len(size) == 2:
-                return tuple(size) if key == 'crop_size' else tuple(size)[::-1]
-    return 224, 224
 
 
 def run_once(encoder: nn.Module, images: Tensor) -> None:

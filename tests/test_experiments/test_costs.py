@@ -1,9 +1,15 @@
 """What an encoder costs, as numbers from its sizes."""
 
-import pytest
+from pathlib import Path
 
-from mmaddp.experiments.costs import FLOPS, encoder_flops
+import pytest
+from mmengine.config import Config
+
+from mmaddp.engine.synthetic_batches import training_size
+from mmaddp.experiments.costs import FLOPS, build_encoder, encoder_cost, encoder_flops
 from mmaddp.models import ADDPViT, DDAEDiT
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 @pytest.mark.generations
@@ -29,3 +35,30 @@ def test_flops_of_a_denoising_network_do_not_depend_on_its_time():
     flops = encoder_flops(probed, (32, 32))
     assert flops[FLOPS] > 0
     assert flops == encoder_flops(at_a_time, (32, 32))
+
+
+def test_flops_of_a_config_are_those_of_its_images():
+    # Drawn shapes have 64 x 64 pixels, which their data set says, not a transform.
+    path = CONFIGS / 'depth/darl/dpt_darl-vit-toy_1xb8-600i_drawn-shapes-64x64.py'
+    config = Config.fromfile(path)
+    expected = encoder_flops(build_encoder(config), (64, 64))
+    assert encoder_cost(config)[FLOPS] == expected[FLOPS] > 0
+
+
+@pytest.mark.parametrize(
+    ('scope', 'transform', 'expected'),
+    [
+        ('mmseg', dict(type='Resize', scale=(240, 180)), (180, 240)),
+        ('mmseg', dict(type='RandomCrop', crop_size=(416, 544)), (416, 544)),
+        ('mmdet', dict(type='RandomCrop', crop_size=(240, 180)), (180, 240)),
+        ('mmpretrain', dict(type='CenterCrop', crop_size=64), (64, 64)),
+    ],
+)
+def test_size_of_training_images_is_height_and_width(scope, transform, expected):
+    dataset = dict(pipeline=[dict(type='LoadImageFromFile'), transform])
+    config = Config(dict(default_scope=scope, train_dataloader=dict(dataset=dataset), model={}))
+    assert training_size(config) == expected
+    # A wrapper's own transforms come last.
+    wrapper = dict(dataset=dataset, pipeline=[dict(type='Resize', scale=(32, 16))])
+    config.train_dataloader.dataset = wrapper
+    assert training_size(config) == (16, 32)
