@@ -21,7 +21,7 @@ from quickstart_report import (
     write_report,
 )
 
-from mmaddp.utils import UserError, run_tool
+from mmaddp.utils import UserError, refuse_if, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 DETECTOR = 'configs/det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py'
@@ -37,6 +37,13 @@ PRETRAINING, PRETRAINING_BATCH = 60, 32
 DETECTION = 200
 PROBING = 100
 LOGGED_EVERY = 20
+# The configs read them. Values of earlier work would change what the report says was trained.
+VARIABLES = (
+    *('ENCODER', 'TOKENIZER', 'TOKEN_PREDICTOR'),
+    *('COCO_DIR', 'CLASSES', 'TRAIN_ANN', 'VAL_ANN', 'IMAGE_SIZE', 'IMAGE_DIR'),
+)
+# It marks a work folder whose results may be replaced.
+MARK = '.quickstart'
 # What the detectors' encoders start from, by folder, and the options. The config takes the zoo's.
 DETECTORS = {
     'pre-trained': (ENCODER, []),
@@ -64,7 +71,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Prepare the data, train everything, and print the results and the next steps."""
     args = parse_args(arguments)
     started = time.monotonic()
+    for name in VARIABLES:
+        os.environ.pop(name, None)
     work_dir = args.work_dir.resolve()
+    claim(work_dir)
     coco_dir = args.coco_dir.resolve() if args.coco_dir else draw_shapes(work_dir)
     environment = dict(COCO_DIR=str(coco_dir), CLASSES=','.join(read_classes(coco_dir)))
     environment['IMAGE_DIR'] = str(coco_dir / 'train')
@@ -78,6 +88,22 @@ def main(arguments: list[str] | None = None) -> None:
     starts = {name: start for name, (start, _) in DETECTORS.items()}
     report = write_report(work_dir, environment, ADDP, starts, command, seconds)
     say_what_came_out(work_dir, report, command, seconds)
+
+
+def claim(work_dir: Path) -> None:
+    """Mark the work folder as the quickstart's.
+
+    Raises:
+        UserError: It has files of something else.
+    """
+    mark = work_dir / MARK
+    if work_dir.is_dir() and any(work_dir.iterdir()) and not mark.exists():
+        raise UserError(
+            f'{work_dir}: not empty and not of a quickstart, which replaces what it finds: '
+            'give another --work-dir'
+        )
+    work_dir.mkdir(parents=True, exist_ok=True)
+    mark.touch()
 
 
 def draw_shapes(work_dir: Path) -> Path:
@@ -102,8 +128,13 @@ def read_classes(coco_dir: Path) -> list[str]:
         raise UserError(
             f'{path}: {type(error).__name__}: {error}: COCO_DIR needs {LAYOUT} in COCO format'
         ) from None
-    if any(',' in name for name in names):
-        raise UserError(f'{path}: category names must not contain commas: {names}')
+    refuse_if(
+        (not names, f'{path}: no categories: list the classes under "categories"'),
+        (
+            not all(isinstance(name, str) and ',' not in name for name in names),
+            f'{path}: category names must be strings without commas: {names}',
+        ),
+    )
     return names
 
 

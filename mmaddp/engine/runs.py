@@ -23,10 +23,11 @@ from mmaddp.utils import ROOT, UserError, check_choice, disk_fault, find_config,
 
 from .best_cell import apply_best_cell
 from .encoder_configs import fit_to_encoder
+from .options import check_option
 from .planning.announce import settings_that_fit
 from .resumption import find_newest, lock_folder
 from .runner.launch import read_launcher
-from .validation import check_machine, check_option, recomputable_parts, validate
+from .validation import check_machine, recomputable_parts, validate
 
 # bfloat16 runs on CPUs too; MMEngine's wrapper would refuse them.
 AMP_WRAPPERS = {

@@ -82,6 +82,7 @@ _FURTHER_SETTINGS = {
     'default_scope',
     'find_unused_parameters',
     'labels',
+    'runner_type',
     'skip_corrupt_images',
     'strategy',
     'sync_bn',
@@ -166,25 +167,9 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return close[0] if close else None
 
 
-def check_option(config: Any, key: str) -> None:
-    """Refuse an option that is nearly a key of a dict without a type.
-
-    :func:`validate` finds other misspelt options once they are merged.
-    """
-    for step in key.split('.'):
-        if isinstance(config, (list, tuple)) and step.isdigit() and int(step) < len(config):
-            config = config[int(step)]
-        elif isinstance(config, dict) and step in config:
-            config = config[step]
-        else:
-            break
-    else:
-        return
-    if isinstance(config, dict) and 'type' not in config and step not in _settings():
-        close = nearest(step, config, cutoff=0.8)
-        if close:
-            meant = key.replace(step, close)
-            raise UserError(f'--cfg-options {key}: no such key: did you mean {meant}?')
+def settings() -> set[str]:
+    """Keys of a config that a run reads."""
+    return {*inspect.signature(Runner.__init__).parameters, *_SECTIONS, *_FURTHER_SETTINGS}
 
 
 def _check(value: Any, key: str, registry: Registry, direct: bool = True) -> None:
@@ -249,13 +234,9 @@ def _check_keys(
 
 def _check_setting(key: str) -> None:
     """Refuse a variable whose name is nearly that of a setting; config files have others."""
-    close = None if key in _settings() else nearest(key, _settings(), cutoff=0.85)
+    close = None if key in settings() else nearest(key, settings(), cutoff=0.8)
     if close and not key.startswith(f'{close}_'):
         raise UserError(f'{key} is not a setting of a run: did you mean {close}?')
-
-
-def _settings() -> set[str]:
-    return {*inspect.signature(Runner.__init__).parameters, *_SECTIONS, *_FURTHER_SETTINGS}
 
 
 def _required(target: Callable) -> set[str]:

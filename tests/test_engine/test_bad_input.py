@@ -37,6 +37,8 @@ from mmaddp.engine.runs import test as run_test
 from mmaddp.engine.validation import check_machine, check_runs_on_cpu
 from mmaddp.utils import UserError, run_tool
 
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 
 
@@ -95,6 +97,28 @@ class TestConfig:
         with pytest.raises(UserError, match=rf'{key}\b.*did you mean {meant}') as error:
             load_config(config_file, {key: 1})
         one_line(error)
+
+    @pytest.mark.parametrize(
+        ('key', 'told'),
+        [
+            ('lables', 'did you mean labels'),
+            ('batch_size', 'did you mean train_dataloader.batch_size'),
+            ('lr', 'did you mean optim_wrapper.optimizer.lr'),
+            ('epochs', 'define epochs in the config file'),
+            # A variable of the file, copied into the data sets when it was read.
+            ('data_root', 'only in the config file: set train_dataloader.dataset.data_root'),
+        ],
+    )
+    def test_option_that_nothing_reads(self, key, told):
+        config = CONFIGS / 'det/darl/mask-rcnn_darl-vit-toy_sfp_1xb4-500i_coco-folder.py'
+        with pytest.raises(UserError, match=f'--cfg-options {key}: .*{told}') as error:
+            load_config(config, {key: 1})
+        one_line(error)
+
+    def test_option_of_a_variable_that_code_may_read(self, tmp_path):
+        path = tmp_path / 'config.py'
+        path.write_text('my_factor = 3\ntrain_cfg = dict(by_epoch=True, max_epochs=3)')
+        assert load_config(path, {'my_factor': 4}).my_factor == 4
 
     @pytest.mark.parametrize(
         'key',

@@ -43,8 +43,8 @@ def test_one_step_of_each_training_goes_the_whole_road(
 
     monkeypatch.setattr(quickstart, 'run', run)
     folder = tmp_path / 'out'
-    # The report's configs read the environment.
-    with mock.patch.dict(os.environ):
+    # The report's configs read the environment. What another task left there does not count.
+    with mock.patch.dict(os.environ, ENCODER='other.pth', IMAGE_SIZE='64'):
         quickstart.main([str(shapes), '--max-iters', '1', '--work-dir', str(folder)])
     for name in DETECTORS:
         metrics = json.loads((folder / name / 'test_metrics.json').read_text())
@@ -110,8 +110,29 @@ def test_a_tool_that_fails_ends_it_with_its_status(quickstart):
     assert ended.value.code == 2
 
 
-def test_annotations_that_are_not_cocos_are_named(quickstart, tmp_path):
+@pytest.mark.parametrize(
+    ('text', 'told'),
+    [
+        ('[1, 2]', 'in COCO format'),
+        ('{"categories": []}', 'no categories'),
+        ('{"categories": [{"id": 1, "name": 7}]}', 'must be strings'),
+        ('{"categories": [{"id": 1, "name": "a,b"}]}', 'without commas'),
+    ],
+)
+def test_annotations_that_are_not_cocos_are_named(quickstart, tmp_path, text, told):
     (tmp_path / 'annotations').mkdir()
-    (tmp_path / 'annotations/instances_train.json').write_text('[1, 2]')
-    with pytest.raises(UserError, match='in COCO format'):
+    (tmp_path / 'annotations/instances_train.json').write_text(text)
+    with pytest.raises(UserError, match=told):
         quickstart.read_classes(tmp_path)
+
+
+def test_a_folder_of_other_files_is_left_alone(quickstart, tmp_path):
+    sample = tmp_path / 'samples/mine.png'
+    sample.parent.mkdir()
+    sample.touch()
+    with pytest.raises(UserError, match='give another --work-dir'):
+        quickstart.main(['--work-dir', str(tmp_path)])
+    assert sample.exists()
+    quickstart.claim(tmp_path / 'new')
+    (tmp_path / 'new/report.html').touch()
+    quickstart.claim(tmp_path / 'new')  # a second run
