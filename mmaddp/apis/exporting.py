@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmaddp.engine.runner.weights import load_trained
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.export.encoders import LAYOUTS, EncoderFiles, write_encoder
 from mmaddp.export.files import SUFFIXES, write_network
@@ -19,7 +20,7 @@ from mmaddp.models import Encoder
 from mmaddp.models.backbones import BaseEncoder
 from mmaddp.utils import UserError, atomic_write, check_choice
 
-from .prediction import class_names, load_weights
+from .prediction import class_names
 
 
 def export(
@@ -156,7 +157,7 @@ def merge(config: str | Path | Config, checkpoint: str | Path, out: str | Path) 
 def load_merged(config: Config, checkpoint: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """A config's model with the weights of a checkpoint, adapters merged, and the file's meta."""
     model = build_model(config)
-    meta = load_weights(model, str(checkpoint))
+    meta = load_trained(model, checkpoint, config)
     for part in model.modules():
         if getattr(part, 'lora', None):
             part.merge_lora()

@@ -23,10 +23,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS, TRANSFORMS, VISUALIZERS, init_default_scope
 from mmengine.structures import BaseDataElement
 
-from mmaddp.checkpoints import read_model_checkpoint
-from mmaddp.checkpoints.reader import naming
 from mmaddp.engine.hooks.data_check_hook import find_head
-from mmaddp.engine.runner.weights import check_weights
+from mmaddp.engine.runner.weights import load_trained
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.evaluation.generation_features import find_images
 from mmaddp.utils import UserError, check_range
@@ -107,7 +105,7 @@ class Predictor:
         config = config if isinstance(config, Config) else load_config(config)
         with clear_errors(config):
             self.inferencer = build_inferencer(config, device)
-            meta = load_weights(self.inferencer.model, str(checkpoint))
+            meta = load_trained(self.inferencer.model, checkpoint, config)
             self.load = TRANSFORMS.build(image_loader(config))
         self.visualizer = self.inferencer.visualizer
         self.visualizer.dataset_meta = class_names(self.inferencer.model, config, meta)
@@ -227,16 +225,6 @@ def build_inferencer(config: Config, device: str | torch.device | None = None) -
     if hasattr(inferencer, 'show_progress'):
         inferencer.show_progress = False  # each call is one batch
     return inferencer
-
-
-def load_weights(model: torch.nn.Module, path: str) -> dict[str, Any]:
-    """Fill a model with a checkpoint, all of it, and return what the file says of itself."""
-    checkpoint = read_model_checkpoint(path, model.state_dict())
-    meta, weights = checkpoint['meta'], checkpoint['state_dict']
-    check_weights(model, weights, path, complete=True, meta=meta)
-    with naming(path):
-        model.load_state_dict(weights, strict=False)
-    return meta
 
 
 def image_loader(config: Config) -> dict:

@@ -192,8 +192,8 @@ def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -
         model_names: The tensors of the model to fill, which tell what the file becomes.
 
     Returns:
-        ``{'state_dict': names and tensors on the CPU, 'meta': what the file says of itself}``,
-        'meta' empty where the file says nothing.
+        ``{'state_dict': names and tensors on the CPU, 'meta': what the file says of itself,
+        'settings': those of its training}``, the last two empty where the file says nothing.
 
     Raises:
         UserError: The file cannot be read or converted, or holds no whole model.
@@ -201,8 +201,9 @@ def read_model_checkpoint(path: str | Path, model_names: Collection[str] = ()) -
     checkpoint = read_checkpoint(path)
     with naming(path):
         tensors = whole_model(checkpoint, model_names)
-    meta = checkpoint.get('meta')
-    return {'state_dict': tensors, 'meta': dict(meta) if isinstance(meta, Mapping) else {}}
+    told = {key: checkpoint.get(key) for key in ('meta', 'settings')}
+    told = {key: dict(value) if isinstance(value, Mapping) else {} for key, value in told.items()}
+    return {'state_dict': tensors, **told}
 
 
 def whole_model(checkpoint: Mapping[str, Any], model_names: Collection[str]) -> Tensors:

@@ -16,11 +16,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from mmaddp.checkpoints import read_model_checkpoint
 from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets import RobustnessPart, find_parts
 from mmaddp.engine.data import limit_workers
-from mmaddp.engine.runner.weights import check_weights
+from mmaddp.engine.runner.weights import load_trained
 from mmaddp.engine.runs import clear_errors
 from mmaddp.evaluation import summarize
 from mmaddp.utils import write_json, write_text
@@ -96,10 +95,7 @@ def build_trained(config: Config, checkpoint: str | Path) -> BaseModel:
     if (config.model.get('backbone') or {}).get('lora'):
         # A checkpoint of adapters does not hold the encoder.
         model.init_weights()
-    read = read_model_checkpoint(checkpoint, model.state_dict())
-    weights = read['state_dict']
-    check_weights(model, weights, str(checkpoint), complete=True, meta=read['meta'])
-    model.load_state_dict(weights, strict=False)
+    load_trained(model, checkpoint, config)
     return model.eval()
 
 

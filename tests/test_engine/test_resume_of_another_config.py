@@ -4,6 +4,7 @@ import math
 import shutil
 import signal
 from itertools import chain
+from unittest import mock
 
 import pytest
 import torch
@@ -19,7 +20,10 @@ from tiny_runs import (
     write_images,
 )
 
+from mmaddp.apis.prediction import Predictor
+from mmaddp.engine.resumption import settings as settings_module
 from mmaddp.engine.resumption.checkpoints import find_newest
+from mmaddp.engine.runs import test as run_test
 from mmaddp.utils import UserError
 
 RATES: list[tuple[int, float]] = []
@@ -197,3 +201,27 @@ class TestDamagedFiles:
 def test_the_order_of_data_goes_on(resume, tmp_path):
     resume(**{'train_cfg.max_iters': 14})
     assert sorted(seen(tmp_path / 'run')) == [12, 13]
+
+
+@pytest.mark.parametrize(
+    ('settings', 'told'),
+    [
+        ({'test_dataloader.dataset.pipeline.1.scale': 24}, 'pipeline.1.scale=24 (trained with 16)'),
+        ({'model.data_preprocessor.mean': [0.0] * 3}, 'data_preprocessor.mean.0=0.0'),
+        ({'model.backbone.drop_path_rate': 0.0, 'train_dataloader.batch_size': 2}, None),
+    ],
+)
+def test_a_test_with_other_images_is_told(tmp_path, images, ended, settings, told):
+    config = classifier(images, tmp_path / 'test', **settings)
+    config.custom_hooks = []
+    run_test(config, find_newest(ended[False]))
+    log = ''.join(path.read_text() for path in (tmp_path / 'test').rglob('*.log'))
+    assert ('differs from the training of the checkpoint' in log) is bool(told)
+    assert told is None or told in log
+
+
+def test_a_prediction_of_other_images_is_told(images, ended, tmp_path):
+    config = classifier(images, tmp_path, **{'test_dataloader.dataset.pipeline.1.scale': 24})
+    with mock.patch.object(settings_module, 'print_log') as log:
+        Predictor(config, find_newest(ended[False]))
+    assert 'pipeline.1.scale=24 (trained with 16)' in log.call_args.args[0]

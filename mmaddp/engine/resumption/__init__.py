@@ -23,7 +23,7 @@ from .positions import (
     skip_batches,
 )
 from .preemption import REQUEUE, PreemptionHook, noting_signals, shield_workers
-from .settings import ChangedSettingsHook, flatten
+from .settings import ChangedSettingsHook, flatten, warn_of_other_settings
 
 __all__ = [
     'REQUEUE',
@@ -50,4 +50,5 @@ __all__ = [
     'seed_everything',
     'shield_workers',
     'skip_batches',
+    'warn_of_other_settings',
 ]

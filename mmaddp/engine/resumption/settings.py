@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -31,6 +33,11 @@ _COMPARED = {'labels', *inspect.signature(MMEngineRunner.__init__).parameters} -
 # Settings that parameter groups and schedules follow from.
 _OF_OPTIMIZATION = ('auto_scale_lr', 'batches_per_epoch', 'model.', 'optim_wrapper', 'processes')
 _OF_OPTIMIZATION += ('param_scheduler', 'train_cfg', 'train_dataloader.batch_size')
+# Settings that decide what a test gives, and those below them that do not.
+_OF_TESTS = re.compile(
+    r'model\.(backbone|data_preprocessor)\.|test_dataloader\.dataset\.pipeline\.'
+)
+_NOT_OF_TESTS = re.compile(r'.*\.(init_cfg|with_cp|drop\w*|type)(\.|$)')
 _MOST_SHOWN = 8
 
 
@@ -94,6 +101,31 @@ def flatten(config: Any, key: str = '') -> Iterator[tuple[str, Any]]:
             yield from flatten(value, f'{key}.{name}')
     else:
         yield key, config
+
+
+def warn_of_other_settings(saved: Mapping[str, str], config: Config) -> None:
+    """Warn where a test has an encoder or images that the checkpoint was not trained with.
+
+    Weights may fit images of another size, and give worse results.
+
+    Args:
+        saved: The settings in the checkpoint; a published file has none.
+        config: The config of the test.
+    """
+    current = {key.lstrip('.'): _text(value) for key, value in flatten(config.to_dict())}
+    changes = [
+        f'{key}={value} (trained with {saved[key]})'
+        for key, value in current.items()
+        if saved.get(key, value) != value
+        if _OF_TESTS.match(key) and not _NOT_OF_TESTS.match(key)
+    ]
+    if changes:
+        more = f' and {len(changes) - _MOST_SHOWN} more' if len(changes) > _MOST_SHOWN else ''
+        text = (
+            'The config differs from the training of the checkpoint: '
+            f'{", ".join(changes[:_MOST_SHOWN])}{more}. Results follow the config'
+        )
+        print_log(text, 'current', logging.WARNING)
 
 
 def describe(changes: Mapping[str, tuple[str | None, str | None]]) -> str:

@@ -32,6 +32,7 @@ from mmaddp.engine.resumption import (
     read_training,
     resolve_resume,
     shield_workers,
+    warn_of_other_settings,
 )
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
@@ -95,6 +96,8 @@ class ReproducibleRunner:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         weights, meta = checkpoint['state_dict'], checkpoint['meta']
         check_weights(model, weights, filename, not self._trains, tensors, meta)
+        if not self._trains:
+            warn_of_other_settings(checkpoint['settings'], self.cfg)
         return checkpoint
 
     def load_or_resume(self) -> None:

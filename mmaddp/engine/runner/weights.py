@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmaddp.checkpoints import WeightRules, check_meta, fit
+from mmaddp.checkpoints import WeightRules, check_meta, fit, read_model_checkpoint
 from mmaddp.checkpoints.reader import naming
 from mmaddp.checkpoints.rules import shortened
+from mmaddp.engine.resumption import warn_of_other_settings
 from mmaddp.utils import UserError
 
 # No test depends on these: the config has the preprocessor's numbers, the rest is for training.
 _FREE = (r'data_preprocessor\.', r'auxiliary_head\.', r'.*num_batches_tracked$')
 _FREE_RULES = WeightRules(dropped=dict.fromkeys(_FREE, 'no test depends on it'), optional=_FREE)
+
+
+def load_trained(model: nn.Module, path: str | Path, config: Config) -> dict[str, Any]:
+    """Fill a config's model with a checkpoint, all of it, and return what the file says of itself.
+
+    Raises:
+        UserError: The file is of another model, or lacks some of its parameters.
+    """
+    checkpoint = read_model_checkpoint(path, model.state_dict())
+    meta, weights = checkpoint['meta'], checkpoint['state_dict']
+    check_weights(model, weights, str(path), complete=True, meta=meta)
+    with naming(path):
+        model.load_state_dict(weights, strict=False)
+    warn_of_other_settings(checkpoint['settings'], config)
+    return meta
 
 
 def check_weights(
