@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,8 @@ from .resumption import derive_seed, seed_data
 
 MAX_CORRUPT_IN_A_ROW = 10
 _MMCV_READER = 'mmcv.transforms.loading.LoadImageFromFile'
-_REMEDY = 'repair the file, remove it from the data, or set skip_corrupt_images=True'
+# More would take minutes on a network disk.
+_LOOKED_FOR = 1000
 
 
 @DATASETS.register_module()
@@ -36,9 +38,12 @@ class GuardedDataset:
         source: The config key of ``dataset``, for messages.
 
     Raises:
-        UserError: The annotations are broken, empty or do not fit the config. Indexing raises it
-            for an image that is missing, empty or truncated.
+        UserError: The annotations are broken, empty or do not fit the config, or images of them
+            are missing. Indexing raises it for an image that is empty or truncated.
     """
+
+    skip_corrupt = False
+    _remedy = 'repair the file, or remove it from the data'
 
     def __init__(self, dataset: dict, source: str = 'dataset') -> None:
         self.dataset = build_dataset(dataset, source)
@@ -48,6 +53,8 @@ class GuardedDataset:
             # MMDetection's datasets have a seg_map_suffix too, but not this one.
             if self._is_local and hasattr(leaf, 'reduce_zero_label'):
                 check_seg_dataset(leaf, source)
+        if self._is_local:
+            self._look_for_images(source)
         self._found_whole: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
@@ -75,6 +82,18 @@ class GuardedDataset:
             self._found_whole.add(int(index))
         return sample
 
+    def _look_for_images(self, source: str) -> None:
+        """Refuse missing images now, not when they are read."""
+        step = max(1, len(self) // _LOOKED_FOR)
+        paths = [self._info(index).get('img_path') for index in range(0, len(self), step)]
+        paths = [path for path in paths if isinstance(path, str) and '://' not in path]
+        missing = [path for path in paths if not os.path.exists(path)]
+        if missing and (not self.skip_corrupt or len(missing) == len(paths)):
+            raise UserError(
+                f'{source}: {len(missing)} of {len(paths)} images looked for do not exist, such as '
+                f'{missing[0]}: correct data_prefix, or remove them from the annotations'
+            )
+
     def _read_elsewhere(self, index: int) -> Any:
         """The sample, where a storage backend reads its files."""
         try:
@@ -96,7 +115,7 @@ class GuardedDataset:
         info = self._info(index)
         for key in ('img_path', 'seg_map_path'):
             if isinstance(info.get(key), str):
-                check_image(info[key], thorough, _REMEDY)
+                check_image(info[key], thorough, self._remedy)
         # MMDetection's panoptic maps, which have three channels, have no such key.
         if self._is_local and 'reduce_zero_label' in info and info.get('seg_map_path'):
             stored = any(map(reads_stored, leaves(self.dataset)))
@@ -119,12 +138,14 @@ class SeededDataset(GuardedDataset):
             position too. The sample's ``corrupt_images`` lists the files.
     """
 
+    _remedy = f'{GuardedDataset._remedy}, or set skip_corrupt_images=True'
+
     def __init__(
         self, dataset: dict, seed: int, source: str = 'dataset', skip_corrupt: bool = False
     ) -> None:
+        self.skip_corrupt = skip_corrupt
         super().__init__(dataset, source)
         self.seed = seed
-        self.skip_corrupt = skip_corrupt
 
     def __getitem__(self, index: int) -> Any:
         position = (self.seed, getattr(index, 'epoch', 0), getattr(index, 'draw', int(index)))

@@ -22,7 +22,7 @@ from tiny_runs import CHILDREN, classifier, write_images
 
 from mmaddp.datasets.image_files import image_fault
 from mmaddp.engine.arguments import add_config_arguments, add_device_argument
-from mmaddp.engine.data import GuardedDataset
+from mmaddp.engine.data import GuardedDataset, SeededDataset
 from mmaddp.engine.hooks.data_check_hook import out_of_range
 from mmaddp.engine.resumption import lock_folder
 from mmaddp.engine.runner.weights import check_weights
@@ -410,13 +410,32 @@ def coco(path, categories=('cat', 'dog'), masks=True, images=3):
     }
 
 
+def draw_images(folder, count):
+    for i in range(count):
+        Image.new('RGB', (32, 32)).save(folder / f'{i}.png')
+
+
 class TestCoco:
     @pytest.fixture(autouse=True)
     def _scope(self):
         init_default_scope('mmdet')
 
     def test_whole(self, tmp_path):
+        draw_images(tmp_path, 3)
         assert len(GuardedDataset(coco(tmp_path / 'a.json'))) == 3
+
+    def test_missing_images(self, tmp_path):
+        config = coco(tmp_path / 'a.json')
+        draw_images(tmp_path, 2)
+        told = r'val_dataloader: 1 of 3 images .* such as .*/2\.png: correct data_prefix'
+        with pytest.raises(UserError, match=told):
+            GuardedDataset(config, 'val_dataloader')
+        # Trainings may leave out some images, not all.
+        assert len(SeededDataset(config, seed=0, skip_corrupt=True)) == 3
+        for image in tmp_path.glob('*.png'):
+            image.unlink()
+        with pytest.raises(UserError, match='3 of 3 images'):
+            SeededDataset(config, seed=0, skip_corrupt=True)
 
     def test_without_masks(self, tmp_path):
         with pytest.raises(UserError, match=r"a\.json: none .* 3 no 'segmentation'.*faster-rcnn"):
