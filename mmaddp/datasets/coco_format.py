@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.fileio import get
 from pycocotools import mask as mask_utils
 
-from mmaddp.utils import UserError, refuse_if
+from mmaddp.utils import UserError, refuse_if, shorten
 
 from .image_files import Header
 
@@ -30,6 +30,7 @@ RELATIVE_BOX = 'bbox in 0..1'
 SMALL_BOX = 'bbox smaller than a pixel'
 OUTSIDE = 'bbox outside the image'
 NO_MASK = "no 'segmentation'"
+FAR_MASK = 'segmentation outside its bbox'
 BROKEN_MASK = 'broken segmentation'
 CROWD = 'iscrowd=1'
 BOX_HEADS = (
@@ -46,6 +47,7 @@ REMEDIES = {
     SMALL_BOX: 'give x, y, width and height in pixels',
     OUTSIDE: "correct bbox, or the image's width and height",
     NO_MASK: f'add the masks, or {BOX_HEADS}',
+    FAR_MASK: f'give both in pixels of the image, or {BOX_HEADS}',
     BROKEN_MASK: (
         'a polygon has six numbers or more, x and y in pixels, and an RLE the size of its '
         f'image: correct them, or {BOX_HEADS}'
@@ -189,7 +191,7 @@ def _match_categories(
     by_name: dict[str, list] = {}
     for one in listed:
         _check_keys(one, 'category', 'name', path)
-        by_name.setdefault(str(one['name']), []).append(_as_id(one['id']))
+        by_name.setdefault(str(one['name']).strip(), []).append(_as_id(one['id']))
     _check_names(by_name, classes, path)
     # Ids are compared after conversion: exporters write them as text, too.
     used = {_as_id(one.get('category_id')) for one in content['annotations']}
@@ -227,10 +229,10 @@ def _check_names(by_name: dict[str, list], classes: tuple[str, ...], path: str) 
     refuse_if(
         (
             missing,
-            f'{path}: its categories {_some(list(by_name))} do not include {_some(missing)} of '
+            f'{path}: its categories {shorten(list(by_name))} do not include {shorten(missing)} of '
             'metainfo.classes: set metainfo=dict(classes=...), or CLASSES, to the names there',
         ),
-        (twice, f'metainfo.classes names {_some(twice)} twice: name each class once'),
+        (twice, f'metainfo.classes names {shorten(twice)} twice: name each class once'),
         (count > 1, f'{path}: categories {names} have the same id {shared}: give each its own'),
     )
 
@@ -345,6 +347,9 @@ def _add(
         image = images[one['image_id']]
         broken = _set_segmentation(one, image)
         fault = _set_box(one) or _check_inside(one, image)
+        if fault is None and 'segmentation' in one and not _meets(one['segmentation'], one['bbox']):
+            del one['segmentation']
+            broken = FAR_MASK, one['bbox']
     if fault is not None:
         found.lose(*fault)
         return
@@ -446,6 +451,15 @@ def _check_inside(one: dict, image: dict) -> Fault:
     return None if inside else (OUTSIDE, one['bbox'])
 
 
+def _meets(mask: list | dict, box: list[float]) -> bool:
+    """Whether a polygon of a mask reaches into its box; an RLE is taken to."""
+    x, y, w, h = box
+    return isinstance(mask, dict) or any(
+        max(p[0::2]) >= x and min(p[0::2]) <= x + w and max(p[1::2]) >= y and min(p[1::2]) <= y + h
+        for p in mask
+    )
+
+
 def _set_area(one: dict, told: Counter) -> None:
     """Compute an area that is missing or 0, of the mask or else of the box."""
     area = _numbers([one.get('area')], 1)
@@ -496,11 +510,6 @@ def _numbers(value: Any, count: int | None = None) -> list[float]:
         return []
     kinds = (int, float)
     return value if all(isinstance(v, kinds) and math.isfinite(v) for v in value) else []
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    shown = ', '.join(repr(name) for name in names[:most])
-    return f'({shown}{", ..." if len(names) > most else ""})'
 
 
 def _shorten(value: Any, most: int = 60) -> str:

@@ -6,7 +6,6 @@ names, ``mmaddp zoo NAME`` prints a card.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def located(path: str | Path) -> Path:
     """The file that ``zoo://NAME`` stands for; any other path as it is.
 
     Raises:
-        UserError: The zoo has no such model; names the nearest.
+        UserError: The zoo has no such model; names those that it has.
     """
     # Path turns 'zoo://NAME' into 'zoo:/NAME'.
     if not str(path).startswith(SCHEME):
@@ -54,11 +53,12 @@ def file_of(name: str) -> Path:
     """The weights of a model.
 
     Raises:
-        UserError: The zoo has no such model; names the nearest.
+        UserError: The zoo has no such model; names those that it has.
     """
     if name not in list_names():
-        near = difflib.get_close_matches(name, list_names(), n=3, cutoff=0) or ['nothing']
-        raise UserError(f'zoo://{name}: the zoo has no such model; it has {", ".join(near)}')
+        raise UserError(
+            f'zoo://{name}: the zoo has no such model; it has {", ".join(list_names())}'
+        )
     return FOLDER / f'{name}{SUFFIX}'
 
 
@@ -66,7 +66,7 @@ def read_card(name: str) -> Card:
     """The card of a model.
 
     Raises:
-        UserError: The zoo has no such model; names the nearest.
+        UserError: The zoo has no such model; names those that it has.
     """
     import yaml
 

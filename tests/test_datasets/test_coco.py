@@ -316,6 +316,13 @@ class TestKeysLeftOut:
         with pytest.raises(UserError, match=r'0\.jpg and 1\.jpg have the same id 1'):
             load(write_coco(tmp_path, edit))
 
+    def test_spaces_around_names_do_not_count(self, tmp_path):
+        def edit(content):
+            for one in content['categories']:
+                one['name'] = f' {one["name"]} '
+
+        assert labels(load(write_coco(tmp_path, edit))) == RIGHT
+
     def test_image_without_a_name(self, tmp_path):
         with pytest.raises(UserError, match=r"train\.json: the image .* needs 'id' and 'file_name"):
             load(
@@ -342,6 +349,10 @@ class TestLostInstances:
             ({'segmentation': [[0.1, 0.1, 0.3, 0.1, 0.3, 0.4]]}, 'broken segmentation'),
             ({'segmentation': {'size': [150, 200], 'counts': 'garbage'}}, 'broken segmentation'),
             ({'segmentation': {'size': [10, 10], 'counts': [0, 100]}}, 'broken segmentation'),
+            (
+                {'segmentation': [[150, 100, 160, 100, 160, 110]]},
+                'segmentation outside its bbox',
+            ),
             ({'segmentation': []}, "no 'segmentation'"),
             ({'segmentation': ...}, "no 'segmentation'"),
             ({'ignore': 1}, 'marked ignore'),

@@ -617,6 +617,14 @@ class TestCheckpoints:
         with pytest.raises(UserError, match='none of its 1 tensors'):
             check_weights(torch.nn.Linear(2, 2), {'other': torch.zeros(1)}, 'x.pth', False)
 
+    def test_of_the_encoder_alone(self):
+        parts = {'backbone': torch.nn.Linear(2, 2), 'head': torch.nn.Linear(2, 2)}
+        model = torch.nn.ModuleDict(parts)
+        weights = {'backbone.weight': torch.zeros(2, 2)}
+        with pytest.raises(UserError, match=r'no weights for head .* not an encoder'):
+            check_weights(model, weights, 'x.pth', True)
+        check_weights(model, weights, 'x.pth', False)  # to begin a training with
+
     def test_of_another_size(self):
         weights = torch.nn.Linear(4, 4).state_dict()
         with pytest.raises(UserError, match=r'weight is \(4, 4\), expected \(2, 2\)'):

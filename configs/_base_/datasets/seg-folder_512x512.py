@@ -4,7 +4,7 @@
 # CLASSES=road,car IMG_SUFFIX=.jpg.
 data_root = '{{$SEG_DIR:data/segmentation}}'
 classes = '{{$CLASSES:background,object}}'
-classes = tuple(classes.split(','))
+classes = tuple(name.strip() for name in classes.split(','))
 img_suffix = '{{$IMG_SUFFIX:.jpg}}'
 crop_size = (512, 512)
 

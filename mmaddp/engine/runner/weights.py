@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,30 @@ def check_weights(
                 f'{type(model).__name__} ({shortened(list(wanted), 3)}): it is of another model'
             )
         if complete:
+            check_parts(model, weights, wanted)
             fit(weights, model, adapt=False, rules=_FREE_RULES, wanted=wanted)
         held = {name: tensor for name, tensor in shared.items() if name in frozen}
         fit(held, model, adapt=False, wanted=frozen)
         if 2 * len(differing) > len(shared):
             fit(shared, model, adapt=False, wanted={name: wanted[name] for name in shared})
+
+
+def check_parts(
+    model: nn.Module, weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse a file that has the encoder, and nothing for other parts of a model.
+
+    Raises:
+        UserError: Names the parts.
+    """
+    held = {name.partition('.')[0] for name in weights}
+    needed = {name.partition('.')[0] for name in wanted if not re.match('|'.join(_FREE), name)}
+    absent = sorted(needed - held)
+    if absent and 'backbone' in held:
+        raise UserError(
+            f'has no weights for {", ".join(absent)} of the {type(model).__name__}: give the '
+            'checkpoint of a training of this config, not an encoder'
+        )
 
 
 def check_adapters(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
