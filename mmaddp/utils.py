@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable
 
@@ -72,6 +73,17 @@ def check_choice(name: str, value: object, choices: Any) -> None:
     if value not in choices:
         known = ', '.join(map(repr, choices)) or '(there are none)'
         raise UserError(f'{name}={value!r} is none of {known}')
+
+
+def require(purpose: str, *packages: str) -> None:
+    """Refuse what needs optional packages that are not installed.
+
+    Raises:
+        UserError: Tells how to install them.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UserError(f'{purpose} needs {" and ".join(missing)}: pip install {" ".join(missing)}')
 
 
 def check_range(

@@ -27,11 +27,21 @@ _MMCV_READER = 'mmcv.transforms.loading.LoadImageFromFile'
 _LOOKED_FOR = 1000
 
 
-@DATASETS.register_module()
-class GuardedDataset:
-    """A dataset whose faults are one line each that names the file and the remedy.
+class DatasetWrapper:
+    """A dataset of which everything but indexing is that of its ``dataset``."""
 
-    Everything but indexing is the inner dataset's.
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__') or name == 'dataset':
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+@DATASETS.register_module()
+class GuardedDataset(DatasetWrapper):
+    """A dataset whose faults are one line each that names the file and the remedy.
 
     Args:
         dataset: Config of the inner dataset.
@@ -56,14 +66,6 @@ class GuardedDataset:
         if self._is_local:
             self._look_for_images(source)
         self._found_whole: set[int] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith('__') or name == 'dataset':
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
         if not self._is_local:
@@ -172,7 +174,7 @@ class SeededDataset(GuardedDataset):
 
 
 @DATASETS.register_module()
-class FixedViews:
+class FixedViews(DatasetWrapper):
     """A training dataset with a fixed number of views of each image, for a bank of features.
 
     Augmentation is a function of the image and the view. Each pass over the data takes the next
@@ -186,14 +188,6 @@ class FixedViews:
     def __init__(self, dataset: dict, views: int = 1) -> None:
         check_range('bank.views', views, 1)
         self.dataset, self.views = MMENGINE_DATASETS.build(dataset), views
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith('__') or name == 'dataset':
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
         # A sampler without an end counts its draws on, one that has an end its epochs.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest import mock
 
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
@@ -12,7 +12,7 @@ from mmdet.evaluation.metrics import coco_metric as mmdet_metric
 
 from mmaddp.datasets.coco_format import CocoFile, read_coco
 from mmaddp.registry import METRICS
-from mmaddp.utils import UserError, check_choice
+from mmaddp.utils import UserError, check_choice, require
 
 BACKENDS = ('pycocotools', 'faster-coco-eval')
 
@@ -98,12 +98,8 @@ def faster_evaluator() -> type:
     Raises:
         UserError: It is not installed.
     """
-    try:
-        from faster_coco_eval import COCOeval_faster
-    except ImportError:
-        raise UserError(
-            "val_evaluator.backend='faster-coco-eval': pip install faster-coco-eval"
-        ) from None
+    require("val_evaluator.backend='faster-coco-eval'", 'faster_coco_eval')
+    from faster_coco_eval import COCOeval_faster
 
     class FasterCOCOeval(COCOeval_faster):
         def __init__(self, *args: Any) -> None:
@@ -119,12 +115,6 @@ def faster_evaluator() -> type:
     return FasterCOCOeval
 
 
-@contextmanager
-def using(evaluator: type | None) -> Iterator[None]:
+def using(evaluator: type | None) -> AbstractContextManager:
     """Have MMDetection's metric evaluate with another class; None for its own."""
-    own = mmdet_metric.COCOeval
-    mmdet_metric.COCOeval = evaluator or own
-    try:
-        yield
-    finally:
-        mmdet_metric.COCOeval = own
+    return mock.patch.object(mmdet_metric, 'COCOeval', evaluator or mmdet_metric.COCOeval)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable
+from unittest import mock
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -120,18 +121,14 @@ def capture_coco() -> Iterator[list]:
     if coco_metric is None:
         yield made
         return
-    original = coco_metric.COCOeval
 
-    class CapturedEvaluation(original):
+    class CapturedEvaluation(coco_metric.COCOeval):
         def accumulate(self, *args: Any, **kwargs: Any) -> None:
             made.append(self)
             super().accumulate(*args, **kwargs)
 
-    coco_metric.COCOeval = CapturedEvaluation
-    try:
+    with mock.patch.object(coco_metric, 'COCOeval', CapturedEvaluation):
         yield made
-    finally:
-        coco_metric.COCOeval = original
 
 
 def coco_arrays(evaluation: Any) -> Arrays:

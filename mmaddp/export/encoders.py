@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import Tensor
 from mmaddp.checkpoints.files import own_storage
 from mmaddp.models import ADDPViT, MAGEViT
 from mmaddp.models.backbones import BaseEncoder
-from mmaddp.utils import UserError, atomic_write, write_text
+from mmaddp.utils import UserError, atomic_write, write_json
 
 WEIGHTS = 'model.safetensors'
 # Names in a block of transformers' ViT and of its CLIP's, for ours.
@@ -76,10 +75,9 @@ def write_encoder(
     mean, std = ([value / 255 for value in pixels[name]] for name in ('mean', 'std'))
     files = LAYOUTS[format](encoder, mean, std)
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / 'config.json', json.dumps(files.config, indent=2) + '\n')
+    write_json(out / 'config.json', files.config)
     if files.preprocessor:
-        text = json.dumps(files.preprocessor, indent=2) + '\n'
-        write_text(out / 'preprocessor_config.json', text)
+        write_json(out / 'preprocessor_config.json', files.preprocessor)
     with atomic_write(out / WEIGHTS) as temporary:
         state = {name: own_storage(tensor) for name, tensor in files.state_dict.items()}
         # transformers refuses files that do not name their framework.

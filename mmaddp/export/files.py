@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, require
 
 from .networks import ExportedNetwork
 
@@ -38,7 +37,7 @@ def write_network(network: ExportedNetwork, path: Path, format: str, info: dict[
         UserError: ONNX's packages are not installed.
     """
     if format == 'onnx':
-        require('onnx', 'onnxscript')
+        require('a file for ONNX', 'onnx', 'onnxscript')
     with torch.no_grad():
         program = torch.export.export(network, network.examples(), strict=False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +85,7 @@ def read_network(path: str | Path, device: str = 'cpu') -> tuple[Run, dict[str, 
             return list(results) if isinstance(results, tuple) else [results]
 
         return run, _parsed(path, extra[_INFO])
-    require('onnxruntime')
+    require('running a file for ONNX', 'onnxruntime')
     import onnxruntime
 
     on_cpu = str(device) == 'cpu'
@@ -99,17 +98,6 @@ def read_network(path: str | Path, device: str = 'cpu') -> tuple[Run, dict[str, 
         return [torch.from_numpy(result) for result in session.run(None, arrays)]
 
     return run_onnx, _parsed(path, session.get_modelmeta().custom_metadata_map.get(_INFO, ''))
-
-
-def require(*packages: str) -> None:
-    """Refuse to go on without optional packages.
-
-    Raises:
-        UserError: Names what to install.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f'{", ".join(missing)} not installed: pip install {" ".join(missing)}')
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:

@@ -185,6 +185,19 @@ class ReproducibleRunner:
             )
         return super().build_train_loop(loop)
 
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint: a reader finds the whole of it or nothing.
+
+        Hooks that have a method ``before_checkpoint`` may refuse it in all processes.
+        """
+        self.call_hook('before_checkpoint')
+        # MMEngine writes in the main process alone. Shards are gathered from all processes.
+        if not is_main_process() or '://' in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with atomic_write(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
+
 
 @RUNNERS.register_module()
 class Runner(ReproducibleRunner, MMEngineRunner):
@@ -260,20 +273,6 @@ class Runner(ReproducibleRunner, MMEngineRunner):
         self.logger.info(f'Loaded the weights of {filename}')
         return checkpoint
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Write a checkpoint: a reader finds the whole of it or nothing.
-
-        Hooks that have a method ``before_checkpoint`` may refuse it in all processes.
-        """
-        self.call_hook('before_checkpoint')
-        if not is_main_process():
-            return
-        if '://' in str(out_dir):
-            super().save_checkpoint(out_dir, filename, *args, **kwargs)
-            return
-        with atomic_write(Path(out_dir) / filename) as temporary:
-            super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
-
 
 @RUNNERS.register_module()
 class ShardedRunner(ReproducibleRunner, FlexibleRunner):
@@ -308,18 +307,6 @@ class ShardedRunner(ReproducibleRunner, FlexibleRunner):
     def whole_tensors(self, model: nn.Module) -> Mapping[str, torch.Tensor]:
         """The model's tensors by name, of which this process may have only shards."""
         return getattr(self.strategy, 'whole_tensors', None) or model.state_dict()
-
-    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Gather and write a checkpoint: a reader finds the whole of it or nothing.
-
-        Hooks that have a method ``before_checkpoint`` may refuse it in all processes.
-        """
-        self.call_hook('before_checkpoint')
-        if not is_main_process():
-            super().save_checkpoint(out_dir, filename, *args, **kwargs)
-            return
-        with atomic_write(Path(out_dir) / filename) as temporary:
-            super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
 
 
 def base_of_batches(auto_scale_lr: dict | None, optim_wrapper: Any) -> dict | None:

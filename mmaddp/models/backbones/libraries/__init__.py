@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, require
 
-from .base import Layer, Library, Measured, measure, pad_image, require
+from .base import Layer, Library, Measured, measure, pad_image
 from .windows import Windows, windowed
 
 # Imported at first use: each needs its library.
@@ -45,6 +45,6 @@ def find_library(model: str) -> tuple[type[Library], str]:
             f"model='{model}': give one of {', '.join(f'{one}:NAME' for one in LIBRARIES)}"
         )
     if prefix in PACKAGES:
-        require(PACKAGES[prefix], f"model='{model}'")
+        require(f"model='{model}'", PACKAGES[prefix])
     module, _, class_name = LIBRARIES[prefix].partition(':')
     return getattr(import_module(module, __name__), class_name), name

@@ -7,7 +7,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,16 +153,6 @@ class Library(ABC):
     def translate(self, state: Tensors, network: nn.Module) -> Tensors:
         """A file's tensors under the network's names and in its shapes, as far as possible."""
         return state
-
-
-def require(package: str, purpose: str) -> None:
-    """Refuse what needs a library that is not installed.
-
-    Raises:
-        UserError: Tells how to install it.
-    """
-    if not find_spec(package):
-        raise UserError(f'{purpose} needs the library {package}: pip install {package}')
 
 
 @dataclass(frozen=True)

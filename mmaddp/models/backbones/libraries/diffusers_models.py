@@ -22,9 +22,9 @@ from mmaddp.checkpoints.folders import (
     read_json,
 )
 from mmaddp.registry import MODELS
-from mmaddp.utils import UserError, check_choice, reason_of
+from mmaddp.utils import UserError, check_choice, reason_of, require
 
-from .base import Library, depths_by_blocks, hooked_outputs, nearest_names, require, tokens_to_map
+from .base import Library, hooked_outputs, nearest_names, tokens_to_map
 
 UNETS = ('UNet2DModel', 'UNet2DConditionModel')
 KNOWN = (*UNETS, *DIT, SIT)
@@ -35,7 +35,6 @@ AUTOENCODERS = {
     'AutoencoderKL': 'mmaddp.KLAutoencoder',
     'AutoencoderRAE': 'mmaddp.RepresentationAutoencoder',
 }
-SIGNED = (0.5, 0.5, 0.5)
 
 
 class DiffusersModel(Library):
@@ -246,10 +245,6 @@ class DiffusersModel(Library):
         """Pixels of the image for one position of the network's input."""
         return 1 if self.front is None else self.front.stride
 
-    def pixel_statistics(self, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
-        """See :class:`Library`: images in [-1, 1]."""
-        return SIGNED, SIGNED
-
     def input_size(self, network: nn.Module) -> tuple[int, int]:
         """See :class:`Library`."""
         size = self.config.get('input_size' if self.kind == SIT else 'sample_size') or 32
@@ -264,10 +259,6 @@ class DiffusersModel(Library):
         if self.is_unet:
             return [*network.down_blocks, network.mid_block, *network.up_blocks]
         return list(network.blocks if self.kind == SIT else network.transformer_blocks)
-
-    def depths(self, network: nn.Module) -> dict[str, int]:
-        """By blocks in the order of computation."""
-        return depths_by_blocks(network, self.blocks(network))
 
     def recompute(self, network: nn.Module) -> None:
         """See :class:`Library`."""
@@ -307,7 +298,7 @@ def embed_prompt(pipeline: Path, pooled: bool, text: str = '') -> dict[str, Tens
     Raises:
         UserError: ``transformers`` is not installed, or the folders cannot be read.
     """
-    require('transformers', f'{pipeline}: the embedding of the prompt')
+    require(f'{pipeline}: the embedding of the prompt', 'transformers')
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     outputs = []
