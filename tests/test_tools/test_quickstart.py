@@ -130,7 +130,8 @@ def test_a_folder_of_other_files_is_left_alone(quickstart, tmp_path):
     sample = tmp_path / 'samples/mine.png'
     sample.parent.mkdir()
     sample.touch()
-    with pytest.raises(UserError, match='give another --work-dir'):
+    refused = pytest.raises(UserError, match='give another --work-dir')
+    with mock.patch.dict(os.environ), refused:
         quickstart.main(['--work-dir', str(tmp_path)])
     assert sample.exists()
     quickstart.claim(tmp_path / 'new')

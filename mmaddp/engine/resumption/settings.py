@@ -37,7 +37,7 @@ _OF_OPTIMIZATION += ('param_scheduler', 'train_cfg', 'train_dataloader.batch_siz
 _OF_TESTS = re.compile(
     r'model\.(backbone|data_preprocessor)\.|test_dataloader\.dataset\.pipeline\.'
 )
-_NOT_OF_TESTS = re.compile(r'.*\.(init_cfg|with_cp|drop\w*|type)(\.|$)')
+_NOT_OF_TESTS = re.compile(r'.*\.(init_cfg|with_cp|frozen\w*|drop\w*|type)(\.|$)')
 _MOST_SHOWN = 8
 
 
