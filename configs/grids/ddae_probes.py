@@ -19,7 +19,6 @@ ddpmpp = {
 tiny_imagenet = {
     'model.encoder.img_size': 64,
     'model.head.num_classes': 200,
-    'num_classes': 200,
     **{
         f'{split}_dataloader': dict(_delete_=True, **_base_[f'{split}_dataloader'])
         for split in ('train', 'val', 'test')

@@ -194,7 +194,11 @@ def test_whole_models(published, tmp_path):
     run = {'meta': {'iter': 7}, 'state_dict': {'conv.weight': torch.ones(1)}, 'optimizer': {}}
     torch.save(run, tmp_path / 'iter_7.pth')
     read = read_model_checkpoint(tmp_path / 'iter_7.pth')
-    assert read == {'state_dict': {'conv.weight': torch.ones(1)}, 'meta': {'iter': 7}}
+    assert read == {
+        'state_dict': {'conv.weight': torch.ones(1)},
+        'meta': {'iter': 7},
+        'settings': {},
+    }
     convert_file(path, tmp_path / 'detector.safetensors', target='detector')
     read = read_model_checkpoint(tmp_path / 'detector.safetensors')
     assert read['meta']['mmaddp']['target'] == 'detector'
