@@ -45,6 +45,12 @@ def shorten(names: Sequence[object], most: int = 5) -> str:
     return f'({", ".join(map(repr, names[:most]))}{", ..." if len(names) > most else ""})'
 
 
+def listed(texts: Sequence[str], most: int) -> str:
+    """The first of some texts, and how many more there are."""
+    shown = ', '.join(texts[:most])
+    return f'{shown} and {len(texts) - most} more' if len(texts) > most else shown
+
+
 def refuse_if(*faults: tuple[object, str]) -> None:
     """Refuse input for the first fault that it has.
 

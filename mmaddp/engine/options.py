@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, listed
 
 from .validation import nearest, settings
 
@@ -42,11 +42,17 @@ def _check_variable(config: dict, key: str) -> None:
     if name in config:
         copies = list(_copies(config[name], config, name))
         if copies:
-            reason = f'{name} has an effect only in the config file: set {_some(copies)}'
+            reason = (
+                f'{name} has an effect only in the config file: set {listed(copies, _MOST_SHOWN)}'
+            )
             raise UserError(f'--cfg-options {key}: {reason}')
         return
     similar = [place for place in _places(config) if place.endswith(f'.{name}')]
-    hint = _some(similar) if similar else nearest(name, {*settings(), *config}, cutoff=0.75)
+    hint = (
+        listed(similar, _MOST_SHOWN)
+        if similar
+        else nearest(name, {*settings(), *config}, cutoff=0.75)
+    )
     if hint:
         raise UserError(f'--cfg-options {key}: no such setting: did you mean {hint}?')
     raise UserError(
@@ -75,8 +81,3 @@ def _places(config: Any, key: str = '') -> dict[str, Any]:
         place = f'{key}.{name}' if key else str(name)
         found |= {place: value, **_places(value, place)}
     return found
-
-
-def _some(places: Sequence[str]) -> str:
-    shown = ', '.join(places[:_MOST_SHOWN])
-    return f'{shown} and {len(places) - _MOST_SHOWN} more' if len(places) > _MOST_SHOWN else shown

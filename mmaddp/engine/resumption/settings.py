@@ -25,6 +25,7 @@ from mmengine.runner import Runner as MMEngineRunner
 from mmaddp.engine.optimizers import original_name
 from mmaddp.engine.private import is_resuming
 from mmaddp.registry import HOOKS
+from mmaddp.utils import listed
 
 # Settings of a run that its result does not depend on.
 _INCIDENTAL = {'env_cfg', 'experiment_name', 'launcher', 'load_from', 'log_level', 'log_processor'}
@@ -120,10 +121,9 @@ def warn_of_other_settings(saved: Mapping[str, str], config: Config) -> None:
         if _OF_TESTS.match(key) and not _NOT_OF_TESTS.match(key)
     ]
     if changes:
-        more = f' and {len(changes) - _MOST_SHOWN} more' if len(changes) > _MOST_SHOWN else ''
         text = (
             'The config differs from the training of the checkpoint: '
-            f'{", ".join(changes[:_MOST_SHOWN])}{more}. Results follow the config'
+            f'{listed(changes, _MOST_SHOWN)}. Results follow the config'
         )
         print_log(text, 'current', logging.WARNING)
 
@@ -132,12 +132,11 @@ def describe(changes: Mapping[str, tuple[str | None, str | None]]) -> str:
     """One line about settings that have changed, each given as its old and new value."""
     shown = [
         f'{key} unset (was {old})' if new is None else f'{key}={new} (was {old or "unset"})'
-        for key, (old, new) in list(changes.items())[:_MOST_SHOWN]
+        for key, (old, new) in changes.items()
     ]
-    more = f' and {len(changes) - len(shown)} more' if len(changes) > len(shown) else ''
     return (
         'The config has changed since the checkpoint, and its new values count from here on: '
-        f'{", ".join(shown)}{more}. Restore the old ones to go on as before'
+        f'{listed(shown, _MOST_SHOWN)}. Restore the old ones to go on as before'
     )
 
 
