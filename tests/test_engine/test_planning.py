@@ -19,7 +19,7 @@ from mmaddp.engine.planning.devices import GIB, Device
 from mmaddp.engine.planning.ledger import Ledger
 from mmaddp.engine.planning.plan import CONTEXT, count_steps, split_batches
 from mmaddp.engine.planning.trace import Trace, trace
-from mmaddp.engine.runs import clear_errors, load_config
+from mmaddp.engine.runs import AMP_WRAPPERS, clear_errors, load_config
 from mmaddp.engine.synthetic_batches import synthetic_batch
 from mmaddp.utils import UserError
 
@@ -77,6 +77,17 @@ def test_a_moving_average_is_a_second_copy_of_the_weights(config, plan):
     config.custom_hooks = [dict(type='EMAHook')]
     averaged = make_plan(config, GPU)
     assert sum(averaged.of_kind('weights').values()) == 2 * sum(plan.of_kind('weights').values())
+
+
+def test_a_plan_knows_each_kind_of_mixed_precision(config):
+    kept = {}
+    # Large enough that the peak is in the backward pass.
+    config.model.backbone.arch = dict(embed_dims=64, num_layers=4, num_heads=2)
+    config.model.head.in_channels, config.train_dataloader.batch_size = 64, 512
+    for precision, wrapper in AMP_WRAPPERS.items():
+        config.optim_wrapper.update(wrapper)
+        kept[precision] = sum(make_plan(config, GPU).of_kind('activations').values())
+    assert kept['bf16'] == kept['fp16'] < 0.8 * kept['off']
 
 
 def test_a_batch_of_depths_has_the_size_of_its_data():

@@ -95,7 +95,7 @@ def trace(config: Config, batch_size: int, device: str = 'cuda') -> Trace:
     batch['inputs'] = tree_map(fakes.empty, batch['inputs'])
     own_state(ledger, config, model)
     on_device = cuda_kernels(ledger) if device == 'cuda' else nullcontext()
-    with stand_in_operators(), ledger, ArraysOfOnes(), on_device:
+    with stand_in_operators(), ledger, ArraysOfOnes(), on_device, seeded():
         warm_up(ledger, wrapper, accumulates=accumulated(config) > 1)
         ledger.reset()
         model.train_step(batch, wrapper)
@@ -111,6 +111,14 @@ def trace(config: Config, batch_size: int, device: str = 'cuda') -> Trace:
     )
 
 
+@contextmanager
+def seeded() -> Iterator[None]:
+    """The same random numbers, such as masking ratios, for each trace."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
 def bytes_of(module: nn.Module) -> int:
     """Bytes of a module's trained parameters."""
     return sum(p.numel() * p.element_size() for p in module.parameters() if p.requires_grad)
@@ -124,7 +132,8 @@ def build_wrapper(config: Config, model: nn.Module, ledger: Ledger) -> Any:
         if 'optimizer' in settings
         else [part for part in settings.values() if isinstance(part, dict)]
     )
-    amp = any(part.get('type') == 'AmpOptimWrapper' for part in parts)
+    # Every wrapper but the plain one autocasts.
+    amp = any(part.get('type', 'OptimWrapper') != 'OptimWrapper' for part in parts)
     for part in parts:
         for key in ('dtype', 'loss_scale', 'accumulative_counts'):
             part.pop(key, None)
