@@ -108,8 +108,7 @@ class DepthHead(BaseDecodeHead):
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
         """The losses of logits (B, num_bins, h, w), at the size of the labels."""
         true = torch.cat([sample.gt_depth_map.data for sample in batch_data_samples]).float()
-        # Logarithms need more than half precision.
-        depth = self.resize(depth_of_logits(seg_logits.float(), self.bins), true.shape[-2:])
+        depth = self.resize(depth_of_logits(seg_logits, self.bins), true.shape[-2:])
         losses = depth_loss(
             depth[:, 0],
             true,
@@ -121,7 +120,7 @@ class DepthHead(BaseDecodeHead):
 
     def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Depths (B, 1, H, W) of the padded image."""
-        depth = depth_of_logits(seg_logits.float(), self.bins)
+        depth = depth_of_logits(seg_logits, self.bins)
         return super().predict_by_feat(depth, batch_img_metas).clamp(self.min_depth, self.max_depth)
 
     def resize(self, depth: Tensor, size: tuple[int, int]) -> Tensor:

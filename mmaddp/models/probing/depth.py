@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmaddp.registry import MODELS
 from mmaddp.utils import check_range
 
+from ..layers.positions import full_precision
 from .heads import DenseHead, LinearLayer, loss_at_once
 
 EPS = 1e-3  # keeps logarithms finite, as in AdaBins and DINOv2
@@ -119,9 +120,11 @@ class LinearDepth(DenseHead):
 
 def depth_of_logits(logits: Tensor, bins: Tensor) -> Tensor:
     """The mean of depths of bins (K,), weighted by logits (B, K, h, w): (B, 1, h, w)."""
-    weights = logits.relu() + 0.1
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    return torch.einsum('bkhw,k->bhw', weights, bins)[:, None]
+    # Half precision would round depths, and the loss takes their logarithms.
+    with full_precision(logits):
+        weights = logits.float().relu() + 0.1
+        weights = weights / weights.sum(dim=1, keepdim=True)
+        return torch.einsum('bkhw,k->bhw', weights, bins)[:, None]
 
 
 def depth_loss(

@@ -13,6 +13,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..layers.positions import full_precision
+
 
 class ProbeHead(BaseModule, ABC):
     """A task of a probe: what a head learns of a cell's features, and how it is scored.
@@ -226,17 +228,21 @@ class LinearLayer(nn.Module):
         """(B, C) -> (B, outputs), or (B, C, h, w) -> (B, outputs, h, w)."""
         if features.ndim == 2:
             return F.linear(self.norm(features), self.weight, self.bias)
-        weight, bias = self.weight, self.bias
         if type(self.norm) is nn.BatchNorm2d:
-            # W (g (x - m) / s + b) = (W g / s) x + W (b - g m / s). Since x is frozen, m and s need
-            # no gradient, and no normalized map has to be stored.
-            mean, var = batch_statistics(self.norm, features)
+            return self.normalize_and_project(features)
+        return F.conv2d(self.norm(features), self.weight[:, :, None, None], self.bias)
+
+    def normalize_and_project(self, x: Tensor) -> Tensor:
+        """The norm and the layer at once: (B, C, h, w) -> (B, outputs, h, w), float32."""
+        # W (g (x - m) / s + b) = (W g / s) x + W (b - g m / s). Since x is frozen, m and s need no
+        # gradient, and no normalized map has to be stored. Where m is large, the terms cancel:
+        # autocast, or a convolution's TF32, would lose the rest.
+        with full_precision(x):
+            mean, var = batch_statistics(self.norm, x)
             scale = self.norm.weight * (var + self.norm.eps).rsqrt()
-            bias = bias + weight @ (self.norm.bias - scale * mean)
-            weight = weight * scale
-        else:
-            features = self.norm(features)
-        return F.conv2d(features, weight[:, :, None, None], bias)
+            bias = self.bias + self.weight @ (self.norm.bias - scale * mean)
+            outputs = torch.einsum('kc,bchw->bkhw', self.weight * scale, x.float())
+            return outputs + bias[:, None, None]
 
 
 @torch.no_grad()

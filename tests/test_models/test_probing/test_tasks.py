@@ -17,7 +17,13 @@ from torch.nn import functional as F
 
 from mmaddp.experiments.probing import results_of
 from mmaddp.models.probing import Cell, KNNClassifier, PatchRetrieval
-from mmaddp.models.probing.depth import gradient_loss, log_error, scale_invariant_loss
+from mmaddp.models.probing.depth import (
+    depth_of_logits,
+    gradient_loss,
+    log_error,
+    scale_invariant_loss,
+)
+from mmaddp.models.probing.heads import LinearLayer
 
 SEGMENTATION = dict(type='mmaddp.LinearSegmentation', num_classes=CLASSES, dropout=0.1)
 DEPTH = dict(type='mmaddp.LinearDepth', num_bins=16, batch_norm=True, warmup=2)
@@ -233,3 +239,25 @@ def test_patches_are_remembered_with_the_shares_of_their_classes():
     torch.testing.assert_close(
         head(torch.rand(1, 2, 2, 3)), torch.tensor([0.75, 0.25]).view(1, 2, 1, 1).expand(1, 2, 2, 3)
     )
+
+
+@pytest.mark.parametrize('offset', [0.0, 50.0])
+def test_a_folded_norm_keeps_its_precision_in_autocast(offset):
+    """Some channels of a ViT are far from zero. The norm subtracts nearly all of them."""
+    layer = LinearLayer(16, 4, torch.nn.BatchNorm2d(16), init_std=0.1)
+    maps = torch.randn(4, 16, 8, 8, generator=torch.Generator().manual_seed(0)) + offset
+    normalized = F.batch_norm(maps, None, None, training=True)
+    expected = F.conv2d(normalized, layer.weight[:, :, None, None], layer.bias)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = layer(maps)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * expected.std().item())
+
+
+def test_depths_keep_their_precision_in_autocast():
+    logits = torch.randn(1, 64, 8, 8, generator=torch.Generator().manual_seed(0))
+    bins = torch.linspace(1e-3, 10, 64)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = depth_of_logits(logits, bins)
+    weights = logits.relu() + 0.1
+    expected = (weights * bins[:, None, None]).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+    torch.testing.assert_close(found, expected)
