@@ -18,11 +18,13 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmaddp.registry import METRICS
-from mmaddp.utils import atomic_write
+from mmaddp.utils import UserError, atomic_write
 
 Arrays = dict[str, np.ndarray]
 # Recall thresholds of COCO's evaluation.
 RECALLS = np.linspace(0, 1, 101)
+# Detections of an image and class that COCO's average precision counts.
+MOST_DETECTIONS = 100
 # Findings that do not depend on the model.
 TRUTH = ('label', 'objects_bbox', 'objects_segm')
 
@@ -38,10 +40,18 @@ class PerImage(BaseMetric):
     Args:
         metric: Config of the metric.
         file: A .npz file, replaced at each evaluation.
+
+    Raises:
+        UserError: The metric evaluates by faster-coco-eval, which does not tell what it finds.
     """
 
     def __init__(self, metric: dict, file: str) -> None:
         self.metric, self.file = METRICS.build(metric), Path(file)
+        if getattr(self.metric, 'evaluator', None):
+            raise UserError(
+                'val_evaluator.backend: a comparison needs what is found on each image; set '
+                "'pycocotools'"
+            )
         super().__init__(self.metric.collect_device)
         self.results, self.prefix = self.metric.results, self.metric.prefix
 
@@ -151,14 +161,13 @@ def coco_arrays(evaluation: Any) -> Arrays:
             objects[i, number] = np.count_nonzero(np.asarray(one['gtIgnore']) == 0)
         if not found:
             continue
-        scores = np.concatenate([one['dtScores'] for _, one in found])
+        scores, matches, ignores = zip(*(counted(one) for _, one in found))
         # COCO's sort, so that ties keep its order.
-        order = np.argsort(-scores, kind='mergesort')
-        image.append(np.repeat([i for i, _ in found], [len(one['dtScores']) for _, one in found]))
-        image[-1] = image[-1][order]
+        order = np.argsort(-np.concatenate(scores), kind='mergesort')
+        image.append(np.repeat([i for i, _ in found], [len(one) for one in scores])[order])
         category.append(np.full(len(order), number))
-        matched.append(np.concatenate([one['dtMatches'] != 0 for _, one in found], 1)[:, order])
-        ignored.append(np.concatenate([one['dtIgnore'] != 0 for _, one in found], 1)[:, order])
+        matched.append(np.concatenate(matches, axis=1)[:, order])
+        ignored.append(np.concatenate(ignores, axis=1)[:, order])
     empty = np.zeros((len(params.iouThrs), 0), bool)
     arrays = {
         'image': np.concatenate([np.zeros(0), *image]).astype(np.int32),
@@ -169,6 +178,12 @@ def coco_arrays(evaluation: Any) -> Arrays:
         'thresholds': np.asarray(params.iouThrs),
     }
     return {f'{key}_{params.iouType}': value for key, value in arrays.items()}
+
+
+def counted(one: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores (N,), matches and ignored detections (thresholds, N) of an image and class."""
+    parts = one['dtScores'], one['dtMatches'] != 0, one['dtIgnore'] != 0
+    return tuple(np.asarray(part)[..., :MOST_DETECTIONS] for part in parts)
 
 
 def average_precision(arrays: Arrays, kind: str, weights: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mmaddp.evaluation import ImageScores, PerImage
 from mmaddp.evaluation.per_image import average_precision, coco_arrays
+from mmaddp.utils import UserError
 
 WEIGHTS = np.array([2, 0, 1, 3, 0, 1])
 REPEATED = np.repeat(np.arange(6), WEIGHTS)
@@ -48,6 +49,7 @@ def evaluate(images):
     truth.dataset = content
     truth.createIndex()
     evaluation = COCOeval(truth, truth.loadRes(detections), 'bbox')
+    evaluation.params.maxDets = [1, 2, 100]
     evaluation.evaluate()
     evaluation.accumulate()
     return evaluation
@@ -60,6 +62,23 @@ def test_average_precision_of_repeated_images():
     found = average_precision(arrays, 'bbox', WEIGHTS)
     assert np.nanmean(found) > 0.1
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_more_detections_than_average_precision_counts(monkeypatch):
+    monkeypatch.setattr('mmaddp.evaluation.per_image.MOST_DETECTIONS', 2)
+    evaluation = evaluate(range(6))
+    precision = evaluation.eval['precision'][:, :, :, 0, 1]
+    expected = np.where((precision > -1).all(axis=1), precision.mean(axis=1), np.nan)
+    found = average_precision(coco_arrays(evaluation), 'bbox', np.ones(6, int))
+    assert np.nanmean(found) > 0.1
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_an_evaluation_that_tells_nothing_of_its_images_is_refused(tmp_path):
+    pytest.importorskip('faster_coco_eval')
+    metric = dict(type='mmaddp.CocoMetric', backend='faster-coco-eval')
+    with pytest.raises(UserError, match=r"val_evaluator\.backend: .*; set 'pycocotools'"):
+        PerImage(metric, str(tmp_path / 'per_image.npz'))
 
 
 def recorded(metric, samples, meta, folder):
