@@ -48,10 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from mmaddp.experiments.comparison_page import write_plot, write_tables
     from mmaddp.experiments.job_arrays import compare_in_arrays
     from mmaddp.experiments.report_card import write_card
+    from mmaddp.experiments.results import ResultsFolder
 
     comparison = read_comparison(args.spec)
     jobs = comparison.choose(args.tasks, args.methods, args.seeds)
     train = partial(train_distributed, processes=args.gpus) if args.gpus > 1 else None
+    # More GPUs make larger batches, which rows of one table must share.
+    ResultsFolder(args.work_dir).agree({'GPUs per training': args.gpus})
     report = partial(write_tables, comparison)
     if args.slurm is None:
         folder = compare(comparison, args.work_dir, jobs, report, train)

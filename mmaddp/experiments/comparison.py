@@ -22,7 +22,7 @@ from mmaddp.utils import UserError, atomic_write, check_choice, check_range, wri
 from mmaddp.zoo import located
 
 from .corruptions import evaluate_corruptions
-from .costs import FLOPS, MEMORY, PARAMETERS, SPEED, encoder_cost, training_cost
+from .costs import FLOPS, MEMORY, PARAMETERS, SPEED, encoder_cost, images_per_batch, training_cost
 from .example_images import CENTER, write_examples
 from .logs import iterations_of
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
@@ -277,8 +277,8 @@ def run_cell(
     config, path = cell_config(comparison, folder, job), folder.path / job.key
     write_json(path / PROTOCOL_FILE, protocol_of(config))
     record_images(config)
-    facts = {**encoder_cost(config), **budget(config), **images_seen(comparison.entry(job))}
-    metrics = {**train(config), **facts, **training_cost(config)}
+    facts = {**encoder_cost(config), **images_seen(comparison.entry(job))}
+    metrics = {**train(config), **facts, **budget(config), **training_cost(config)}
     found = resample(path)
     if is_probe(config):
         # The training scores the best cell on the images that chose it; these replace its scores.
@@ -396,17 +396,11 @@ def probe_metrics(config: Config) -> Metrics:
 
 
 def budget(config: Config) -> dict[str, int]:
-    """Length of a training in epochs or iterations, and its batch size."""
-    loop = config.train_cfg
+    """Length of a finished training in epochs or iterations, and the images of its batches."""
+    loop, images = config.train_cfg, images_per_batch(find_newest(config.work_dir), config)
     if 'max_epochs' in loop:
-        return {EPOCHS: loop.max_epochs, BATCH: batch_size(config)}
-    return {ITERATIONS: loop.max_iters, BATCH: batch_size(config)}
-
-
-def batch_size(config: Config) -> int:
-    """Total batch size of all processes, the one that the learning rate is scaled for."""
-    base = (config.get('auto_scale_lr') or {}).get('base_batch_size')
-    return base or config.train_dataloader.batch_size
+        return {EPOCHS: loop.max_epochs, BATCH: images}
+    return {ITERATIONS: loop.max_iters, BATCH: images}
 
 
 def images_seen(entry: Entry) -> dict[str, int]:
@@ -415,7 +409,9 @@ def images_seen(entry: Entry) -> dict[str, int]:
         return {}
     # Published encoders do not say.
     iterations = iterations_of(entry.checkpoint)
-    return {IMAGES: iterations * batch_size(load_config(entry.pretrain))} if iterations else {}
+    if not iterations:
+        return {}
+    return {IMAGES: iterations * images_per_batch(entry.checkpoint, load_config(entry.pretrain))}
 
 
 @cache

@@ -13,7 +13,9 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from mmaddp.checkpoints import map_checkpoint
 from mmaddp.engine.planning.answers import Fakes
+from mmaddp.engine.resumption import find_newest
 from mmaddp.engine.runs import clear_errors
 from mmaddp.engine.synthetic_batches import training_size
 from mmaddp.utils import UserError
@@ -94,5 +96,14 @@ def training_cost(config: Config) -> dict[str, float]:
         return {}
     seconds = statistics.median(one['time'] for one in steps)
     memory = [one['memory'] for one in steps if one.get('memory')]
-    cost = {SPEED: config.train_dataloader.batch_size / seconds}
+    cost = {SPEED: images_per_batch(find_newest(config.work_dir), config) / seconds}
     return {**cost, **({MEMORY: float(max(memory))} if memory else {})}
+
+
+def images_per_batch(checkpoint: str | Path | None, config: Config) -> int:
+    """Images of a batch in all processes, by a checkpoint of the training or by its config."""
+    settings = (map_checkpoint(checkpoint).get('settings') if checkpoint else None) or {}
+    if settings:
+        return int(settings['processes']) * int(settings['train_dataloader.batch_size'])
+    base = (config.get('auto_scale_lr') or {}).get('base_batch_size')
+    return base or config.train_dataloader.batch_size

@@ -3,10 +3,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmaddp.engine.synthetic_batches import training_size
-from mmaddp.experiments.costs import FLOPS, build_encoder, encoder_cost, encoder_flops
+from mmaddp.experiments.costs import (
+    FLOPS,
+    build_encoder,
+    encoder_cost,
+    encoder_flops,
+    images_per_batch,
+)
 from mmaddp.models import ADDPViT, DDAEDiT
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -43,6 +50,17 @@ def test_flops_of_a_config_are_those_of_its_images():
     config = Config.fromfile(path)
     expected = encoder_flops(build_encoder(config), (64, 64))
     assert encoder_cost(config)[FLOPS] == expected[FLOPS] > 0
+
+
+def test_images_of_a_batch_are_those_of_all_processes(tmp_path):
+    config = Config(
+        dict(train_dataloader=dict(batch_size=4), auto_scale_lr=dict(base_batch_size=64))
+    )
+    # Without a checkpoint that tells, those of the recipe.
+    assert images_per_batch(None, config) == 64
+    settings = {'processes': '2', 'train_dataloader.batch_size': '16'}
+    torch.save(dict(settings=settings), tmp_path / 'iter_1.pth')
+    assert images_per_batch(tmp_path / 'iter_1.pth', config) == 32
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import pytest
 from scripts import load_script
 from tiny_comparison import write_comparison
 
+from mmaddp.utils import UserError
+
 
 @pytest.fixture
 def tool(repository):
@@ -46,3 +48,6 @@ def test_probe_and_fine_tuning(tool, tmp_path, capsys):
     before = (tmp_path / 'out/comparison.json').read_text()
     tool.main(arguments)
     assert (tmp_path / 'out/comparison.json').read_text() == before
+    # Two GPUs would take batches of twice as many images.
+    with pytest.raises(UserError, match='results of GPUs per training 1, not 2'):
+        tool.main([*arguments, '--gpus', '2'])
