@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import socket
+from pathlib import Path
 from typing import Any, Callable
 
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, MODELS
 from tiny_addp import addp
 from tiny_runs import CHILDREN
+
+# Settings of a training that several processes share.
+IN_PROCESSES = {'launcher': 'pytorch', 'env_cfg': dict(dist_cfg=dict(backend='gloo'))}
 
 
 @HOOKS.register_module()
@@ -23,6 +28,22 @@ class LossRecorder(Hook):
     ) -> None:
         with open(f'{runner.work_dir}.losses{runner.rank}', 'a') as file:
             file.write(json.dumps([runner.iter, outputs['loss'].item()]) + '\n')
+
+
+@HOOKS.register_module()
+class BufferRecorder(Hook):
+    """Writes the running means before and during an evaluation to a file of each process."""
+
+    def write(self, runner: Any, *_: Any) -> None:
+        means = [b.tolist() for name, b in runner.model.named_buffers() if 'running_mean' in name]
+        with open(f'{runner.work_dir}.buffers{runner.rank}', 'a') as file:
+            file.write(json.dumps(means) + '\n')
+
+    before_val = write
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if batch_idx == 0:
+            self.write(runner)
 
 
 def in_processes(count: int, function: Callable, *arguments: Any) -> list[int]:
@@ -63,3 +84,14 @@ def wrap_parts_that_differ() -> None:
         frozen = name.startswith(('tokenizer.', 'token_predictor.'))
         # What is trained is the first process's everywhere.
         assert (parameter == (rank + 1.0 if frozen else 1.0)).all(), name
+
+
+def remember_images(config: Config, path: Path) -> None:
+    """In each process: write how many images a k-NN classifier remembers."""
+    import mmaddp  # noqa: F401
+    from mmaddp.experiments.probing import remember
+
+    torch.set_num_threads(1)
+    model = remember(config).model
+    (head,) = getattr(model, 'module', model).heads.values()
+    Path(f'{path}{os.environ["RANK"]}').write_text(str(len(head.keys)))

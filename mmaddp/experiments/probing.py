@@ -154,9 +154,10 @@ def remember(config: Config) -> Runner:
         runner = RUNNERS.build(config)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         loader = config.train_dataloader
-        # As a training cuts it, but each image once, whatever its sampler is.
+        # As a training cuts it, but each image once, whatever its sampler and the processes are.
         loader = make_resumable(loader, runner.base_seed, labels=config.get('labels'))
-        loader['sampler'] = dict(type='DefaultSampler', shuffle=False)
+        loader['sampler'] = dict(type='DefaultSampler', shuffle=False, round_up=False)
+        loader['drop_last'] = False
         dataloader = runner.build_dataloader(loader)
         if model.bank is not None:
             check_bank(model, [dataloader.dataset, runner.test_loop.dataloader.dataset])

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 from tiny_faults import run_in_own_group
-from tiny_processes import in_processes
+from tiny_processes import IN_PROCESSES, in_processes
 from tiny_runs import (
     CHILDREN,
     assert_same_training,
@@ -21,8 +21,6 @@ from tiny_runs import (
 
 from mmaddp.engine.resumption.checkpoints import find_newest
 from mmaddp.engine.resumption.preemption import REQUEUE
-
-IN_PROCESSES = {'launcher': 'pytorch', 'env_cfg': dict(dist_cfg=dict(backend='gloo'))}
 
 
 @pytest.fixture(scope='module')

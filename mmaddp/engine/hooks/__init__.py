@@ -5,6 +5,7 @@ from .data_check_hook import DataCheckHook
 from .feature_bank_hook import FeatureBankHook
 from .finite_loss_hook import FiniteLossHook
 from .loss_by_mask_ratio_hook import LossByMaskRatioHook
+from .shared_buffers_hook import SharedBuffersHook
 from .visualization_hook import VisualizationHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'FeatureBankHook',
     'FiniteLossHook',
     'LossByMaskRatioHook',
+    'SharedBuffersHook',
     'VisualizationHook',
 ]

@@ -164,6 +164,7 @@ class ReproducibleRunner:
         super().register_hooks(default_hooks, custom_hooks)
         self.register_hook({'type': 'mmaddp.ChangedSettingsHook'})
         self.register_hook({'type': 'mmaddp.IterationSeedHook'})
+        self.register_hook({'type': 'mmaddp.SharedBuffersHook'})
         self.preemption = PreemptionHook()
         self.register_hook(self.preemption)
         if self._skips_corrupt_images:
@@ -225,6 +226,9 @@ class Runner(ReproducibleRunner, MMEngineRunner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap for several processes; modules on the CPU must not be given a device."""
+        if self.distributed and not any(p.requires_grad for p in model.parameters()):
+            # DDP refuses a model with nothing to train, such as a k-NN probe.
+            return model.to(get_device())
         if self.distributed and get_device() == 'cpu':
             os.environ.setdefault('LOCAL_RANK', '0')
             model_wrapper_cfg = {
