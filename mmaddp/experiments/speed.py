@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from torch import nn
+from torch import Tensor, nn
 
 from mmaddp.engine.synthetic_batches import synthetic_batch
 from mmaddp.engine.validation import check_runs_on_cpu
@@ -173,8 +173,10 @@ def _measure(
 
 def _copy(batch: dict) -> dict:
     """A copy of the samples, since preprocessors and losses change them in place."""
-    samples = [sample.clone() for sample in batch['data_samples']]
-    return {'inputs': list(batch['inputs']), 'data_samples': samples}
+    samples, inputs = [sample.clone() for sample in batch['data_samples']], batch['inputs']
+    # Images come as a list, precomputed tokens as one tensor.
+    inputs = inputs.clone() if isinstance(inputs, Tensor) else list(inputs)
+    return {'inputs': inputs, 'data_samples': samples}
 
 
 class _Stopwatch:

@@ -254,8 +254,8 @@ class Pretrainer(ImageGenerator):
     def validate(self, inputs: Tensor, data_samples: list) -> list:
         """Samples with ``pred_losses``, the losses of their batch, for a validation loss.
 
-        Noise and masks depend on the index of the first image alone, so that every validation
-        has the same.
+        Noise and masks depend on the index of the batch's first image, so that every validation
+        of the same batches has the same.
         """
         # The training's own random state goes on as if there had been no validation.
         devices = [inputs.device] if inputs.is_cuda else []
