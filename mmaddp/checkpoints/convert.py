@@ -22,7 +22,7 @@ from .judge import (
     complain,
     default_module,
     fit,
-    listed,
+    in_config,
     module_of,
     nested,
 )
@@ -395,10 +395,10 @@ def check_meta(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
         own = part.checkpoint_meta if isinstance(part, Loadable) else {}
         differing = [key for key in own if meta.get(key) not in (None, own[key])]
         if differing:
-            held = listed(meta, differing)
+            held = in_config(meta, differing)
             raise UserError(
                 f'was trained with {held}, the {type(part).__name__} of the config has '
-                f'{listed(own, differing)}: set {held}, or name another file'
+                f'{in_config(own, differing)}: set {held}, or name another file'
             )
 
 

@@ -213,19 +213,19 @@ def remedy_for(held: Tensors, state: Tensors, module: nn.Module) -> str:
     if not differing:
         return f'does not fit the {name} of the config: set its arguments as the file has them'
     return (
-        f'holds {name} with {listed(holds, differing)}, the config builds '
-        f'{listed(builds, differing)}: set {listed(holds, differing)}'
+        f'holds {name} with {in_config(holds, differing)}, the config builds '
+        f'{in_config(builds, differing)}: set {in_config(holds, differing)}'
     )
 
 
-def listed(settings: Mapping[str, Any], names: Sequence[str]) -> str:
+def in_config(settings: Mapping[str, Any], names: Sequence[str]) -> str:
     """Settings as a config has them."""
     return ', '.join(f'{name}={shown(settings.get(name))}' for name in names)
 
 
 def shown(value: Any) -> str:
     """A value of a config, dictionaries as OpenMMLab writes them."""
-    return f'dict({listed(value, list(value))})' if isinstance(value, dict) else repr(value)
+    return f'dict({in_config(value, list(value))})' if isinstance(value, dict) else repr(value)
 
 
 class Untold(int):
@@ -306,7 +306,7 @@ def module_of(state: Tensors, part: str, for_transfer: bool = False) -> nn.Modul
             return module(**settings)
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(
-            f'no {module.__name__} has the sizes {listed(settings, list(settings))}: {error}'
+            f'no {module.__name__} has the sizes {in_config(settings, list(settings))}: {error}'
         ) from None
 
 

@@ -36,7 +36,7 @@ from typing import Callable, Union
 import torch
 from torch import Tensor
 
-from mmaddp.utils import UserError
+from mmaddp.utils import UserError, listed
 
 # Raised whenever a table gives another result for some file; stands in every converted file.
 RULES_VERSION = 2
@@ -303,5 +303,4 @@ def part_of(rules: Sequence[Rule], part: str) -> list[Rule]:
 
 def shortened(names: Sequence[str], most: int = MAX_NAMES) -> str:
     """The first names, and how many more there are."""
-    rest = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + rest
+    return listed(names, most)

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             'FeatureBankHook',
             'FiniteLossHook',
             'LossByMaskRatioHook',
+            'SharedBuffersHook',
             'VisualizationHook',
         ],
         'mlflow_backend': ['MLflowVisBackend'],

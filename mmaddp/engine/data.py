@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from torch.utils.data import DataLoader
@@ -293,6 +294,13 @@ def limit_workers(dataloader: DataLoader) -> DataLoader:
     """
     dataloader.num_workers = min(dataloader.num_workers, max(1, len(dataloader)))
     return dataloader
+
+
+def leaf_of(dataset: ConfigDict) -> ConfigDict:
+    """The innermost dataset's config."""
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
 
 
 def leaves(dataset: Any) -> Iterator[Any]:

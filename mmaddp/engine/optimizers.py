@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import (
     DefaultOptimWrapperConstructor,
     OptimWrapper,
@@ -18,6 +17,7 @@ from mmengine.optim import (
 from prettytable import PrettyTable
 from torch import nn
 
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from mmaddp.utils import UserError, check_range
 
@@ -162,7 +162,7 @@ class PartsOptimWrapperConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """Build the wrappers of a model, which may be wrapped for several processes."""
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(model)
         return OptimWrapperDict(
             **{name: _build_part(model, name, cfg) for name, cfg in self.wrappers.items()}
         )

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -34,10 +34,9 @@ class ProbeOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Build the wrapper of a model, which may be wrapped for several processes."""
         wrapper = super().__call__(model)
         if wrapper.clip_grad_kwargs:
-            model = model.module if is_model_wrapper(model) else model
             heads = [
                 [one for one in head.parameters() if one.requires_grad]
-                for head in model.heads.values()
+                for head in unwrapped(model).heads.values()
             ]
             wrapper.clip_func = partial(clip_each, heads, wrapper.clip_func)
         return wrapper

@@ -22,6 +22,7 @@ from mmaddp.checkpoints.reader import naming
 from mmaddp.utils import ROOT, UserError, check_choice, disk_fault, find_config, write_json
 
 from .best_cell import apply_best_cell
+from .data import leaf_of
 from .encoder_configs import fit_to_encoder
 from .options import check_option
 from .planning.announce import settings_that_fit
@@ -239,10 +240,7 @@ def test(
 
 def use_tta(config: Config) -> None:
     """Switch a config to its test-time augmentation, ``tta_model`` and ``tta_pipeline``."""
-    dataset = config.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = config.tta_pipeline
+    leaf_of(config.test_dataloader.dataset).pipeline = config.tta_pipeline
     config.model = {**config.tta_model, 'module': config.model}
 
 

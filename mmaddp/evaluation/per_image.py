@@ -74,7 +74,6 @@ class PerImage(BaseMetric):
             metrics = self.metric.compute_metrics(results)
         arrays = findings(self.metric, results, evaluations)
         if arrays:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.file) as temporary, open(temporary, 'wb') as file:
                 about = {'prefix': self.prefix or '', 'images': len(results)}
                 np.savez_compressed(file, **about, **arrays)

@@ -14,7 +14,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from mmaddp.datasets.imagenet_variants import CORRUPTIONS, SEVERITIES
-from mmaddp.engine.data import guard_evaluation, limit_workers
+from mmaddp.engine.data import guard_evaluation, leaf_of, limit_workers
 from mmaddp.engine.runs import clear_errors
 from mmaddp.utils import UserError, check_choice, write_json, write_text
 
@@ -101,13 +101,6 @@ def corrupted(dataloader: ConfigDict, part: str) -> ConfigDict:
         leaf.pipeline = [*leaf.pipeline]
         leaf.pipeline.insert(loads[0] + 1, transform)
     return dataloader
-
-
-def leaf_of(dataset: ConfigDict) -> ConfigDict:
-    """The innermost dataset's config."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
 
 
 def is_number(value: Any) -> bool:

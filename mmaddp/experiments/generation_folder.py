@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.dist import barrier, get_dist_info
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmaddp.datasets.image_files import image_fault
 from mmaddp.models.pretrainers import ImageGenerator, Start
+from mmaddp.models.probing.bank import to_bytes
 from mmaddp.utils import UserError, check_range
 
 from .images import PathOrArray, read_images, tile, write_png
@@ -129,7 +129,7 @@ def fingerprint(model: ImageGenerator) -> dict[str, str]:
     for name, tensor in sorted({**model.state_dict(), **model.frozen_state()}.items()):
         if name.partition('.')[0] not in model.training_parts:
             weights.update(name.encode())
-            weights.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            weights.update(to_bytes(tensor))
     return {'model': digest(config), 'weights': weights.hexdigest()}
 
 

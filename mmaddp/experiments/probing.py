@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -20,6 +19,7 @@ from mmaddp.engine.data import make_resumable
 from mmaddp.engine.hooks.feature_bank_hook import check_bank
 from mmaddp.engine.runs import clear_errors, train
 from mmaddp.engine.validation import check_machine, validate
+from mmaddp.models.inspection import unwrapped
 from mmaddp.models.probing import JOIN, PIXELS, Cell, GridProbe, ProbeHead
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, write_json, write_text
@@ -113,7 +113,7 @@ def probe(config: Config, resume: str | None = None) -> ProbeResults | None:
         metrics = runner.test()
     if not is_main_process():
         return None
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     results = results_of(model, metrics)
     results.write(config.work_dir)
     return results
@@ -152,7 +152,7 @@ def remember(config: Config) -> Runner:
         validate(config)
         check_machine(config, 'train')
         runner = RUNNERS.build(config)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         loader = config.train_dataloader
         # As a training cuts it, but each image once, whatever its sampler and the processes are.
         loader = make_resumable(loader, runner.base_seed, labels=config.get('labels'))

@@ -6,9 +6,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 GRAY = 0.5
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside a wrapper of several processes, or else the model itself."""
+    return model.module if is_model_wrapper(model) else model
 
 
 @contextmanager

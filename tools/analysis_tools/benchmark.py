@@ -6,7 +6,7 @@ import argparse
 import json
 
 from mmaddp.engine.arguments import add_config_arguments
-from mmaddp.utils import atomic_write, run_tool
+from mmaddp.utils import run_tool, write_text
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -53,8 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = json.dumps(figures, indent=2)
     print(text)
     if args.out:
-        with atomic_write(args.out) as temporary:
-            temporary.write_text(text + '\n')
+        write_text(args.out, text + '\n')
 
 
 if __name__ == '__main__':

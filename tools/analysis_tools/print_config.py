@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmaddp.engine.arguments import add_config_arguments
-from mmaddp.utils import atomic_write, run_tool
+from mmaddp.utils import run_tool, write_text
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,8 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.out is None:
         print(text)
         return
-    with atomic_write(args.out) as temporary:
-        temporary.write_text(text)
+    write_text(args.out, text)
 
 
 if __name__ == '__main__':

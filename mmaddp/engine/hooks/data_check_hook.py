@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import HOOKS
 from mmaddp.utils import UserError, shorten
 
@@ -51,7 +51,7 @@ class DataCheckHook(Hook):
         """
         # Weights to begin with may be of other classes.
         self._classes_of_weights = ()
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         check_last_batch(model, runner.train_dataloader)
         head = find_head(model)
         # A probe, which is its own head, has no validation, but a test right after its training.

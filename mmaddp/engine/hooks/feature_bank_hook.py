@@ -8,8 +8,8 @@ from typing import Any
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import HOOKS
 
 
@@ -19,7 +19,7 @@ class FeatureBankHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Measure one image of each set."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         sets = [runner.train_dataloader.dataset, runner.test_dataloader.dataset]
         check_bank(model, sets)
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmaddp.engine.optimizers import original_name
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import HOOKS
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import UserError, write_text
 
 from .batches import paths_of
 
@@ -73,7 +73,7 @@ class FiniteLossHook(Hook):
         Raises:
             NotFiniteError: A weight is not finite, in any of the processes; nothing is written.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         own = _weight_not_finite(model)
         if not _in_any_process(own):
             return
@@ -114,6 +114,5 @@ def _number(value: Any) -> float:
 def _list(runner: Any, paths: list[str]) -> Path:
     path = Path(runner.work_dir) / f'not_finite_iter_{runner.iter + 1}.txt'
     if is_main_process():
-        with atomic_write(path) as temporary:
-            temporary.write_text('\n'.join(paths) + '\n')
+        write_text(path, '\n'.join(paths) + '\n')
     return path

@@ -10,14 +10,13 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import is_model_wrapper
 from PIL import Image
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torchvision.utils import make_grid
 
 from mmaddp.engine.resumption import PositionedIndex, keep_random_state
-from mmaddp.models.inspection import evaluating
+from mmaddp.models.inspection import evaluating, unwrapped
 from mmaddp.registry import HOOKS
 from mmaddp.utils import atomic_write
 
@@ -98,4 +97,4 @@ def model_for_use(runner: Any) -> nn.Module:
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             return hook.ema_model.module
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return unwrapped(runner.model)

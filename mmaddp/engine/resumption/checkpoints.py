@@ -20,15 +20,14 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, all_reduce, is_main_process
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
-from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmaddp.checkpoints import map_checkpoint, meta_of
 from mmaddp.engine.private import OpenCheckpointHook, accumulative_counts, is_resuming
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import HOOKS
-from mmaddp.utils import UserError, atomic_write
+from mmaddp.utils import UserError, write_text
 
 PREEMPTED = 'preempted.pth'
 _NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth$')
@@ -221,17 +220,17 @@ class CheckpointHook(OpenCheckpointHook):
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Restore the gradients of an unfinished cycle."""
         gradients = checkpoint.get('gradients') if is_resuming(runner) else None
-        for name, parameter in _bare(runner.model).named_parameters():
+        for name, parameter in unwrapped(runner.model).named_parameters():
             if gradients and name in gradients:
                 parameter.grad = gradients[name].to(parameter.device)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Save what the model says of itself, and the gradients of an unfinished cycle."""
-        checkpoint['meta']['mmaddp'] = meta_of(_bare(runner.model))
+        checkpoint['meta']['mmaddp'] = meta_of(unwrapped(runner.model))
         if 'optimizer' in checkpoint and _in_cycle(runner):
             checkpoint['gradients'] = {
                 name: parameter.grad.cpu()
-                for name, parameter in _bare(runner.model).named_parameters()
+                for name, parameter in unwrapped(runner.model).named_parameters()
                 if parameter.grad is not None
             }
 
@@ -271,8 +270,7 @@ class CheckpointHook(OpenCheckpointHook):
             **self.args,
         )
         if is_main_process():
-            with atomic_write(Path(runner.work_dir) / 'last_checkpoint') as temporary:
-                temporary.write_text(self.last_ckpt)
+            write_text(Path(runner.work_dir) / 'last_checkpoint', self.last_ckpt)
 
     def _remember(self, runner: Any, step: int) -> list[int]:
         """Note the step and return those to be removed."""
@@ -324,7 +322,7 @@ class CheckpointHook(OpenCheckpointHook):
         if _is_sharded(runner):
             self._refuse_middle_of_cycle(runner)
         self._averaged_at = runner.iter
-        parameters = [p for p in _bare(runner.model).parameters() if p.requires_grad]
+        parameters = [p for p in unwrapped(runner.model).parameters() if p.requires_grad]
         # A branch that no sample of this process used has no gradient here, but may elsewhere.
         somewhere = torch.tensor([float(p.grad is not None) for p in parameters])
         somewhere = somewhere.to(parameters[0].device)
@@ -352,10 +350,6 @@ class _RemovalsPutOff:
 
 def _values(owner: Any, name: str) -> list[str]:
     return list(getattr(owner, name, {}).values())
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _is_sharded(runner: Any) -> bool:

@@ -17,13 +17,13 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner import Runner as MMEngineRunner
 
 from mmaddp.engine.optimizers import original_name
 from mmaddp.engine.private import is_resuming
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import HOOKS
 from mmaddp.utils import listed
 
@@ -221,7 +221,7 @@ def _wrappers(runner: Any) -> list[tuple[str, OptimWrapper]]:
 
 def _names_of(runner: Any, wrapper: OptimWrapper) -> list[list[str]]:
     """The parameters' names in each group of an optimizer."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     names = {id(p): original_name(name) for name, p in model.named_parameters()}
     groups = wrapper.optimizer.param_groups
     return [[names[id(p)] for p in group['params']] for group in groups]

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import FlexibleRunner
 from mmengine.runner import Runner as MMEngineRunner
@@ -34,6 +33,7 @@ from mmaddp.engine.resumption import (
     shield_workers,
     warn_of_other_settings,
 )
+from mmaddp.models.inspection import unwrapped
 from mmaddp.registry import RUNNERS
 from mmaddp.utils import atomic_write
 
@@ -109,7 +109,7 @@ class ReproducibleRunner:
         super().load_or_resume()
         if not self._trains:
             return
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrapped(self.model)
         if hasattr(model, 'check_filled'):
             model.check_filled()
         for dataset in leaves(self.train_dataloader.dataset):
@@ -140,7 +140,7 @@ class ReproducibleRunner:
         """
         # MMEngine's reader executes what is in the file, so it comes second.
         checkpoint = read_training(filename)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrapped(self.model)
         with naming(filename):
             check_meta(model, checkpoint)
             fit(checkpoint['state_dict'], model, adapt=False, wanted=self.whole_tensors(model))
@@ -266,7 +266,7 @@ class Runner(ReproducibleRunner, MMEngineRunner):
         Raises:
             UserError: The file is missing, truncated, unsafe, or of another model or size.
         """
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrapped(self.model)
         if is_resuming(self):
             with naming(filename):
                 return super().load_checkpoint(filename, map_location, strict, **kwargs)
@@ -298,7 +298,7 @@ class ShardedRunner(ReproducibleRunner, FlexibleRunner):
         self, filename: str, map_location: Any = 'cpu', strict: bool = False, **kwargs: Any
     ) -> None:
         """Load the weights of ``load_from`` as :class:`mmaddp.Runner` does."""
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = unwrapped(self.model)
         tensors = self.whole_tensors(model)
         weights = self.read_fitting(filename, model, tensors)['state_dict']
         # A head for other classes keeps its initialization.

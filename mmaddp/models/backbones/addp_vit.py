@@ -139,17 +139,14 @@ class ADDPViT(PlainViT):
         if not has_own or other or not blocks:
             return None
         patches, (side, has_prefix) = patches_from(state), positions_from(state)
-        # 0 in a file without them.
-        rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
-        # Tables of relative positions are as wide as a head.
-        width = size_of(state, (r'blocks\.\d+\.(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
+        rel_pos = any('.attn.rel_pos_' in name for name in state)
         return dict(
-            arch=arch_from(state, num_heads=width // rel_pos if rel_pos else None),
+            arch=arch_from(state),
             **patches,
             img_size=(side or 14) * patches['patch_size'],
             with_cls_token=not rel_pos and ('cls_token' in state or has_prefix),
             num_registers=size_of(state, ('reg_token', 1)),
-            use_rel_pos=bool(rel_pos),
+            use_rel_pos=rel_pos,
             embed_norm=any(name.startswith('embed_norm.') for name in state),
             final_norm=any(name.startswith('norm.') for name in state),
             # DINOv2's initial value; the file has the trained ones.

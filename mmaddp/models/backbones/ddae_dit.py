@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mmaddp.checkpoints import WeightRules
 from mmaddp.checkpoints.judge import size_of
@@ -20,6 +19,7 @@ from ..layers import (
     AdaptiveHead,
     ConditionEmbed,
     interpolate_pos_embed,
+    pad_to_multiples,
     patch_coordinates,
     sincos_pos_embed,
     unpatchify,
@@ -176,9 +176,7 @@ class DDAEDiT(Denoiser, PlainViT):
         if self.autoencoder is not None:
             # 8 x 2 pixels a patch for the published DiT
             side = self.autoencoder.stride * self.patch_size
-            height, width = images.shape[-2:]
-            images = F.pad(images, (0, -width % side, 0, -height % side))
-            images = self.autoencoder.encode(images)
+            images = self.autoencoder.encode(pad_to_multiples(images, side))
         return super().network_input(images)
 
     def layer_outputs(

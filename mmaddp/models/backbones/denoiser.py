@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from mmaddp.checkpoints import WeightRules
 from mmaddp.diffusion import EDM
 from mmaddp.registry import TASK_UTILS
 from mmaddp.utils import UserError, check_range
 
+from ..layers import pad_to_multiples
 from ..pixel_values import IMAGES_TO_SIGNED_RANGE
 from .base import BaseEncoder
 
@@ -191,5 +191,4 @@ class UNet(Denoiser):
     def pad(self, x: Tensor) -> Tensor:
         """Pad by zeros at the right and bottom until ``stride`` divides the sides."""
         # Skip connections need equal maps on the way down and up.
-        height, width = (-side % self.stride for side in x.shape[-2:])
-        return F.pad(x, (0, width, 0, height)) if height or width else x
+        return pad_to_multiples(x, self.stride)

@@ -20,6 +20,7 @@ from mmaddp.checkpoints.weights import find_weights
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, check_choice, check_range, reason_of, shorten
 
+from ..layers import pad_to_multiples
 from ..layers.lora import base_name
 from .base import BaseEncoder
 from .libraries import Windows, find_library, measure, pad_image, windowed
@@ -183,9 +184,7 @@ class Encoder(BaseEncoder):
         images = self.library.network_input(self.network, images, self.time)
         if self.autoencoder is None:
             return images
-        stride = self.library.front_stride
-        size = tuple(-(-side // stride) * stride for side in images.shape[-2:])
-        return self.autoencoder.encode(pad_image(images, size))
+        return self.autoencoder.encode(pad_to_multiples(images, self.library.front_stride))
 
     def find_indices(self, out_indices: Sequence[int] | None) -> list[int]:
         """Indices of the layers whose maps a backbone gives."""

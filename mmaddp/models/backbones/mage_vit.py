@@ -13,7 +13,7 @@ from mmaddp.checkpoints.judge import WeightRules, class_of, size_of
 from mmaddp.checkpoints.rules import Tensors, under
 from mmaddp.registry import MODELS
 
-from ..layers import Vocabulary, interpolate_pos_embed
+from ..layers import Vocabulary, interpolate_pos_embed, pad_to_multiples
 from ..pixel_values import IMAGES_TO_UNIT_RANGE
 from .addp_vit import ADDPViT
 from .plain_vit import arch_from, positions_from
@@ -46,9 +46,7 @@ class TokenEmbed(nn.Module):
         Returns:
             (B, [1 +] h * w, C) in raster order, and the grid (h, w).
         """
-        height, width = images.shape[-2:]
-        # To whole tokens; -n % s is what n lacks to the next multiple of s.
-        images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
+        images = pad_to_multiples(images, self.patch_size)
         grid = tuple(side // self.patch_size for side in images.shape[-2:])
         with torch.no_grad():
             entries = self.tokenizer.encode(images)
@@ -111,15 +109,13 @@ class MAGEViT(ADDPViT):
         sizes = kind.settings_from(tensors) if kind else codes
         # The tokenizer, and with it the size of a token, may be missing from the file.
         side, has_prefix = positions_from(state)
-        # Tables of relative positions are as wide as an attention head.
-        rel_pos = size_of(state, (r'blocks\.\d+\.attn\.rel_pos_[hw]', 1))
-        width = size_of(state, (r'blocks\.\d+\.(attn\.proj|mlp\.fc2)\.(weight|bias)', 0))
+        rel_pos = any('.attn.rel_pos_' in name for name in state)
         return dict(
             tokenizer=dict(type=kind.__name__ if kind else 'VQGAN', **sizes),
-            arch=arch_from(state, num_heads=width // rel_pos if rel_pos else None),
+            arch=arch_from(state),
             img_size=side * 16,
             with_cls_token=not rel_pos and has_prefix,
-            use_rel_pos=bool(rel_pos),
+            use_rel_pos=rel_pos,
             embed_norm=any(name.startswith('embed_norm.') for name in state),
             final_norm=any(name.startswith('norm.') for name in state),
         )

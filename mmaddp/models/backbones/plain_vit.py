@@ -280,10 +280,7 @@ def norm_or_identity(embed_dims: int, enabled: bool) -> nn.Module:
 
 
 def arch_from(
-    state: Tensors,
-    stack: str = 'blocks',
-    named: Mapping[str, dict] = ARCHITECTURES,
-    num_heads: int | None = None,
+    state: Tensors, stack: str = 'blocks', named: Mapping[str, dict] = ARCHITECTURES
 ) -> str | dict:
     """The ``arch`` of a stack of blocks with these weights, by name if it has one."""
     blocks = rf'{stack}\.\d+\.'
@@ -297,8 +294,10 @@ def arch_from(
         # Architectures with a name have an mlp_ratio of 4.
         if (arch['embed_dims'], arch['num_layers'], 4 * width) == (width, depth, hidden):
             return name
-    # No tensor tells the number of heads.
-    sizes = dict(embed_dims=width, num_layers=depth, num_heads=num_heads or Untold(1))
+    # Tables of relative positions are as wide as a head; no other tensor tells their number.
+    head_dims = size_of(state, (rf'{blocks}attn\.rel_pos_[hw]', 1))
+    num_heads = width // head_dims if head_dims else Untold(1)
+    sizes = dict(embed_dims=width, num_layers=depth, num_heads=num_heads)
     return sizes if hidden == 4 * width else dict(sizes, mlp_ratio=hidden / max(width, 1))
 
 

@@ -4,7 +4,7 @@ from .block import Block
 from .ema import RisingEMA
 from .initialization import init_parameters
 from .norm import LN2d
-from .patch_embed import PatchEmbed, patch_statistics, patchify, unpatchify
+from .patch_embed import PatchEmbed, pad_to_multiples, patch_statistics, patchify, unpatchify
 from .positions import interpolate_pos_embed, interpolate_rel_pos, sincos_pos_embed
 from .relative_attention import is_compiling, rel_pos_attention
 from .rotary import (
@@ -39,6 +39,7 @@ __all__ = [
     'interpolate_rel_pos',
     'inverse',
     'is_compiling',
+    'pad_to_multiples',
     'patch_coordinates',
     'patch_order',
     'patch_statistics',

@@ -33,10 +33,15 @@ class PatchEmbed(nn.Module):
         Returns:
             Tokens (B, h * w, C) in raster order, and the grid (h, w).
         """
-        height, width = images.shape[-2:]
-        images = F.pad(images, (0, -width % self.patch_size, 0, -height % self.patch_size))
-        patches = self.proj(images)  # (B, C, h, w)
+        patches = self.proj(pad_to_multiples(images, self.patch_size))  # (B, C, h, w)
         return patches.flatten(2).transpose(1, 2), (patches.shape[2], patches.shape[3])
+
+
+def pad_to_multiples(x: Tensor, side: int) -> Tensor:
+    """Pad (..., H, W) by zeros at the right and the bottom to multiples of ``side``."""
+    height, width = x.shape[-2:]
+    # -n % s is what n lacks to the next multiple of s.
+    return F.pad(x, (0, -width % side, 0, -height % side))
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:

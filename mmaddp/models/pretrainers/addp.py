@@ -21,8 +21,7 @@ from ..layers import Block
 from ..pixel_values import IMAGES_TO_UNIT_RANGE, register_imagenet_statistics
 from ..tokenizers import vqgan_layers
 from .addp_decoder import embed_reliable
-from .base import Pretrainer, Start, rows_of
-from .frozen import FrozenTokenizer
+from .base import Pretrainer, Start, TokenGenerator, rows_of
 
 TARGETS = ('q', 'delta', 'q+delta')
 CONDITIONS = ('z_t+1', 'z_t')
@@ -30,7 +29,7 @@ TOKEN_INPUTS = ('encoder+decoder', 'decoder', 'none')
 
 
 @MODELS.register_module()
-class ADDP(FrozenTokenizer, Pretrainer):
+class ADDP(TokenGenerator, Pretrainer):
     """Alternating denoising diffusion of pixels and VQ tokens.
 
     Tokenizer and token predictor are frozen; encoder and decoder learn. An image has N tokens, the
@@ -349,15 +348,6 @@ class ADDP(FrozenTokenizer, Pretrainer):
         """x_t, and x_t with unreliable positions in gray (figure 8)."""
         return torch.stack([step.x_t, gray_out(step.x_t, step.m_t)], dim=1)
 
-    def blank(self) -> Start:
-        """All tokens masked."""
-        known = torch.zeros(1, self.num_patches, dtype=torch.long)
-        return Start(known, torch.ones_like(known, dtype=torch.bool))
-
-    def known_values(self, images: Tensor) -> Tensor:
-        """Token ids (B, N)."""
-        return self.tokenizer.encode(images)
-
     def check_start(self, sampler: ADDPSampler, masked: Tensor) -> None:
         """Refuse more steps than tokens to generate."""
         for count in masked.sum(1).unique().tolist():
@@ -366,8 +356,7 @@ class ADDP(FrozenTokenizer, Pretrainer):
     def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
         """The images after a pass through the tokenizer."""
         self.check_level(level)
-        grid = tuple(side // self.stride for side in images.shape[-2:])
-        return self.tokenizer.decode(self.tokenizer.embed(self.tokenizer.encode(images)), grid)
+        return super().reconstruct(images, noise, level)
 
     @torch.no_grad()
     def visualize(

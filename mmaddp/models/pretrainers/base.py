@@ -21,7 +21,7 @@ from mmaddp.diffusion import ImageNoise
 from mmaddp.utils import UserError, check_choice, check_multiples
 
 from ..backbones import BaseEncoder
-from .frozen import FrozenParts
+from .frozen import FrozenParts, FrozenTokenizer
 
 
 class Start(NamedTuple):
@@ -206,6 +206,24 @@ class ImageGenerator(FrozenParts, BaseModel):
         # Methods without published files have nothing to convert.
         wanted = ' and '.join(f'{prefix}*' for prefix in self.checkpoint_prefixes)
         raise UserError(f'has no {wanted}: give a checkpoint of this {type(self).__name__}')
+
+
+class TokenGenerator(FrozenTokenizer, ImageGenerator):
+    """Generates the tokens of a frozen tokenizer."""
+
+    def blank(self) -> Start:
+        """All tokens masked."""
+        known = torch.zeros(1, self.num_patches, dtype=torch.long)
+        return Start(known, torch.ones_like(known, dtype=torch.bool))
+
+    def known_values(self, images: Tensor) -> Tensor:
+        """Token ids (B, N)."""
+        return self.tokenizer.encode(images)
+
+    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
+        """The images after a pass through the tokenizer."""
+        grid = tuple(side // self.stride for side in images.shape[-2:])
+        return self.tokenizer.decode(self.tokenizer.embed(self.tokenizer.encode(images)), grid)
 
 
 class Pretrainer(ImageGenerator):

@@ -17,12 +17,11 @@ from mmaddp.utils import check_range
 from ..inspection import gray_out
 from ..losses import masked_token_loss
 from ..pixel_values import IMAGES_TO_UNIT_RANGE
-from .base import ImageGenerator, Start
-from .frozen import FrozenTokenizer
+from .base import Start, TokenGenerator
 
 
 @MODELS.register_module()
-class MAGETrainer(FrozenTokenizer, ImageGenerator):
+class MAGETrainer(TokenGenerator):
     """MAGE's masked-token objective on the tokens of a frozen tokenizer (its section 3.2).
 
     Args:
@@ -154,17 +153,3 @@ class MAGETrainer(FrozenTokenizer, ImageGenerator):
         """The image, and the image with positions that stay masked in gray."""
         images = self.step_images(step)
         return torch.stack([images, gray_out(images, step.m)], dim=1)
-
-    def blank(self) -> Start:
-        """All tokens masked."""
-        known = torch.zeros(1, self.num_patches, dtype=torch.long)
-        return Start(known, torch.ones_like(known, dtype=torch.bool))
-
-    def known_values(self, images: Tensor) -> Tensor:
-        """Token ids (B, N)."""
-        return self.tokenizer.encode(images)
-
-    def reconstruct(self, images: Tensor, noise: ImageNoise, level: int | None = None) -> Tensor:
-        """The images after a pass through the tokenizer."""
-        grid = tuple(side // self.stride for side in images.shape[-2:])
-        return self.tokenizer.decode(self.tokenizer.embed(self.tokenizer.encode(images)), grid)

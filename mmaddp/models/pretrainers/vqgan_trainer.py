@@ -9,11 +9,12 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError
 
+from ..inspection import unwrapped
 from ..losses import (
     PerceptualLoss,
     adaptive_weight,
@@ -187,11 +188,6 @@ class VQGANTrainer(FrozenParts, BaseModel):
 def iteration() -> int:
     """The current iteration of the training, 0 outside one."""
     return MessageHub.get_current_instance().get_info('iter', 0)
-
-
-def unwrapped(module: nn.Module) -> nn.Module:
-    """A module without its wrapper for several processes."""
-    return module.module if is_model_wrapper(module) else module
 
 
 def _without_wrappers(module: VQGANTrainer, state: dict, prefix: str, metadata: Any) -> None:

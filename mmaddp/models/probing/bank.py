@@ -60,7 +60,6 @@ class FeatureBank:
     def write(self, key: str, level: int | None, features: Mapping[str, Tensor]) -> None:
         """Keep the features (1, ...) of an image, in addition to those of other layers."""
         path = self.path(key, level)
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {name: self.stored(one) for name, one in features.items()}
         try:
             with safe_open(path, 'pt') as file:
