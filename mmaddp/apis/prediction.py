@@ -27,9 +27,9 @@ from mmaddp.engine.hooks.data_check_hook import find_head
 from mmaddp.engine.runner.weights import load_trained
 from mmaddp.engine.runs import clear_errors, load_config
 from mmaddp.evaluation.generation_features import find_images
-from mmaddp.utils import UserError, check_range
+from mmaddp.utils import UserError, check_range, reason_of
 
-from .prediction_files import ImageFile, Prediction, PredictionFolder
+from .prediction_files import ImageFile, Prediction, PredictionFolder, is_tiny
 
 Path_ = Union[str, os.PathLike]
 Paths = Union[Path_, Sequence[Path_]]
@@ -139,12 +139,13 @@ class Predictor:
         """Data samples of a batch; none, with a warning, if the network cannot take its size."""
         try:
             return self.forward(list(images))
-        except RuntimeError as error:
+        except Exception as error:
             # Such as a pooling kernel larger than the map. Lack of memory would hit all images.
-            if 'size' not in str(error) or 'out of memory' in str(error).lower():
+            of_size = isinstance(error, RuntimeError) and 'size' in str(error)
+            if not (of_size or is_tiny(images[0])) or 'out of memory' in str(error).lower():
                 raise
             for file in files:
-                message = f'{file.path}: left out: {str(error).splitlines()[0]}'
+                message = f'{file.path}: left out: {reason_of(error)}'
                 print_log(message, 'current', level=logging.WARNING)
             return []
 
@@ -177,9 +178,10 @@ def list_images(images: Paths) -> list[ImageFile]:
                 f'{files[name]} and {path} have one name: give the folder that holds both'
             )
     stems = {name: str(PurePosixPath(name).with_suffix('')) for name in files}
-    shared = Counter(stems.values())
+    # 'a.jpg.png' must not be named like 'a.jpg', which keeps its ending beside 'a.png'.
+    taken = Counter([*stems.values(), *files])
     return [
-        ImageFile(path, name, stems[name] if shared[stems[name]] == 1 else name)
+        ImageFile(path, name, stems[name] if taken[stems[name]] == 1 else name)
         for name, path in files.items()
     ]
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from PIL import Image
 
-from mmaddp.utils import UserError, atomic_write, write_json
+from mmaddp.utils import UserError, atomic_write, reason_of, write_json
 
 # Labels are drawn into an image. A small one is enlarged, so that they can be read.
 _LEGIBLE_SIDE = 224
 _TOP = 5
+# Networks and drawings fail on images of a pixel or two, each with an error of its own.
+_TINY_SIDE = 32
 
 
 class ImageFile(NamedTuple):
     """An image and the name of its results.
 
-    Args:
+    Attributes:
         path: The file.
         name: Its path from the folder that was given, with ``/``.
         stem: The same without suffix, or with it where two images differ in nothing else.
@@ -36,7 +40,7 @@ class ImageFile(NamedTuple):
 class Prediction(NamedTuple):
     """What a model says of one image.
 
-    Args:
+    Attributes:
         file: The image's file.
         image: (H, W, 3) uint8, BGR, as the model's pipeline read it.
         sample: OpenMMLab's data sample, with boxes and maps in pixels of ``image``.
@@ -45,6 +49,11 @@ class Prediction(NamedTuple):
     file: ImageFile
     image: np.ndarray
     sample: BaseDataElement
+
+
+def is_tiny(image: np.ndarray) -> bool:
+    """Whether an image (H, W, 3) may be too small for anything."""
+    return min(image.shape[:2]) < _TINY_SIDE
 
 
 class PredictionWriter(Protocol):
@@ -84,7 +93,7 @@ class PredictionFolder:
             for prediction in predictions:
                 writer = writer or self.writer(prediction)
                 writer.add(prediction)
-                self.draw(prediction)
+                self.try_to_draw(prediction)
                 yield prediction
         finally:
             if writer is not None:
@@ -98,6 +107,18 @@ class PredictionFolder:
             palette = self.visualizer.dataset_meta.get('palette')
             return MapWriter(self.folder, self.classes, palette)
         return ScoreWriter(self.folder / 'predictions.csv', self.classes)
+
+    def try_to_draw(self, prediction: Prediction) -> None:
+        """Draw a prediction, or warn that its image is too small to draw on."""
+        try:
+            self.draw(prediction)
+        except UserError:
+            raise
+        except Exception as error:
+            if not is_tiny(prediction.image):
+                raise
+            message = f'{prediction.file.path}: predicted, not drawn: {reason_of(error)}'
+            print_log(message, 'current', logging.WARNING)
 
     def draw(self, prediction: Prediction) -> None:
         """Write an image with its prediction."""

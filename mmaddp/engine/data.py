@@ -86,16 +86,18 @@ class GuardedDataset(DatasetWrapper):
         return sample
 
     def _look_for_images(self, source: str) -> None:
-        """Refuse missing images now, not when they are read."""
+        """Refuse missing and truncated images now, not when they are read."""
         step = max(1, len(self) // _LOOKED_FOR)
-        paths = [self._info(index).get('img_path') for index in range(0, len(self), step)]
-        paths = [path for path in paths if isinstance(path, str) and '://' not in path]
+        infos = [self._info(index) for index in range(0, len(self), step)]
+        paths, maps = (_local_paths(infos, key) for key in ('img_path', 'seg_map_path'))
         missing = [path for path in paths if not os.path.exists(path)]
         if missing and (not self.skip_corrupt or len(missing) == len(paths)):
             raise UserError(
                 f'{source}: {len(missing)} of {len(paths)} images looked for do not exist, such as '
                 f'{missing[0]}: correct data_prefix, or remove them from the annotations'
             )
+        for path in () if self.skip_corrupt else (*paths, *maps):
+            check_image(path, remedy=self._remedy)
 
     def _read_elsewhere(self, index: int) -> Any:
         """The sample, where a storage backend reads its files."""
@@ -123,6 +125,11 @@ class GuardedDataset(DatasetWrapper):
         if self._is_local and 'reduce_zero_label' in info and info.get('seg_map_path'):
             stored = any(map(reads_stored, leaves(self.dataset)))
             check_pair(info['img_path'], info['seg_map_path'], stored)
+
+
+def _local_paths(infos: list[dict], key: str) -> list[str]:
+    paths = (info.get(key) for info in infos)
+    return [path for path in paths if isinstance(path, str) and '://' not in path]
 
 
 @DATASETS.register_module()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -191,10 +192,23 @@ def train(
                 print(f'{config.work_dir}: nothing to resume yet, training starts anew', flush=True)
         if resume is not None:
             config.resume, config.load_from = True, resume
+        elif rank == 0:
+            tell_of_earlier(config)
         check_machine(config, 'train')
         runner = RUNNERS.build(config)
         runner.train()
     return runner
+
+
+def tell_of_earlier(config: Config) -> None:
+    """Warn that a training begins in a folder with checkpoints of another, which it may replace."""
+    earlier = sorted(Path(config.work_dir).glob('*.pth'), key=os.path.getmtime)
+    if earlier and not config.get('resume'):
+        print(
+            f'{earlier[-1]} is of an earlier training: this one starts anew and may replace it; to '
+            'go on from it, give --resume; to keep it, another --work-dir',
+            flush=True,
+        )
 
 
 def open_run(config: str | Path | Config, work_dir: str | Path | None) -> Config:
@@ -245,7 +259,18 @@ def use_tta(config: Config) -> None:
 
 
 def write_predictions(config: Config, path: str) -> None:
-    """Have the test write each image's prediction to a pickle file."""
+    """Have the test write each image's prediction to a pickle file.
+
+    Raises:
+        UserError: The file has another ending, or its folder cannot be written to.
+    """
+    if not path.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {path}: predictions are pickled: give a name that ends with .pkl')
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=Path(path).parent).close()
+    except OSError as error:
+        raise UserError(f'--out {path}: {error.strerror}: name another folder') from error
     evaluators = config.test_evaluator
     evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
     in_mmdet = config.get('default_scope') == 'mmdet'

@@ -252,7 +252,8 @@ def compare(
         return run_cell(comparison, folder, cells[key], train or train_here)
 
     for key in filter(ready, cells):
-        agree(comparison, folder, cells[key])
+        if has_begun(folder, key):
+            agree(comparison, folder, cells[key])
     run_open(folder, cells, run, lambda: report(folder), ready)
     return folder
 
@@ -343,7 +344,7 @@ def resample(path: Path) -> Metrics:
 
 
 def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
-    """Record config and encoder of a cell; refuse a cell that was run with others."""
+    """Record config and encoder of a cell; refuse a cell that was begun with others."""
     config, entry = cell_config(comparison, folder, job), comparison.entry(job)
     # The place of the folder is not part of the identity.
     config.work_dir = job.key
@@ -351,7 +352,13 @@ def agree(comparison: Comparison, folder: ResultsFolder, job: Job) -> None:
         f'config of {job.key}': digest(config.to_dict()),
         f'encoder of {job.key}': file_digest(entry.checkpoint) if entry.checkpoint else None,
     }
-    folder.agree(identity)
+    # A training that failed at once, such as for want of data, may be corrected.
+    folder.agree(identity, replace=not has_begun(folder, job.key))
+
+
+def has_begun(folder: ResultsFolder, key: str) -> bool:
+    """Whether a cell has a result, or a checkpoint to go on from."""
+    return key in folder or any((folder.path / key).glob('*.pth'))
 
 
 def cell_config(comparison: Comparison, folder: ResultsFolder, job: Job) -> Config:

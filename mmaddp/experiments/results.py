@@ -41,23 +41,24 @@ class ResultsFolder:
                 (self.path / name).unlink(missing_ok=True)
         self.agree(identity or {})
 
-    def agree(self, identity: Mapping[str, Any]) -> None:
-        """Record an identity. New entries are added; known ones must agree."""
+    def agree(self, identity: Mapping[str, Any], replace: bool = False) -> None:
+        """Record an identity. New entries are added; known ones must agree, or are replaced."""
         if not identity and (self.path / SETTINGS_FILE).exists():
             return
         identity = json.loads(json.dumps(identity, default=str))
         with self._locked():
             known = read_json(self.path / SETTINGS_FILE)
             differing = [key for key in identity if key in known and known[key] != identity[key]]
-            if differing:
+            if differing and not replace:
                 differences = ', '.join(
                     _difference(key, known[key], identity[key]) for key in differing
                 )
                 raise UserError(
                     f'{self.path} holds results of {differences}: give another folder, or remove it'
                 )
-            if identity.keys() - known.keys() or not (self.path / SETTINGS_FILE).exists():
-                write_json(self.path / SETTINGS_FILE, {**known, **identity})
+            merged = {**known, **identity}
+            if merged != known or not (self.path / SETTINGS_FILE).exists():
+                write_json(self.path / SETTINGS_FILE, merged)
 
     @property
     def results(self) -> dict[str, Any]:

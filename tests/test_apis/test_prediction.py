@@ -19,6 +19,7 @@ from scripts import run_main
 
 from mmaddp.apis import predict
 from mmaddp.apis.prediction import list_images
+from mmaddp.apis.prediction_files import PredictionFolder
 from mmaddp.engine.runs import load_config
 from mmaddp.utils import UserError
 
@@ -168,6 +169,23 @@ def test_an_image_too_small_for_the_model_is_left_out(model, images, tmp_path):
     assert len(predict(config, weights, [tmp_path / 'one.png', images / '*.png'])) == 2
 
 
+def test_an_image_too_small_to_draw_on_is_predicted(model, images, tmp_path, monkeypatch):
+    config, weights = model('classifier')
+    Image.new('RGB', (9, 1)).save(tmp_path / 'thin.png')
+    drawn = []
+
+    def draw(folder, prediction):
+        if min(prediction.image.shape[:2]) == 1:
+            raise AttributeError('no font fits')
+        drawn.append(prediction.file.name)
+
+    monkeypatch.setattr(PredictionFolder, 'draw', draw)
+    files = [tmp_path / 'thin.png', images / 'b.png']
+    assert len(predict(config, weights, files, tmp_path / 'out')) == 2
+    assert drawn == ['b.png']
+    assert len((tmp_path / 'out/predictions.csv').read_text().splitlines()) == 3
+
+
 def test_no_prediction_at_all_is_an_error(model, tmp_path, repository):
     config, weights = model('classifier')
     config.dump(tmp_path / 'config.py')
@@ -180,6 +198,9 @@ def test_no_prediction_at_all_is_an_error(model, tmp_path, repository):
 def test_names_of_results_are_unique(images, tmp_path):
     stems = [file.stem for file in list_images(images)]
     assert sorted(stems) == ['a.jpg', 'a.png', 'b', 'more/a']
+    for name in ('a.jpg', 'a.png', 'a.jpg.png'):
+        (tmp_path / name).write_bytes(b'')
+    assert sorted(file.stem for file in list_images(tmp_path)) == ['a.jpg', 'a.jpg.png', 'a.png']
     assert [file.stem for file in list_images([images / 'b.png', images / 'b.png'])] == ['b']
     with pytest.raises(UserError, match='have one name: give the folder that holds both'):
         list_images([images / 'a.jpg', images / 'more/a.jpg'])

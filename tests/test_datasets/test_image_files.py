@@ -122,6 +122,16 @@ def test_truncated_files_are_named(tmp_path, suffix):
             read(path)
 
 
+def test_zeros_in_the_place_of_pixels_are_named(tmp_path):
+    """As a download leaves them that reserved its space first. Pillow decodes the file."""
+    path = tmp_path / 'image.png'
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2].ljust(len(content), b'\0'))
+    with pytest.raises(CorruptImageError, match='cannot be decoded'):
+        read_image(path)
+
+
 def test_a_text_is_no_image(tmp_path):
     (tmp_path / '0.gif').write_text('words')
     with pytest.raises(CorruptImageError, match=r'0\.gif cannot be decoded'):

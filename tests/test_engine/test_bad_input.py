@@ -1,6 +1,7 @@
 """Each kind of bad input ends in one line that names the file or key and the remedy."""
 
 import argparse
+import copy
 import errno
 import json
 import os
@@ -14,7 +15,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 from tiny_faults import hold_folder
@@ -32,6 +33,7 @@ from mmaddp.engine.runs import (
     set_amp,
     set_auto_scale_lr,
     train,
+    write_predictions,
 )
 from mmaddp.engine.runs import test as run_test
 from mmaddp.engine.validation import check_machine, check_runs_on_cpu
@@ -550,6 +552,20 @@ class TestTwoRunsInOneFolder:
             assert (tmp_path / 'run').is_dir()
 
 
+@pytest.mark.parametrize('name', ['file/predictions.pkl', 'predictions.json'])
+def test_predictions_without_a_place_are_refused_before_the_test(config, tmp_path, name):
+    (tmp_path / 'file').write_text('in the way')
+    with pytest.raises(UserError, match=rf'--out .*{name}: .*: (name another|give a name)'):
+        write_predictions(config, str(tmp_path / name))
+
+
+def test_a_training_beside_an_earlier_one_says_so(config, capsys):
+    train(config)
+    assert 'earlier training' not in capsys.readouterr().out
+    train(config)
+    assert 'epoch_1.pth is of an earlier training: this one starts' in capsys.readouterr().out
+
+
 def test_epochs_without_a_batch(config):
     config.merge_from_dict({'train_dataloader.batch_size': 8, 'train_dataloader.drop_last': True})
     with pytest.raises(UserError, match=r'train_dataloader gives no batch: .*drop_last=False'):
@@ -586,7 +602,16 @@ class TestLabels:
 
         hook = DataCheckHook()
         hook._num_classes, hook._ignored = num_classes, ignored
-        hook.before_train_iter(None, 0, {'data_samples': [sample]})
+        batch, steps = {'data_samples': [sample]}, (hook.before_val_iter, hook.before_test_iter)
+        faults = []
+        for step in (hook.before_train_iter, *steps):
+            try:
+                step(None, 0, batch)
+            except UserError as error:
+                faults.append(error)
+        assert len(faults) in (0, 3)
+        if faults:
+            raise faults[0]
 
     def test_range(self):
         labels = torch.tensor([0, 4, 255])
@@ -629,6 +654,18 @@ class TestCheckpoints:
         weights = torch.nn.Linear(4, 4).state_dict()
         with pytest.raises(UserError, match=r'weight is \(4, 4\), expected \(2, 2\)'):
             check_weights(torch.nn.Linear(2, 2), weights, 'x.pth', False)
+
+    def test_of_another_encoder(self, config, tmp_path):
+        """Names that both have would be taken, and the rest left at random."""
+        other = copy.deepcopy(config)
+        other.model.backbone.type = 'mmaddp.DARLViT'
+        other.model.backbone.pop('drop_path_rate')
+        init_default_scope('mmpretrain')
+        model = MODELS.build(other.model)
+        torch.save({'state_dict': model.state_dict()}, tmp_path / 'darl.pth')
+        config.load_from = str(tmp_path / 'darl.pth')
+        with pytest.raises(UserError, match=r'darl\.pth: holds DARLViT, .* builds ADDPViT'):
+            train(config)
 
     def test_a_new_head_is_for_training_only(self):
         model = torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3)))

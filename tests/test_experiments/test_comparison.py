@@ -159,6 +159,20 @@ def test_parts_of_a_comparison(spec):
     }
 
 
+def test_a_cell_that_failed_at_once_may_be_corrected(spec):
+    def fail(config):
+        raise UserError('no images')
+
+    with pytest.raises(UserError, match='no images'):
+        run(spec, fail, tasks=['cls'], methods=['scratch'])
+    change(spec, 'methods.scratch.cls.options', {'optim_wrapper.optimizer.lr': 0.5})
+    run(spec, Trainer(), tasks=['cls'], methods=['scratch'])
+    # Its result counts: it is not mixed with those of yet another config.
+    change(spec, 'methods.scratch.cls.options', {'optim_wrapper.optimizer.lr': 0.25})
+    with pytest.raises(UserError, match='results of another config of cls/scratch/seed-0'):
+        run(spec, Trainer(), tasks=['cls'], methods=['scratch'])
+
+
 def test_another_seed_or_method_may_come_later(spec):
     run(spec, Trainer())
     change(spec, 'seeds', [0, 1, 2])

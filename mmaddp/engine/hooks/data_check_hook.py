@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from torch import nn
 
 from mmaddp.models.inspection import unwrapped
@@ -18,10 +20,11 @@ _HEADS = ('decode_head', 'bbox_head', 'head')
 
 @HOOKS.register_module()
 class DataCheckHook(Hook):
-    """Check the labels of each training batch against the model's ``num_classes``.
+    """Check the labels of each batch against the model's ``num_classes``.
 
-    A label out of range gives a wrong loss or, on a GPU, fails an assertion in a kernel that names
-    nothing. Semantic maps, classes of boxes and image labels are checked while still on the CPU.
+    A label out of range gives a wrong loss or metric or, on a GPU, fails an assertion in a kernel
+    that names nothing. Semantic maps, classes of boxes and image labels are checked while still on
+    the CPU.
     """
 
     priority = 'VERY_HIGH'
@@ -39,8 +42,9 @@ class DataCheckHook(Hook):
         Raises:
             UserError: Both have names, and they differ.
         """
-        tested = classes_of(getattr(runner.test_dataloader.dataset, 'metainfo', None))
+        tested = classes_of_loader(runner.test_dataloader)
         check_same_classes(self._classes_of_weights, tested, 'the checkpoint', 'test_dataloader')
+        self._remember(find_head(unwrapped(runner.model)))
 
     def before_train(self, runner: Any) -> None:
         """Find the model's number of classes, and compare it and the data.
@@ -53,16 +57,21 @@ class DataCheckHook(Hook):
         self._classes_of_weights = ()
         model = unwrapped(runner.model)
         check_last_batch(model, runner.train_dataloader)
-        head = find_head(model)
+        head, classes = find_head(model), classes_of_loader(runner.train_dataloader)
         # A probe, which is its own head, has no validation, but a test right after its training.
         evaluation = runner.test_loop if head is model else runner.val_loop
         if evaluation is not None:
-            check_same_classes(
-                *(
-                    classes_of(getattr(loader.dataset, 'metainfo', None))
-                    for loader in (runner.train_dataloader, evaluation.dataloader)
-                )
+            check_same_classes(classes, classes_of_loader(evaluation.dataloader))
+        if head is not None and 0 < len(classes) < head.num_classes:
+            print_log(
+                f'the model has {head.num_classes} classes, and train_dataloader.dataset has '
+                f'{len(classes)}: set num_classes of the head, or NUM_CLASSES, to {len(classes)}',
+                'current',
+                logging.WARNING,
             )
+        self._remember(head)
+
+    def _remember(self, head: nn.Module | None) -> None:
         if head is not None:
             self._num_classes = head.num_classes
             self._ignored = getattr(head, 'ignore_index', -1)
@@ -84,6 +93,8 @@ class DataCheckHook(Hook):
                         f"of the model's {self._num_classes} classes: {remedy}"
                     )
 
+    before_val_iter = before_test_iter = before_train_iter
+
     def _labels_of(self, sample: Any) -> Iterator[tuple[torch.Tensor, int, str, str]]:
         image = sample.get('img_path', 'an image without a path')
         if 'gt_sem_seg' in sample:
@@ -100,6 +111,11 @@ class DataCheckHook(Hook):
 def classes_of(metainfo: Any) -> tuple[str, ...]:
     """The names of classes in a dataset's ``metainfo``; none where it has no names."""
     return tuple((metainfo or {}).get('classes') or ())
+
+
+def classes_of_loader(dataloader: Any) -> tuple[str, ...]:
+    """The names of the classes of a dataloader's data."""
+    return classes_of(getattr(dataloader.dataset, 'metainfo', None))
 
 
 def check_same_classes(

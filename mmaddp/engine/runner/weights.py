@@ -14,7 +14,7 @@ from torch import nn
 
 from mmaddp.checkpoints import WeightRules, check_meta, fit, read_model_checkpoint
 from mmaddp.checkpoints.reader import naming
-from mmaddp.checkpoints.rules import shortened
+from mmaddp.checkpoints.rules import shortened, under
 from mmaddp.engine.resumption import warn_of_other_settings
 from mmaddp.utils import UserError
 
@@ -59,9 +59,10 @@ def check_weights(
         meta: What the file says of itself, if anything.
 
     Raises:
-        UserError: Nothing fits, most shapes differ (a checkpoint of another size), a frozen part
-            is there in part or of another size, or ``complete`` and something is missing, left
-            over or differs; or the file says that it is of another diffusion process.
+        UserError: Nothing fits, most shapes differ (a checkpoint of another size), the encoder is
+            another, a frozen part is there in part or of another size, or ``complete`` and
+            something is missing, left over or differs; or the file says that it is of another
+            diffusion process.
     """
     while isinstance(model, BaseTTAModel):
         model, tensors = model.module, None
@@ -84,6 +85,20 @@ def check_weights(
         fit(held, model, adapt=False, wanted=frozen)
         if 2 * len(differing) > len(shared):
             fit(shared, model, adapt=False, wanted={name: wanted[name] for name in shared})
+        check_encoder(model, weights, wanted)
+
+
+def check_encoder(
+    model: nn.Module, weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse a file with another encoder, of which the model would take what has its names.
+
+    Raises:
+        UserError: Names the encoder, or the settings of the config's.
+    """
+    encoder, held = getattr(model, 'backbone', None), under(weights, 'backbone.')
+    if held and hasattr(encoder, 'weight_rules'):
+        fit(held, encoder, adapt=False, wanted=under(wanted, 'backbone.'))
 
 
 def check_parts(

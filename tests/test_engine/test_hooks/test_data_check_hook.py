@@ -35,7 +35,7 @@ def test_weights_of_other_classes_are_not_tested():
     """MMPretrain's folder dataset numbers the classes of each folder for itself."""
     hook = DataCheckHook()
     data = SimpleNamespace(metainfo=dict(classes=('dog', 'frog')))
-    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=data))
+    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=data), model=nn.Identity())
     hook.before_test(runner)
     hook.after_load_checkpoint(runner, dict(meta=dict(dataset_meta=dict(classes=['ant', 'bee']))))
     with pytest.raises(
