@@ -14,13 +14,12 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from PIL import Image
 
+from mmaddp.datasets.image_files import TINY_SIDE
 from mmaddp.utils import UserError, atomic_write, reason_of, write_json
 
 # Labels are drawn into an image. A small one is enlarged, so that they can be read.
 _LEGIBLE_SIDE = 224
 _TOP = 5
-# Networks and drawings fail on images of a pixel or two, each with an error of its own.
-_TINY_SIDE = 32
 
 
 class ImageFile(NamedTuple):
@@ -53,7 +52,7 @@ class Prediction(NamedTuple):
 
 def is_tiny(image: np.ndarray) -> bool:
     """Whether an image (H, W, 3) may be too small for anything."""
-    return min(image.shape[:2]) < _TINY_SIDE
+    return min(image.shape[:2]) < TINY_SIDE
 
 
 class PredictionWriter(Protocol):

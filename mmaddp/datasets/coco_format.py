@@ -151,6 +151,10 @@ def read_coco(
         _measure_images(found, annotations, images, measure)
     for one in annotations:
         _add(found, one, images, ids, with_masks)
+    boxes = {(one['image_id'], one['category_id'], *one['bbox']) for one in found.annotations}
+    repeated = len(found.annotations) - len(boxes)
+    if repeated:
+        found.told['boxes stand there twice, and each counts as an object'] = repeated
     return found
 
 

@@ -31,6 +31,8 @@ _TIFF_MARKERS = (b'II*\0', b'MM\0*')
 _ORIENTATION = 0x0112
 # Pillow raises all of these for files that it cannot decode.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# Transforms, networks and drawings fail on lines of a few pixels, each with an error of its own.
+TINY_SIDE = 8
 
 
 class CorruptImageError(UserError):

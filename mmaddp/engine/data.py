@@ -14,11 +14,11 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from torch.utils.data import DataLoader
 
-from mmaddp.datasets.image_files import CorruptImageError, check_image
+from mmaddp.datasets.image_files import TINY_SIDE, CorruptImageError, check_image, read_header
 from mmaddp.datasets.label_subsets import classes_of_images, subset_indices
 from mmaddp.datasets.seg_maps import check_pair, check_seg_dataset, other_suffixes, reads_stored
 from mmaddp.registry import DATASETS
-from mmaddp.utils import UserError, check_range
+from mmaddp.utils import UserError, check_range, reason_of
 
 from .resumption import derive_seed, seed_data
 
@@ -76,14 +76,23 @@ class GuardedDataset(DatasetWrapper):
         except Exception as error:
             if not isinstance(error, UserError):
                 self._check_images(index, thorough=True)
-            if isinstance(error, KeyError):
-                image = self._info(index).get('img_path')
-                raise UserError(f'{image}: its annotations have no {error}') from error
+                self._explain(error, index)
             raise
         if index not in self._found_whole:
             self._check_images(index, thorough=False)
             self._found_whole.add(int(index))
         return sample
+
+    def _explain(self, error: Exception, index: int) -> None:
+        image = self._info(index).get('img_path')
+        if isinstance(error, KeyError):
+            raise UserError(f'{image}: its annotations have no {error}') from error
+        size = read_header(image).size if image else None
+        if size and min(size) < TINY_SIDE:
+            raise UserError(
+                f'{image}: {size[0]} x {size[1]} pixels are too few for the pipeline '
+                f'({reason_of(error)}): remove it from the data'
+            ) from error
 
     def _look_for_images(self, source: str) -> None:
         """Refuse missing and truncated images now, not when they are read."""

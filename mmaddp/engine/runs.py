@@ -68,14 +68,7 @@ def load_config(
         similar = get_close_matches(Path(path).name, names, n=1)
         hint = f'did you mean {similar[0]}?' if similar else 'give a path, or a name of configs/'
         raise UserError(f'{path}: no config has this name: {hint}')
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:
-        # MMEngine's own ImportError lists sys.path, not what failed in custom_imports.
-        cause = error
-        while type(cause) is ImportError and cause.__context__:
-            cause = cause.__context__
-        raise UserError(f'{path}: {type(cause).__name__}: {cause}'.splitlines()[0]) from error
+    config = read_config(path)
     if variant is not None or isinstance(config.get('config'), str):
         variants = config.get('variants', {})
         check_choice(f'{path}: --variant', variant, variants)
@@ -91,6 +84,22 @@ def load_config(
         validate(config)
         fit_to_encoder(config)
     return config
+
+
+def read_config(path: str | Path) -> Config:
+    """A config file, or a comparison or a grid, as it stands there.
+
+    Raises:
+        UserError: It does not run.
+    """
+    try:
+        return Config.fromfile(str(path))
+    except Exception as error:
+        # MMEngine's own ImportError lists sys.path, not what failed in custom_imports.
+        cause = error
+        while type(cause) is ImportError and cause.__context__:
+            cause = cause.__context__
+        raise UserError(f'{path}: {type(cause).__name__}: {cause}'.splitlines()[0]) from error
 
 
 def prepare_run(config: Config, arguments: argparse.Namespace) -> Config:

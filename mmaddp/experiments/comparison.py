@@ -15,7 +15,7 @@ from mmengine.device import get_device
 from mmaddp.checkpoints.files import sha256
 from mmaddp.datasets.imagenet_variants import CORRUPTIONS
 from mmaddp.engine.resumption import find_newest
-from mmaddp.engine.runs import load_config
+from mmaddp.engine.runs import load_config, read_config
 from mmaddp.evaluation.per_image import ImageScores
 from mmaddp.evaluation.statistics import resample_images
 from mmaddp.utils import UserError, atomic_write, check_choice, check_range, write_json
@@ -188,7 +188,7 @@ def read_comparison(path: str | Path) -> Comparison:
     Raises:
         UserError: Something in it is missing or unknown.
     """
-    read = Config.fromfile(str(path)).to_dict()
+    read = read_config(path).to_dict()
     tasks = {
         name: _build(Task, settings, f'{path}: tasks.{name}')
         for name, settings in read['tasks'].items()

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from mmaddp.engine.runs import read_config
 from mmaddp.utils import UserError, check_choice
 
 # Config options by the label that a table shows.
@@ -87,7 +86,7 @@ def read_sweep(path: str, items: Sequence[str] = ()) -> tuple[str, Grid]:
         path: A config, or a grid file whose ``config`` is a path relative to it.
         items: See :func:`read_grid`; they replace axes of the file.
     """
-    base = Config.fromfile(path).get('config')
+    base = read_config(path).get('config')
     if base is not None:
         return str(Path(path).parent / base), read_grid([path, *items])
     return path, read_grid(items)
@@ -105,7 +104,7 @@ def read_grid(items: Iterable[str]) -> Grid:
     axes: dict[str, Axis] = {}
     for item in items:
         if item.endswith('.py'):
-            read = Config.fromfile(item).to_dict()
+            read = read_config(item).to_dict()
             grid = {'variant': read['variants']} if read.get('variants') else {}
             grid = {**read.get('grid', {}), **grid}
             axes.update({name: make_axis(name, values) for name, values in grid.items()})

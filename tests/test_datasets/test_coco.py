@@ -275,6 +275,16 @@ class TestKeysLeftOut:
         root = write_coco(tmp_path, edit, split='val')
         assert evaluate(root)['bbox_mAP'] == 1
 
+    def test_boxes_that_stand_there_twice_are_told(self, tmp_path, told):
+        def edit(content):
+            again = [dict(one, id=100 + one['id']) for one in content['annotations'][:3]]
+            content['annotations'] += again
+
+        load(write_coco(tmp_path, edit))
+        assert told == [
+            f'{tmp_path}/train.json: 3 boxes stand there twice, and each counts as an object'
+        ]
+
     def test_boxes_by_their_corners_are_told(self, tmp_path, told):
         def corners(one):
             x, y, w, h = one['bbox']

@@ -311,6 +311,10 @@ class TestMachine:
         check_runs_on_cpu(config, trains=True)
 
 
+def _fail(data):
+    raise ZeroDivisionError('a side of no pixels')
+
+
 class TestImages:
     @pytest.mark.parametrize('workers', [0, 1])
     def test_empty(self, config, images, workers):
@@ -324,6 +328,19 @@ class TestImages:
         (images / 'red' / 'red1.png').write_bytes(b'')
         with pytest.raises(UserError, match=r'red1\.png is empty'):
             train(Config({**config, 'train_dataloader': self._whole(config, images)}))
+        # Nothing was trained in vain.
+        assert not list(Path(config.work_dir).glob('*.pth'))
+
+    def test_a_line_of_pixels_that_a_transform_cannot_take(self, config, images):
+        Image.new('RGB', (900, 2)).save(images / 'red' / 'red1.png')
+        init_default_scope('mmpretrain')
+        data = GuardedDataset(config.train_dataloader.dataset)
+        (index,) = (i for i in range(len(data)) if 'red1' in data.get_data_info(i)['img_path'])
+        with mock.patch.object(data.dataset.pipeline, 'transforms', [_fail]):
+            with pytest.raises(UserError, match=r'red1\.png: 900 x 2 pixels are too few'):
+                data[index]
+            with pytest.raises(ZeroDivisionError):
+                data[index - 1]
 
     @staticmethod
     def _whole(config, images):

@@ -239,6 +239,12 @@ def test_a_wrong_file_is_one_line(spec, key, value, message):
         read_comparison(spec)
 
 
+def test_a_file_that_does_not_run_is_one_line(tmp_path):
+    (tmp_path / 'spec.py').write_text("steps = int('abc')")
+    with pytest.raises(UserError, match=r'^\S*spec\.py: ValueError: .*abc'):
+        read_comparison(tmp_path / 'spec.py')
+
+
 def test_a_missing_encoder_names_the_command(files, spec):
     (spec.parent / 'encoder.pth').unlink()
     command = rf'python tools/train.py {files}/pretrain.py --work-dir {spec.parent}$'
