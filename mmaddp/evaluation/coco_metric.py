@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
 from mmdet.evaluation.metrics import coco_metric as mmdet_metric
@@ -76,7 +77,16 @@ class CocoMetric(MMDetCocoMetric):
             if listed is not None:
                 listed.update(width=image['width'], height=image['height'])
         with using(self.evaluator):
-            return super().compute_metrics(results)
+            metrics = super().compute_metrics(results)
+        if not metrics and not self.format_only:
+            # MMDetection tells nothing where nothing is found, and the last value would stand.
+            return {
+                f'{kind}_mAP{threshold}': 0.0
+                for kind in self.metrics
+                if kind in ('bbox', 'segm')
+                for threshold in ('', '_50', '_75')
+            }
+        return metrics
 
 
 def index_coco(found: CocoFile) -> COCO:
@@ -117,4 +127,26 @@ def faster_evaluator() -> type:
 
 def using(evaluator: type | None) -> AbstractContextManager:
     """Have MMDetection's metric evaluate with another class; None for its own."""
-    return mock.patch.object(mmdet_metric, 'COCOeval', evaluator or mmdet_metric.COCOeval)
+    evaluator = in_order_of_classes(evaluator or mmdet_metric.COCOeval)
+    return mock.patch.object(mmdet_metric, 'COCOeval', evaluator)
+
+
+def in_order_of_classes(evaluator: type) -> type:
+    """An evaluation whose arrays have the order of the given categories.
+
+    COCO's sorts them by their ids, and MMDetection takes its arrays to be in the order of classes.
+    """
+
+    class Ordered(evaluator):
+        def evaluate(self) -> None:
+            self.ranks = np.argsort(np.argsort(self.params.catIds))
+            super().evaluate()
+
+        def accumulate(self, *args: Any, **kwargs: Any) -> None:
+            super().accumulate(*args, **kwargs)
+            for key, axis in (('precision', 2), ('recall', 1), ('scores', 2)):
+                found = self.eval.get(key)
+                if found is not None and found.shape[axis] == len(self.ranks):
+                    self.eval[key] = np.take(found, self.ranks, axis)
+
+    return Ordered

@@ -23,7 +23,7 @@ from mmaddp.utils import UserError, atomic_write
 Arrays = dict[str, np.ndarray]
 # Recall thresholds of COCO's evaluation.
 RECALLS = np.linspace(0, 1, 101)
-# Detections of an image and class that COCO's average precision counts.
+# Detections of an image and class that count in COCO's AP; in AP50 and AP75 all do.
 MOST_DETECTIONS = 100
 # Findings that do not depend on the model.
 TRUTH = ('label', 'objects_bbox', 'objects_segm')
@@ -77,6 +77,9 @@ class PerImage(BaseMetric):
             with atomic_write(self.file) as temporary, open(temporary, 'wb') as file:
                 about = {'prefix': self.prefix or '', 'images': len(results)}
                 np.savez_compressed(file, **about, **arrays)
+        else:
+            # What an earlier evaluation found is not this one's.
+            self.file.unlink(missing_ok=True)
         return metrics
 
 
@@ -144,13 +147,13 @@ def coco_arrays(evaluation: Any) -> Arrays:
     """The matches of COCO's evaluation at all areas, class by class in order of the scores.
 
     Returns:
-        ``image`` and ``category`` (detections,), ``matched`` and ``ignored`` (thresholds,
-        detections), and ``objects`` (images, categories), the number of objects to find. Keys end
-        with the kind of overlap, 'bbox' or 'segm'.
+        ``image``, ``category`` and ``rank`` among those of the image and category (detections,),
+        ``matched`` and ``ignored`` (thresholds, detections), and ``objects`` (images, categories),
+        the number of objects to find. Keys end with the kind of overlap, 'bbox' or 'segm'.
     """
     params, images = evaluation.params, len(evaluation.params.imgIds)
     objects = np.zeros((images, len(params.catIds)), np.int32)
-    image, category, matched, ignored = [], [], [], []
+    image, category, rank, matched, ignored = [], [], [], [], []
     for number in range(len(params.catIds)):
         # The first range of areas is all of them.
         start = number * len(params.areaRng) * images
@@ -160,17 +163,19 @@ def coco_arrays(evaluation: Any) -> Arrays:
             objects[i, number] = np.count_nonzero(np.asarray(one['gtIgnore']) == 0)
         if not found:
             continue
-        scores, matches, ignores = zip(*(counted(one) for _, one in found))
+        scores, matches, ignores, ranks = zip(*(found_in(one) for _, one in found))
         # COCO's sort, so that ties keep its order.
         order = np.argsort(-np.concatenate(scores), kind='mergesort')
         image.append(np.repeat([i for i, _ in found], [len(one) for one in scores])[order])
         category.append(np.full(len(order), number))
+        rank.append(np.concatenate(ranks)[order])
         matched.append(np.concatenate(matches, axis=1)[:, order])
         ignored.append(np.concatenate(ignores, axis=1)[:, order])
     empty = np.zeros((len(params.iouThrs), 0), bool)
     arrays = {
         'image': np.concatenate([np.zeros(0), *image]).astype(np.int32),
         'category': np.concatenate([np.zeros(0), *category]).astype(np.int32),
+        'rank': np.concatenate([np.zeros(0), *rank]).astype(np.int32),
         'matched': np.concatenate([empty, *matched], axis=1).astype(bool),
         'ignored': np.concatenate([empty, *ignored], axis=1).astype(bool),
         'objects': objects,
@@ -179,19 +184,22 @@ def coco_arrays(evaluation: Any) -> Arrays:
     return {f'{key}_{params.iouType}': value for key, value in arrays.items()}
 
 
-def counted(one: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores (N,), matches and ignored detections (thresholds, N) of an image and class."""
-    parts = one['dtScores'], one['dtMatches'] != 0, one['dtIgnore'] != 0
-    return tuple(np.asarray(part)[..., :MOST_DETECTIONS] for part in parts)
+def found_in(one: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """Scores, matches, ignored detections and ranks (..., N) of an image and class."""
+    scores, matches, ignores = (np.asarray(one[f'dt{k}']) for k in ('Scores', 'Matches', 'Ignore'))
+    return scores, matches != 0, ignores != 0, np.arange(len(scores))
 
 
-def average_precision(arrays: Arrays, kind: str, weights: np.ndarray) -> np.ndarray:
+def average_precision(
+    arrays: Arrays, kind: str, weights: np.ndarray, most: int | None = None
+) -> np.ndarray:
     """COCO's AP by threshold, where image i is there ``weights[i]`` times; see COCOeval.accumulate.
 
     Args:
         arrays: Those of :func:`coco_arrays`.
         kind: 'bbox' or 'segm'.
         weights: (images,).
+        most: Detections of an image and class that count; None for all.
 
     Returns:
         (thresholds, categories), NaN for categories without objects.
@@ -202,6 +210,8 @@ def average_precision(arrays: Arrays, kind: str, weights: np.ndarray) -> np.ndar
     for number in np.flatnonzero(objects):
         part = slice(bounds[number], bounds[number + 1])
         counts = weights[arrays[f'image_{kind}'][part]]
+        if most is not None:
+            counts = counts * (arrays[f'rank_{kind}'][part] < most)
         matched, ignored = (arrays[f'{key}_{kind}'][:, part] for key in ('matched', 'ignored'))
         true = np.cumsum(counts * (matched & ~ignored), axis=1)
         false = np.cumsum(counts * (~matched & ~ignored), axis=1)
@@ -220,8 +230,10 @@ def coco_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
     scores = {}
     for kind in (key[len('image_') :] for key in arrays if key.startswith('image_')):
         precision = average_precision(arrays, kind, weights)
-        thresholds = arrays[f'thresholds_{kind}']
-        scores[f'{kind}_mAP'] = np.nanmean(precision)
+        thresholds, counted = arrays[f'thresholds_{kind}'], precision
+        if (arrays[f'rank_{kind}'] >= MOST_DETECTIONS).any():
+            counted = average_precision(arrays, kind, weights, MOST_DETECTIONS)
+        scores[f'{kind}_mAP'] = np.nanmean(counted)
         for percent in (50, 75):
             at = np.isclose(thresholds, percent / 100)
             if at.any():
@@ -296,8 +308,12 @@ def best_mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
     does not count.
     """
     rule, first = next((key.split('_')[0], value) for key, value in arrays.items())
-    choose = np.argmax if rule == 'greater' else np.argmin
-    cells = cells_by_others(lambda chosen: choose(known_mean(first, chosen)), weights)
+    choose, worst = (np.argmax, -np.inf) if rule == 'greater' else (np.argmin, np.inf)
+
+    def best(chosen: np.ndarray) -> int:
+        return choose(np.nan_to_num(known_mean(first, chosen), nan=worst))
+
+    cells = cells_by_others(best, weights)
     return {
         f'{key.split("_", 1)[1]}/best': known_mean(of_cells(value, cells), weights)
         for key, value in arrays.items()
@@ -305,9 +321,10 @@ def best_mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:
 
 
 def known_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean of (images, ...) over the images that are not NaN."""
+    """Weighted mean of (images, ...) over the images that are not NaN; NaN without any."""
     known = np.isfinite(values)
-    return weights @ np.where(known, values, 0) / np.maximum(weights @ known, 1e-9)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return weights @ np.where(known, values, 0) / (weights @ known)
 
 
 def mean_scores(arrays: Arrays, weights: np.ndarray) -> dict[str, float]:

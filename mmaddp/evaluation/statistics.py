@@ -72,6 +72,8 @@ def estimate(scores: np.ndarray, resampled: np.ndarray, images: int) -> Estimate
         images: Number of images.
     """
     seeds, mean = len(scores), float(np.mean(scores))
+    # A sample of images without any object has no average precision.
+    resampled = resampled[np.isfinite(np.reshape(resampled, (len(resampled), -1))).all(axis=1)]
     covariance = np.atleast_2d(np.cov(resampled, rowvar=False))
     if seeds == 1:
         parts, freedoms = np.array([covariance[0, 0]]), np.array([images - 1])
@@ -96,7 +98,8 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     Rejecting those below 0.05 makes one false rejection or more with a probability of at most 5 %.
     """
     adjusted, largest = {}, 0.0
-    ordered = sorted(p_values, key=p_values.__getitem__)
+    # A test without a result is the last, and does not change the others.
+    ordered = sorted(p_values, key=lambda key: (np.isnan(p_values[key]), p_values[key]))
     for rank, key in enumerate(ordered):
         largest = max(largest, min(1.0, (len(ordered) - rank) * p_values[key]))
         adjusted[key] = largest

@@ -9,7 +9,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mmaddp.evaluation import ImageScores, PerImage
-from mmaddp.evaluation.per_image import average_precision, coco_arrays
+from mmaddp.evaluation.per_image import average_precision, best_mean_scores, coco_arrays
+from mmaddp.registry import METRICS
 from mmaddp.utils import UserError
 
 WEIGHTS = np.array([2, 0, 1, 3, 0, 1])
@@ -64,12 +65,11 @@ def test_average_precision_of_repeated_images():
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_more_detections_than_average_precision_counts(monkeypatch):
-    monkeypatch.setattr('mmaddp.evaluation.per_image.MOST_DETECTIONS', 2)
+def test_more_detections_than_average_precision_counts():
     evaluation = evaluate(range(6))
     precision = evaluation.eval['precision'][:, :, :, 0, 1]
     expected = np.where((precision > -1).all(axis=1), precision.mean(axis=1), np.nan)
-    found = average_precision(coco_arrays(evaluation), 'bbox', np.ones(6, int))
+    found = average_precision(coco_arrays(evaluation), 'bbox', np.ones(6, int), most=2)
     assert np.nanmean(found) > 0.1
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
@@ -90,26 +90,105 @@ def recorded(metric, samples, meta, folder):
     return one.evaluate(len(samples)), ImageScores(folder / 'per_image.npz')
 
 
-def test_coco_through_mmdetection(tmp_path):
-    content, detections = coco_file(range(6))
-    (tmp_path / 'val.json').write_text(json.dumps(content))
+def coco_metrics(folder, content, detections, classes, **settings):
+    """MMDetection's metrics of detections, and the scores read from the file of the images."""
+    (folder / 'val.json').write_text(json.dumps(content))
     samples = []
-    for image in range(6):
+    for image in range(len(content['images'])):
         own = [one for one in detections if one['image_id'] == image]
-        boxes = torch.tensor([one['bbox'] for one in own])
+        boxes = torch.tensor([one['bbox'] for one in own]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         instances = dict(
             bboxes=boxes,
             scores=torch.tensor([one['score'] for one in own]),
-            labels=torch.tensor([one['category_id'] for one in own]),
+            labels=torch.tensor([one['category_id'] for one in own], dtype=torch.long),
         )
         samples.append(dict(img_id=image, ori_shape=(120, 120), pred_instances=instances))
-    metric = dict(type='mmaddp.CocoMetric', ann_file=str(tmp_path / 'val.json'))
-    metrics, scores = recorded(metric, samples, dict(classes=('0', '1', '2', '3')), tmp_path)
+    metric = dict(type='mmaddp.CocoMetric', ann_file=str(folder / 'val.json'), **settings)
+    return recorded(metric, samples, dict(classes=classes), folder)
+
+
+def test_coco_through_mmdetection(tmp_path):
+    metrics, scores = coco_metrics(tmp_path, *coco_file(range(6)), ('0', '1', '2', '3'))
     assert scores.images == 6
     again = scores.score(np.ones(6))
     for name in ('coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_mAP_75'):
         assert metrics[name] == pytest.approx(again[name], abs=6e-4)
+
+
+def grid_of_boxes(count):
+    """One image with ``count`` objects of a class, all of them found."""
+    boxes = [[i % 12 * 10.0, i // 12 * 8.0, 8.0, 6.0] for i in range(count)]
+    objects = [
+        dict(id=i + 1, image_id=0, category_id=0, bbox=box, area=48.0, iscrowd=0)
+        for i, box in enumerate(boxes)
+    ]
+    image = dict(id=0, file_name='0.jpg', width=120, height=120)
+    content = dict(images=[image], annotations=objects, categories=[dict(id=0, name='0')])
+    found = [
+        dict(image_id=0, category_id=0, bbox=box, score=1 - i / 1000) for i, box in enumerate(boxes)
+    ]
+    return content, found
+
+
+def test_average_precision_counts_100_detections_and_its_thresholds_all(tmp_path):
+    metrics, scores = coco_metrics(tmp_path, *grid_of_boxes(150), ('0',))
+    again = scores.score(np.ones(1))
+    # 101 recalls, of which 100 detections reach two thirds.
+    assert metrics['coco/bbox_mAP'] == pytest.approx(67 / 101, abs=6e-4)
+    assert metrics['coco/bbox_mAP_50'] == metrics['coco/bbox_mAP_75'] == 1
+    assert {name: again[name] for name in again if name in metrics} == pytest.approx(
+        {name: metrics[name] for name in again if name in metrics}, abs=6e-4
+    )
+
+
+@pytest.mark.parametrize('backend', ['pycocotools', 'faster-coco-eval'])
+def test_precisions_belong_to_their_classes(tmp_path, backend):
+    """Ids in another order than the classes."""
+    if backend != 'pycocotools':
+        pytest.importorskip('faster_coco_eval')
+    content, found = grid_of_boxes(4)
+    content['categories'] = [dict(id=2, name='cat'), dict(id=1, name='dog')]
+    for number, one in enumerate(content['annotations']):
+        one['category_id'] = 2 - number % 2
+    # All cats are found, and no dog.
+    found = [dict(one, category_id=0) for one in found[::2]]
+    metric = dict(
+        type='mmaddp.CocoMetric',
+        ann_file=str(tmp_path / 'val.json'),
+        classwise=True,
+        backend=backend,
+    )
+    (tmp_path / 'val.json').write_text(json.dumps(content))
+    metric = METRICS.build(metric)
+    metric.dataset_meta = dict(classes=('cat', 'dog'))
+    boxes = torch.tensor([one['bbox'] for one in found])
+    boxes[:, 2:] += boxes[:, :2]
+    instances = dict(bboxes=boxes, scores=torch.ones(2), labels=torch.zeros(2, dtype=torch.long))
+    metric.process({}, [dict(img_id=0, ori_shape=(120, 120), pred_instances=instances)])
+    metrics = metric.evaluate(1)
+    assert (metrics['coco/cat_precision'], metrics['coco/dog_precision']) == (1, 0)
+
+
+def test_nothing_found_is_zero_and_not_what_was_found_before(tmp_path):
+    content, found = coco_file(range(6))
+    coco_metrics(tmp_path, content, found, ('0', '1', '2', '3'))
+    with pytest.raises(FileNotFoundError):
+        coco_metrics(tmp_path, content, [], ('0', '1', '2', '3'))
+    metric = METRICS.build(dict(type='mmaddp.CocoMetric', ann_file=str(tmp_path / 'val.json')))
+    metric.dataset_meta = dict(classes=('0', '1', '2', '3'))
+    nothing = dict(bboxes=torch.zeros(0, 4), scores=torch.zeros(0), labels=torch.zeros(0).long())
+    metric.process({}, [dict(img_id=0, ori_shape=(120, 120), pred_instances=nothing)])
+    assert metric.evaluate(1) == {
+        'coco/bbox_mAP': 0.0,
+        'coco/bbox_mAP_50': 0.0,
+        'coco/bbox_mAP_75': 0.0,
+    }
+
+
+def test_a_cell_that_predicts_nothing_finite_is_not_the_best():
+    arrays = dict(less_rmse=np.array([[0.5, np.nan]] * 6), greater_d1=np.array([[0.9, np.nan]] * 6))
+    assert best_mean_scores(arrays, np.ones(6)) == pytest.approx({'rmse/best': 0.5, 'd1/best': 0.9})
 
 
 def test_iou_of_repeated_images(tmp_path):

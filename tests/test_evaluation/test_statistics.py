@@ -73,3 +73,19 @@ def test_holm_keeps_order_and_never_helps(p_values):
     for key, value in p_values.items():
         assert value <= adjusted[key] <= min(1, len(p_values) * value)
         assert all(adjusted[key] <= adjusted[k] for k, v in p_values.items() if v > value)
+
+
+def test_a_sample_without_a_value_does_not_count():
+    """Average precision of images without objects."""
+    resampled = np.random.default_rng(0).normal(0.5, 0.1, (1000, 1))
+    some = resampled.copy()
+    some[::10] = np.nan
+    scores = np.array([0.5])
+    found, expected = estimate(scores, some, 50), estimate(scores, resampled, 50)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+
+
+def test_a_test_without_a_result_changes_no_other():
+    adjusted = holm({'a': float('nan'), 'b': 1e-4, 'c': 1e-3})
+    assert adjusted['b'] == pytest.approx(3e-4)
+    assert adjusted['c'] == pytest.approx(2e-3)
