@@ -24,10 +24,9 @@ from .image_files import Header
 UNKNOWN_IMAGE = 'unknown image_id'
 UNKNOWN_CATEGORY = 'unknown category_id'
 OTHER_CLASS = 'of a category that is not in metainfo.classes'
-IGNORED = 'marked ignore'
 NO_BOX = 'bbox is not four finite numbers'
 RELATIVE_BOX = 'bbox in 0..1'
-SMALL_BOX = 'bbox smaller than a pixel'
+SMALL_BOX = 'bbox without a size'
 OUTSIDE = 'bbox outside the image'
 NO_MASK = "no 'segmentation'"
 FAR_MASK = 'segmentation outside its bbox'
@@ -41,7 +40,6 @@ REMEDIES = {
     UNKNOWN_IMAGE: "make it the id of one of the file's images",
     UNKNOWN_CATEGORY: "make it the id of one of the file's categories",
     OTHER_CLASS: 'set metainfo.classes to the names in the file',
-    IGNORED: "remove the key 'ignore'",
     NO_BOX: 'give x, y, width and height in pixels',
     RELATIVE_BOX: "give pixels: multiply by the image's width and height",
     SMALL_BOX: 'give x, y, width and height in pixels',
@@ -346,7 +344,8 @@ def _add(
     found: CocoFile, one: dict, images: dict[Any, dict], ids: dict[Any, Any], with_masks: bool
 ) -> None:
     one['id'] = len(found.annotations) + 1  # 0 is "no match" to COCO's evaluation
-    fault = _check_image(one, images) or _check_category(one, ids) or _set_crowd(one)
+    _set_crowd(one)
+    fault = _check_image(one, images) or _check_category(one, ids)
     if fault is None:
         image = images[one['image_id']]
         broken = _set_segmentation(one, image)
@@ -384,9 +383,10 @@ def _check_category(one: dict, ids: dict[Any, Any]) -> Fault:
     return (OTHER_CLASS, value) if ids[i] is None else None
 
 
-def _set_crowd(one: dict) -> Fault:
-    one['iscrowd'] = int(str(one.get('iscrowd') or 0).lower() not in ('0', '0.0', 'false'))
-    return (IGNORED, one['ignore']) if one.get('ignore') else None
+def _set_crowd(one: dict) -> None:
+    # An object to ignore is neither to be found nor wrong to find, as a crowd.
+    marks = (one.get('iscrowd'), one.pop('ignore', 0))
+    one['iscrowd'] = int(any(str(mark or 0).lower() not in ('0', '0.0', 'false') for mark in marks))
 
 
 def _set_segmentation(one: dict, image: dict) -> Fault:
@@ -445,7 +445,7 @@ def _set_box(one: dict) -> Fault:
     one['bbox'] = box
     if max(map(abs, box)) <= 1 and min(box[2:]) > 0:
         return RELATIVE_BOX, value
-    return (SMALL_BOX, value) if min(box[2:]) < 1 else None
+    return None if min(box[2:]) > 0 else (SMALL_BOX, value)
 
 
 def _check_inside(one: dict, image: dict) -> Fault:
