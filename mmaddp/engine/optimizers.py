@@ -135,7 +135,9 @@ class LayerDecayOptimWrapperConstructor(GroupingOptimWrapperConstructor):
     def decay_factor(self, name: str, parameter: nn.Parameter) -> float:
         """0 for norms, biases, positions and tokens, 1 for the rest."""
         leaf = name.rsplit('.', maxsplit=1)[-1]
-        is_position_or_token = leaf.endswith(('pos_embed', 'token')) or leaf.startswith('rel_pos')
+        # Names of this package, timm and transformers.
+        ends = ('pos_embed', 'position_embeddings', 'token', 'tokens')
+        is_position_or_token = leaf.endswith(ends) or leaf.startswith('rel_pos')
         return float(parameter.ndim > 1 and not is_position_or_token)
 
 

@@ -117,6 +117,10 @@ def complete_run(config: Config, work_dir: str | Path | None, name: str) -> Conf
     elif not config.get('work_dir'):
         config.work_dir = os.path.join('work_dirs', name)
     config.setdefault('runner_type', 'mmaddp.Runner')
+    if (config.get('model') or {}).get('type') == 'mmaddp.GridProbe':
+        # Each head of a grid has a learning rate and a norm of gradients of its own.
+        wrapper = config.get('optim_wrapper') or Config()
+        wrapper.setdefault('constructor', 'mmaddp.ProbeOptimWrapperConstructor')
     return config
 
 

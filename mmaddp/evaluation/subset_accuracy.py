@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmpretrain.evaluation import Accuracy
 
 from mmaddp.registry import METRICS
@@ -44,7 +45,7 @@ class SubsetAccuracy(Accuracy):
         scores = sample['pred_score'].cpu()
         self._check_num_classes(len(scores))
         # Scores (1000,) -> the best of the set's own classes, as an index of the 1,000
-        indices = scores.new_tensor(self._subset()).long()
+        indices = torch.tensor(self._subset(), dtype=torch.long)
         best = scores[indices].argmax(dim=0, keepdim=True)
         return {'pred_label': indices[best], 'gt_label': sample['gt_label']}
 

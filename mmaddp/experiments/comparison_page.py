@@ -207,7 +207,7 @@ def paired_test(folder: ResultsFolder, pairs: list[list[str]], name: str) -> Est
 def page(comparison: Comparison, rows: dict[str, list[Row]]) -> str:
     """The whole page in Markdown."""
     parts = [f'# {comparison.title}', markdown_table(*overview(comparison, rows))]
-    parts += notes(comparison)
+    parts += notes(comparison, rows)
     for name, task in comparison.tasks.items():
         parts += [f'## {task.title}', markdown_table(*task_table(comparison, name, rows[name]))]
         parts += task_notes(comparison, name)
@@ -222,7 +222,7 @@ def latex(comparison: Comparison, rows: dict[str, list[Row]]) -> str:
     return '\n'.join(f'% {title}\n{latex_table(*table)}' for title, table in zip(titles, tables))
 
 
-def notes(comparison: Comparison) -> list[str]:
+def notes(comparison: Comparison, rows: dict[str, list[Row]]) -> list[str]:
     """What the numbers mean."""
     found = [
         f'Mean over the finished seeds of {list(comparison.seeds)}, with its 95 % interval over '
@@ -234,6 +234,12 @@ def notes(comparison: Comparison) -> list[str]:
             f'▲ and ▼: better or worse than {title}. A paired test over seeds and images gives '
             "p < 0.05 after Holm's correction for all tests of the task. It needs at least "
             f'{MIN_SEEDS} seeds.'
+        )
+    summaries = [one for own in rows.values() for row in own for one in row['summary'].values()]
+    if any(one['images'] == 0 for one in summaries):
+        found.append(
+            'Some metrics do not tell what they find on each image. Their intervals are over seeds '
+            'alone, and they have no test.'
         )
     return found
 

@@ -106,4 +106,6 @@ def images_per_batch(checkpoint: str | Path | None, config: Config) -> int:
     if settings:
         return int(settings['processes']) * int(settings['train_dataloader.batch_size'])
     base = (config.get('auto_scale_lr') or {}).get('base_batch_size')
-    return base or config.train_dataloader.batch_size
+    if not base:
+        return config.train_dataloader.batch_size
+    return base // (config.get('optim_wrapper') or {}).get('accumulative_counts', 1)

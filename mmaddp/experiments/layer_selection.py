@@ -140,12 +140,13 @@ def metrics_of(one: Tensor, other: Tensor) -> dict[str, float]:
 
 
 class Point(NamedTuple):
-    """One layer at one checkpoint."""
+    """One layer at one checkpoint, the ``place``-th of the training."""
 
     layer: str
     step: str
     alignment: float
     uniformity: float
+    place: int
 
     @property
     def sum(self) -> float:
@@ -163,8 +164,8 @@ def trails_of(results: dict[str, Any], layers: Sequence[str]) -> Trails:
     ordered = sorted(results.items(), key=lambda item: item[1]['step'] or float('inf'))
     trails = {
         layer: [
-            Point(layer, str(result['step'] or Path(key).stem), **result['layers'][layer])
-            for key, result in ordered
+            Point(layer, str(result['step'] or Path(key).stem), **result['layers'][layer], place=i)
+            for i, (key, result) in enumerate(ordered)
             if layer in result['layers']
         ]
         for layer in layers
@@ -173,8 +174,10 @@ def trails_of(results: dict[str, Any], layers: Sequence[str]) -> Trails:
 
 
 def best_of(trails: Trails) -> Point:
-    """The layer with the smallest sum at the last checkpoint."""
-    return min((points[-1] for points in trails.values()), key=lambda point: point.sum)
+    """The layer with the smallest sum at the last checkpoint, of those measured there."""
+    ends = [points[-1] for points in trails.values()]
+    last = max(point.place for point in ends)
+    return min((point for point in ends if point.place == last), key=lambda point: point.sum)
 
 
 def write_report(folder: ResultsFolder, layers: Sequence[str]) -> None:
@@ -186,7 +189,7 @@ def write_report(folder: ResultsFolder, layers: Sequence[str]) -> None:
 
 def table_of(trails: Trails) -> str:
     """A Markdown table of all points and the best layer."""
-    rows = [(*point, point.sum) for points in trails.values() for point in points]
+    rows = [(*point[:4], point.sum) for points in trails.values() for point in points]
     table = markdown_table(['layer', 'step', 'alignment', 'uniformity', 'sum'], rows)
     return f'{table}\n\nSmallest sum at the last checkpoint: {best_of(trails).layer}\n'
 

@@ -58,7 +58,6 @@ def prepare_probe(
             'with _probe_ in its name'
         )
     set_encoder(config, None if checkpoint == RANDOM else os.path.abspath(located(checkpoint)))
-    config.optim_wrapper.setdefault('constructor', 'mmaddp.ProbeOptimWrapperConstructor')
     for key, values in (('layers', layers), ('levels', levels), ('lrs', lrs)):
         if values is not None:
             config.model[key] = list(values)

@@ -41,7 +41,7 @@ def write_card(comparison: Comparison, folder: ResultsFolder) -> Path:
     rows = all_rows(comparison, folder)
     report = HtmlReport(comparison.title)
     report.table(*overview(comparison, rows))
-    for text in notes(comparison):
+    for text in notes(comparison, rows):
         report.paragraph(text)
     for task in comparison.tasks:
         add_task(report, comparison, folder, task, rows[task])

@@ -90,6 +90,16 @@ def test_a_plan_knows_each_kind_of_mixed_precision(config):
     assert kept['bf16'] == kept['fp16'] < 0.8 * kept['off']
 
 
+@pytest.mark.parametrize(
+    ('dataset', 'images'), [('mmaddp.TinyImageNet', 100_000), ('ImageNet', 1_281_167)]
+)
+def test_steps_of_known_data(config, dataset, images):
+    config.train_dataloader.dataset.update(type=dataset, data_root='data')
+    assert count_steps(config, 100, None) == 3 * -(-images // 100)
+    config.labels = 0.01
+    assert count_steps(config, 100, None) == 3 * -(-round(images / 100) // 100)
+
+
 def test_a_batch_of_depths_has_the_size_of_its_data():
     dataset = dict(type='mmaddp.DrawnShapes', size=48)
     config = Config(

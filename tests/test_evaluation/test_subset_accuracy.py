@@ -44,6 +44,12 @@ def test_classes_outside_the_subset_cannot_win():
     assert evaluate(Accuracy(), SCORES, labels) == 25.0
 
 
+def test_indices_beyond_what_bfloat16_counts():
+    scores = torch.zeros(1, 400, dtype=torch.bfloat16)
+    scores[0, 301] = 1
+    assert evaluate(SubsetAccuracy([300, 301]), scores, [301]) == 100.0
+
+
 def test_all_classes_give_plain_accuracy():
     generator = torch.Generator().manual_seed(0)
     scores = torch.rand(200, 10, generator=generator).softmax(1)

@@ -58,6 +58,8 @@ def test_images_of_a_batch_are_those_of_all_processes(tmp_path):
     )
     # Without a checkpoint that tells, those of the recipe.
     assert images_per_batch(None, config) == 64
+    config.optim_wrapper = dict(accumulative_counts=4)
+    assert images_per_batch(None, config) == 16
     settings = {'processes': '2', 'train_dataloader.batch_size': '16'}
     torch.save(dict(settings=settings), tmp_path / 'iter_1.pth')
     assert images_per_batch(tmp_path / 'iter_1.pth', config) == 32

@@ -149,8 +149,8 @@ def test_encoders_of_clean_images_are_refused(tool, files):
 
 def test_figure_3_has_a_dot_for_each_checkpoint():
     trails = {
-        'out_1': [Point('out_1', '20', 0.9, -1.0), Point('out_1', '100', 0.5, -2.0)],
-        'out_2': [Point('out_2', '100', 0.2, -1.5)],
+        'out_1': [Point('out_1', '20', 0.9, -1.0, 0), Point('out_1', '100', 0.5, -2.0, 1)],
+        'out_2': [Point('out_2', '100', 0.2, -1.5, 1)],
     }
     axis = plot_trails(trails).axes[0]
     dots = [np.asarray(one.get_offsets()).tolist() for one in axis.collections]
@@ -171,3 +171,6 @@ def test_the_best_layer_is_the_last_checkpoints():
     trails = trails_of(results, ['a', 'b', 'c'])
     assert [point.step for point in trails['b']] == ['100', '200']
     assert best_of(trails).layer == 'a'
+    # A layer that was only measured before does not count.
+    results['early.pth']['layers'] = {'c': dict(alignment=0.1, uniformity=-9.0)}
+    assert best_of(trails_of(results, ['a', 'b', 'c'])).layer == 'a'

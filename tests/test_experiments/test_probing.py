@@ -1,12 +1,14 @@
 """What a probe's accuracies become."""
 
 import pytest
+from mmengine.optim import build_optim_wrapper
 from tiny_darl import darl
 from tiny_ddae import UNET, ddae
 from tiny_dense import VIT as DENSE_VIT
 from tiny_dense import dense_probe
-from tiny_probe import tiny_probe
+from tiny_probe import probe_config, tiny_probe
 
+from mmaddp.engine.runs import complete_run
 from mmaddp.experiments.probing import results_of, short_label
 
 VIT = dict(type='mmaddp.DARLViT', arch=dict(embed_dims=16, num_layers=3, num_heads=2), img_size=16)
@@ -85,3 +87,13 @@ def test_a_depth_grid_is_told_in_meters_and_ranked_by_the_least_error():
     assert [cell['rmse'] for cell in results.cells] == list(rows.values())
     assert '**1.250**' in results.table()
     assert results.summary().endswith('block_1+block_3, learning rate 0.1, 1.250 rmse')
+
+
+def test_each_head_has_its_learning_rate_in_any_tool(tmp_path):
+    grid = dict(layers=['block_1'], lrs=[0.1, 0.001])
+    config = complete_run(probe_config(tmp_path, tmp_path / 'run', VIT, **grid), None, 'probe')
+    model = tiny_probe(VIT, **grid)
+    groups = build_optim_wrapper(model, config.optim_wrapper).param_groups
+    rates = {id(p): group['lr'] for group in groups for p in group['params']}
+    found = {key: {rates[id(p)] for p in head.parameters()} for key, head in model.heads.items()}
+    assert sorted(map(list, found.values())) == [[0.001], [0.1]]

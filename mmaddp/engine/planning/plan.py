@@ -23,11 +23,11 @@ from .trace import Trace, accumulated, trace
 # GiB of the CUDA context, cuBLAS's and NCCL's buffers, and the part of memory that the caching
 # allocator loses to fragments.
 CONTEXT, FRAGMENTS = 1.0, 0.05
-# Images of training sets that configs name.
+# Images of training sets that configs name; the first name that is found counts.
 IMAGES = {
+    'mmaddp.TinyImageNet': 100_000,
     'ImageNet': 1_281_167,
     'ADE20KDataset': 20_210,
-    'mmaddp.TinyImageNet': 100_000,
     'data/coco': 117_266,
     'cifar10': 50_000,
 }
@@ -159,6 +159,7 @@ def count_steps(config: Config, images_of_a_step: int, images: int | None) -> in
     dataset = config.train_dataloader.dataset
     where = f'{dataset.get("type")} {dataset.get("data_root")}'
     images = images or next((n for name, n in IMAGES.items() if name in where), None)
+    images = images and round(images * (config.get('labels') or 1))
     return images and schedule.max_epochs * -(-images // images_of_a_step)
 
 
