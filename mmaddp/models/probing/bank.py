@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmaddp.utils import UserError, atomic_write, check_choice
+
+from ..tokenizers import KLAutoencoder
 
 DTYPES = {'float32': torch.float32, 'float16': torch.float16}
 
@@ -39,7 +41,7 @@ class FeatureBank:
         """Choose the folder of an encoder, by its tensors and by whatever changes its output."""
         digest = hashlib.blake2b(digest_size=12)
         digest.update(repr((str(self.dtype), *settings)).encode())
-        for name, tensor in sorted(encoder.state_dict().items()):
+        for name, tensor in all_tensors(encoder):
             digest.update(name.encode())
             digest.update(to_bytes(tensor))
         self.folder = self.root / digest.hexdigest()
@@ -95,6 +97,18 @@ class FeatureBank:
                 'model.bank.path on another disk'
             )
         return line
+
+
+def all_tensors(encoder: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Whatever its features depend on; ``state_dict()`` leaves out frozen parts."""
+    yield from encoder.named_parameters()
+    yield from encoder.named_buffers()
+    for name, part in encoder.named_modules():
+        autoencoder = getattr(part, 'autoencoder', None)
+        if isinstance(autoencoder, KLAutoencoder):
+            # Its network is no submodule.
+            for key, tensor in autoencoder.network[0].state_dict().items():
+                yield f'{name}.autoencoder.{key}', tensor
 
 
 def content_key(image: Tensor) -> str:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS
 from tiny_ddae import ddae
 from tiny_dense import CLASSES, VIT, blocky_images, dense_probe, samples_of, train_dense
 from tiny_runs import RandomNumbers  # noqa: F401
@@ -68,6 +68,26 @@ def test_other_weights_images_layers_and_settings_are_other_entries(tmp_path):
     assert len(files(shift=1e-3)) == 4
     assert len(files(seed=1)) == 6
     assert len(files(encoder=dict(VIT, causal=True))) == 8
+
+
+def test_another_autoencoder_in_the_same_folder_is_another_encoder(tmp_path):
+    diffusers = pytest.importorskip('diffusers')
+    blocks = dict(
+        block_out_channels=(8, 8),
+        down_block_types=('DownEncoderBlock2D',) * 2,
+        up_block_types=('UpDecoderBlock2D',) * 2,
+        norm_num_groups=4,
+    )
+    autoencoder = dict(type='mmaddp.KLAutoencoder', folder=str(tmp_path / 'vae'))
+    folders = []
+    for _ in range(2):
+        diffusers.AutoencoderKL(**blocks).save_pretrained(tmp_path / 'vae')
+        torch.manual_seed(0)
+        encoder = MODELS.build(ddae(dict(in_channels=4), autoencoder=autoencoder))
+        bank = FeatureBank(tmp_path / 'bank')
+        bank.open(encoder)
+        folders.append(bank.folder)
+    assert folders[0] != folders[1]
 
 
 def test_float16_halves_the_bank(tmp_path):
