@@ -60,30 +60,37 @@ configs = dict(
     probe='configs/cls/encoder/encoder_probe_1xb32-4e_image-folder-64px.py',
 )
 
-# All encoders of the zoo have 4 blocks of 192 channels on patches of 8 x 8 pixels.
+# The ViTs of the zoo have 4 blocks of 192 channels on patches of 8 x 8 pixels.
 vit = dict(arch=dict(embed_dims=192, num_layers=4, num_heads=3), img_size=64, patch_size=8)
 dit = dict(
     arch=vit['arch'], input_size=64, patch_size=8, in_channels=3, num_classes=1, learn_sigma=False
 )
 blocks = [f'block_{number}' for number in (1, 2, 3, 4)]
 layers = {'model.layers': [*blocks, '+'.join(blocks)]}
+edm = dict(type='mmaddp.EDM')
+unet = dict(base_channels=32, channel_multipliers=(1, 2, 3), attention_stages=(2,), num_blocks=1)
 # A frozen DDAE is probed at two noise levels.
-ddae = dict(
-    _delete_=True,
-    type='mmaddp.DDAE',
-    network=dict(type='mmaddp.DDAEDiT', **dit),
-    process=dict(type='mmaddp.EDM'),
-    img_size=64,
+dit_levels, unet_levels = (
+    {
+        'model.encoder': dict(
+            _delete_=True,
+            type='mmaddp.DDAE',
+            network=dict(type=f'mmaddp.{name}', **settings),
+            process=edm,
+            img_size=64,
+        ),
+        'model.levels': [1, 4],
+    }
+    for name, settings in (('DDAEDiT', dit), ('DDAEUNet', unet))
 )
-at_levels = {'model.encoder': ddae, 'model.levels': [1, 4]}
 addp_vit, darl_vit = (
     {'model': f'mmaddp:{name}', 'arguments': vit} for name in ('ADDPViT', 'DARLViT')
 )
-ddae_dit = {
-    'model': 'mmaddp:DDAEDiT',
-    'time': -0.7,  # sigma = 0.06
-    'arguments': dict(dit, process=ddae['process']),
-}
+# sigma = 0.06
+ddae_dit, ddae_unet = (
+    {'model': f'mmaddp:{name}', 'time': -0.7, 'arguments': dict(settings, process=edm)}
+    for name, settings in (('DDAEDiT', dit), ('DDAEUNet', unet))
+)
 timm_vit = {'model': 'timm:test_vit'}
 # Title, file, settings of mmaddp.Encoder, and options of the probes.
 rows = dict(
@@ -91,8 +98,10 @@ rows = dict(
     addp_random=('ADDP, random weights', None, addp_vit, layers),
     darl=('DARL', 'zoo://darl-toy', darl_vit, layers),
     darl_random=('DARL, random weights', None, darl_vit, layers),
-    ddae=('DDAE', 'zoo://ddae-toy', ddae_dit, at_levels),
-    ddae_random=('DDAE, random weights', None, ddae_dit, at_levels),
+    ddae=('DDAE', 'zoo://ddae-toy', ddae_dit, dit_levels),
+    ddae_random=('DDAE, random weights', None, ddae_dit, dit_levels),
+    unet=("DDAE's UNet", 'zoo://ddae-unet-toy', ddae_unet, unet_levels),
+    unet_random=("DDAE's UNet, random weights", None, ddae_unet, unet_levels),
     timm_random=('timm: a tiny ViT, random weights', None, timm_vit, {}),
 )
 
@@ -103,5 +112,5 @@ for method, (name, checkpoint, settings, probed) in rows.items():
         part = 'backbone' if task == 'seg' else 'encoder'
         options = {f'model.{part}.{key}': value for key, value in settings.items()}
         if task != 'seg':
-            options = {**({} if probed is at_levels else options), **probed}
+            options = {**({} if 'model.encoder' in probed else options), **probed}
         methods[method][task] = dict(config=config, checkpoint=checkpoint, options=options)
