@@ -2,8 +2,8 @@
 
 Severities are the authors', who tuned them for 224 x 224 pixels. As in the benchmark for detection
 (Michaelis et al., "Benchmarking Robustness in Object Detection", 2019) they stay the same for
-larger images, and annotations stay where they are. Frost is drawn, as the photographs of frost that
-the authors overlay are not to be had as a package: its numbers are near theirs, not theirs.
+larger images, and annotations stay where they are. Frost is drawn, and not overlaid from the
+authors' photographs. It is weaker than theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Callable
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from PIL import Image
 
 from mmaddp.registry import TRANSFORMS
 from mmaddp.utils import check_choice
@@ -21,6 +22,8 @@ from mmaddp.utils import check_choice
 from .imagenet_variants import CORRUPTIONS, SEVERITIES
 
 Generator = np.random.Generator
+# Grows whenever a corruption gives other images.
+VERSION = 2
 _FUNCTIONS: dict[str, tuple[Callable, tuple]] = {}
 
 
@@ -114,16 +117,34 @@ def defocus_blur(image: np.ndarray, setting: tuple[int, float], generator: Gener
 def glass_blur(
     image: np.ndarray, setting: tuple[float, int, int], generator: Generator
 ) -> np.ndarray:
-    """Pixels change places with near ones, between two blurs."""
+    """Pixels become copies of near ones, between two blurs."""
     std, reach, rounds = setting
     image = cv2.GaussianBlur(image, (0, 0), std)
-    height, width = image.shape[:2]
-    y, x = np.mgrid[:height, :width]
-    for _ in range(rounds):
-        # One after the other in the authors' code; at once here, which is as random and fast.
-        dy, dx = generator.integers(-reach, reach + 1, (2, height, width))
-        image = image[np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
+    sources = copied_pixels(image.shape[:2], reach, rounds, generator)
+    image = image.reshape(-1, image.shape[2])[sources].reshape(image.shape)
     return cv2.GaussianBlur(image, (0, 0), std)
+
+
+def copied_pixels(
+    size: tuple[int, int], reach: int, rounds: int, generator: Generator
+) -> np.ndarray:
+    """Find which pixel each is a copy of after all rounds: flat indices (H * W,).
+
+    The authors write an exchange, but their arrays are views: the pixel is overwritten, and its
+    partner stays. It goes from the last pixel to the first, and a copy may be copied again, so
+    pixels travel farther than ``reach``. One after the other here too, as at once is weaker.
+    """
+    height, width = size
+    # As in the authors' loops: a border is left out, and no offset is + reach.
+    rows, columns = np.arange(height - reach, reach, -1), np.arange(width - reach, reach, -1)
+    targets = (rows[:, None] * width + columns).ravel()
+    # Lists, as single items of arrays are slow.
+    sources = list(range(height * width))
+    for _ in range(rounds):
+        dy, dx = generator.integers(-reach, reach, (2, len(targets)))
+        for target, partner in zip(targets.tolist(), (targets + dy * width + dx).tolist()):
+            sources[target] = sources[partner]
+    return np.array(sources)
 
 
 @_register((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))
@@ -133,13 +154,37 @@ def motion_blur(image: np.ndarray, setting: tuple[int, float], generator: Genera
 
 
 def blur_along(image: np.ndarray, radius: int, std: float, angle: float) -> np.ndarray:
-    """A one-sided Gaussian along a line, as a camera's motion leaves it."""
-    kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.float32)
-    for distance in np.arange(0, radius, 0.5):
-        x = round(radius + distance * np.cos(np.deg2rad(angle)))
-        y = round(radius + distance * np.sin(np.deg2rad(angle)))
-        kernel[y, x] = np.exp(-(distance**2) / (2 * std**2))
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    """Blur along a line from each pixel to one side, as a camera's motion does.
+
+    Args:
+        image: float32 (H, W) or (H, W, C).
+        radius: Half the length of the line, in pixels.
+        std: Deviation of the Gaussian, whose peak is at the pixel itself.
+        angle: Degrees from the horizontal, downward.
+    """
+    # The border is repeated, as by ImageMagick, which the authors call.
+    return cv2.filter2D(
+        image, -1, motion_kernel(radius, std, angle), borderType=cv2.BORDER_REPLICATE
+    )
+
+
+def motion_kernel(radius: int, std: float, angle: float) -> np.ndarray:
+    """One half of a Gaussian along a line from the center: float32 (4r + 1, 4r + 1), sum 1.
+
+    ImageMagick's kernel has 2 * radius + 1 taps, all on one side, each at its nearest pixel.
+    """
+    reach = 2 * radius
+    distance = np.arange(reach + 1)
+    weights = np.exp(-(distance**2) / (2 * std**2))
+    # The nearest pixel, and the lower one of two that are as near.
+    x, y = (
+        np.ceil(distance * part - 0.5).astype(int)
+        for part in (np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle)))
+    )
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    # Two taps may share a pixel.
+    np.add.at(kernel, (reach + y, reach + x), weights / weights.sum())
+    return kernel
 
 
 @_register((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))
@@ -187,10 +232,14 @@ def frost(image: np.ndarray, setting: tuple[float, float], generator: Generator)
 
 def ice(size: tuple[int, int], generator: Generator) -> np.ndarray:
     """A layer of needles in [0, 1], of fractal noise that is blurred along three directions."""
-    noise = plasma(size, 1.6, generator)
+    noise = plasma(size, 1.6**0.5, generator)
     directions = generator.uniform(0, 180) + np.array([0, 60, 120])
-    grain = generator.random(size).astype(np.float32)
-    needles = np.max([blur_along(grain, 12, 8, angle) for angle in directions], axis=0)
+    # With a margin of the blur's reach, as a repeated border would leave the brightest needles.
+    radius = 12
+    margin = 2 * radius
+    grain = generator.random((size[0] + 2 * margin, size[1] + 2 * margin)).astype(np.float32)
+    needles = np.max([blur_along(grain, radius, 8, angle) for angle in directions], axis=0)
+    needles = needles[margin:-margin, margin:-margin]
     needles = (needles - needles.min()) / (np.ptp(needles) + 1e-6)
     y, x = (np.abs(np.linspace(-1, 1, side)) for side in size)
     edge = np.maximum(y[:, None], x[None])
@@ -207,13 +256,31 @@ def fog(image: np.ndarray, setting: tuple[float, float], generator: Generator) -
 
 
 def plasma(size: tuple[int, int], decay: float, generator: Generator) -> np.ndarray:
-    """Clouds in [0, 1]: octaves of noise, each ``decay`` times weaker and twice as fine."""
-    clouds, weight, cells = np.zeros(size, np.float32), 1.0, 2
-    while cells <= max(size):
-        grid = generator.uniform(-1, 1, (cells + 1, cells + 1)).astype(np.float32)
-        clouds += weight * cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC)
-        weight, cells = weight / decay, 2 * cells
-    return (clouds - clouds.min()) / max(float(np.ptp(clouds)), 1e-6)
+    """Clouds: float32 (H, W), cut out of a square in [0, 1] that repeats itself on all sides.
+
+    Diamond-square: from a single height, the mean of four neighbors plus noise fills the midpoints,
+    first of the squares and then of their edges, with half the distance in each octave.
+    """
+    side = 1 << (max(size) - 1).bit_length()
+    clouds = np.zeros((side, side), np.float32)
+    step, spread = side, 1.0
+
+    def midpoints(*neighbors: np.ndarray) -> np.ndarray:
+        return sum(neighbors) / 4 + generator.uniform(-spread, spread, neighbors[0].shape)
+
+    while step > 1:
+        half = step // 2
+        corners = clouds[::step, ::step]
+        below, right = np.roll(corners, -1, axis=0), np.roll(corners, -1, axis=1)
+        centers = midpoints(corners, below, right, np.roll(below, -1, axis=1))
+        clouds[half::step, half::step] = centers
+        clouds[::step, half::step] = midpoints(corners, right, centers, np.roll(centers, 1, axis=0))
+        clouds[half::step, ::step] = midpoints(corners, below, centers, np.roll(centers, 1, axis=1))
+        # The authors' noise is ``wibble`` times a number up to ``wibble``, and ``wibble`` is
+        # divided by ``decay``: hence the square.
+        step, spread = half, spread / decay**2
+    clouds = (clouds - clouds.min()) / max(float(np.ptp(clouds)), 1e-6)
+    return clouds[: size[0], : size[1]]
 
 
 @_register(0.1, 0.2, 0.3, 0.4, 0.5)
@@ -248,11 +315,14 @@ def elastic_transform(image: np.ndarray, share: float, generator: Generator) -> 
 
 @_register(0.6, 0.5, 0.4, 0.3, 0.25)
 def pixelate(image: np.ndarray, factor: float, generator: Generator) -> np.ndarray:
-    """Enlarge a small copy without interpolation."""
+    """Shrink and enlarge by PIL's box filter, as the authors do."""
     height, width = image.shape[:2]
     small = max(1, int(width * factor)), max(1, int(height * factor))
-    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(reduced, (width, height), interpolation=cv2.INTER_NEAREST)
+    # Enlarged, a pixel of the box filter may be the mean of two: not as the nearest would be.
+    stored = Image.fromarray(np.rint(255 * image).astype(np.uint8))
+    reduced = stored.resize(small, Image.Resampling.BOX)
+    enlarged = reduced.resize((width, height), Image.Resampling.BOX)
+    return np.asarray(enlarged).astype(np.float32) / 255
 
 
 @_register(25, 18, 15, 10, 7)

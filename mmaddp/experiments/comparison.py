@@ -22,7 +22,16 @@ from mmaddp.utils import UserError, atomic_write, check_choice, check_range, wri
 from mmaddp.zoo import located
 
 from .corruptions import evaluate_corruptions
-from .costs import FLOPS, MEMORY, PARAMETERS, SPEED, encoder_cost, images_per_batch, training_cost
+from .costs import (
+    FLOPS,
+    MEMORY,
+    PARAMETERS,
+    SPEED,
+    encoder_cost,
+    images_per_batch,
+    newest_of,
+    training_cost,
+)
 from .example_images import CENTER, write_examples
 from .logs import iterations_of
 from .probing import BEST_FILE, RANDOM, is_probe, prepare_probe, set_encoder
@@ -404,7 +413,7 @@ def probe_metrics(config: Config) -> Metrics:
 
 def budget(config: Config) -> dict[str, int]:
     """Length of a finished training in epochs or iterations, and the images of its batches."""
-    loop, images = config.train_cfg, images_per_batch(find_newest(config.work_dir), config)
+    loop, images = config.train_cfg, images_per_batch(newest_of(config), config)
     if 'max_epochs' in loop:
         return {EPOCHS: loop.max_epochs, BATCH: images}
     return {ITERATIONS: loop.max_iters, BATCH: images}

@@ -13,6 +13,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from mmaddp.datasets.corruptions import VERSION
 from mmaddp.datasets.imagenet_variants import CORRUPTIONS, SEVERITIES
 from mmaddp.engine.data import guard_evaluation, leaf_of, limit_workers
 from mmaddp.engine.runs import clear_errors
@@ -60,7 +61,9 @@ def evaluate_corruptions(
         for name in names:
             check_choice('corruption', name, known)
     pipeline = list(leaf_of(config.test_dataloader.dataset).pipeline)
-    folder = ResultsFolder(work_dir, identity_of(config, checkpoint, pipeline))
+    # What other versions of the corruptions gave is not gone on with.
+    steps = [*pipeline, {'corruptions': VERSION}]
+    folder = ResultsFolder(work_dir, identity_of(config, checkpoint, steps))
     parts = [CLEAN, *(f'{name}/{severity}' for name in corruptions for severity in severities)]
     todo = [part for part in parts if part not in folder]
     if todo:

@@ -96,8 +96,13 @@ def training_cost(config: Config) -> dict[str, float]:
         return {}
     seconds = statistics.median(one['time'] for one in steps)
     memory = [one['memory'] for one in steps if one.get('memory')]
-    cost = {SPEED: images_per_batch(find_newest(config.work_dir), config) / seconds}
+    cost = {SPEED: images_per_batch(newest_of(config), config) / seconds}
     return {**cost, **({MEMORY: float(max(memory))} if memory else {})}
+
+
+def newest_of(config: Config) -> str | None:
+    """The newest checkpoint of a config's training, if any."""
+    return find_newest(config.work_dir) if config.get('work_dir') else None
 
 
 def images_per_batch(checkpoint: str | Path | None, config: Config) -> int:
