@@ -186,7 +186,15 @@ def feature_extractor(
     model = getattr(model, 'pretrainer', model)  # what a noise-conditional classifier holds
     if not isinstance(model, Pretrainer):
         encoder = getattr(model, 'backbone', model)
-        return lambda images, noise: encoder_maps(encoder, normalize(images, encoder), layers)
+
+        def encode(images: Tensor, noise: ImageNoise) -> Sequence[Tensor]:
+            x = normalize(images, encoder)
+            if layers is None:
+                return encoder(x)
+            # The encoder's own call does this by itself.
+            return encoder_maps(encoder, encoder.network_input(x), layers)
+
+        return encode
     level = model.default_level if level is None else level
     model.check_level(level)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmaddp.engine.runs import read_config
 from mmaddp.utils import UserError, check_choice
 
 # Config options by the label that a table shows.
@@ -86,6 +85,8 @@ def read_sweep(path: str, items: Sequence[str] = ()) -> tuple[str, Grid]:
         path: A config, or a grid file whose ``config`` is a path relative to it.
         items: See :func:`read_grid`; they replace axes of the file.
     """
+    from mmaddp.engine.runs import read_config  # not needed for the help
+
     base = read_config(path).get('config')
     if base is not None:
         return str(Path(path).parent / base), read_grid([path, *items])
@@ -104,6 +105,8 @@ def read_grid(items: Iterable[str]) -> Grid:
     axes: dict[str, Axis] = {}
     for item in items:
         if item.endswith('.py'):
+            from mmaddp.engine.runs import read_config
+
             read = read_config(item).to_dict()
             grid = {'variant': read['variants']} if read.get('variants') else {}
             grid = {**read.get('grid', {}), **grid}

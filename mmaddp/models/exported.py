@@ -33,9 +33,13 @@ class ExportedModel(BaseModel):
         self.run, self.info = read_network(file)
         model = copy.deepcopy(model)
         model.setdefault('data_preprocessor', data_preprocessor or {})
-        in_rgb = 'to_rgb' if self.info['task'] == 'classification' else 'bgr_to_rgb'
+        given = model['data_preprocessor']
+        self.in_rgb = given.get('bgr_to_rgb', False) or given.get('rgb_to_bgr', False)
         # The file takes RGB and normalizes, so the preprocessor only pads and orders the channels.
-        model['data_preprocessor'].update({'mean': None, 'std': None, in_rgb: True})
+        # A segmentor's pads behind the normalization, so it stays, see `_replace_segmentor`.
+        if self.info['task'] != 'segmentation':
+            in_rgb = 'to_rgb' if self.info['task'] == 'classification' else 'bgr_to_rgb'
+            given.update({'mean': None, 'std': None, in_rgb: True})
         self.model = MODELS.build(model)
         replace = dict(
             classification=self._replace_classifier,
@@ -79,10 +83,17 @@ class ExportedModel(BaseModel):
 
     def _replace_segmentor(self) -> None:
         def encode_decode(images: Tensor, metas: list) -> Tensor:
+            images = self.raw_pixels(images)
             # An exported file takes one image.
             return torch.cat([self.network(image[None])[0] for image in images])
 
         self.model.encode_decode = encode_decode
+
+    def raw_pixels(self, images: Tensor) -> Tensor:
+        """Undo the data preprocessor's normalization: RGB in [0, 255], padded by the mean."""
+        given = self.model.data_preprocessor
+        images = images * getattr(given, 'std', 1.0) + getattr(given, 'mean', 0.0)
+        return images if self.in_rgb else images.flip(1)
 
     def _replace_detector(self) -> None:
         def predict(images: Tensor, samples: list, rescale: bool = True) -> list:

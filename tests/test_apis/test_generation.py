@@ -8,6 +8,7 @@ from tiny_generation import tiny_generator
 
 from mmaddp.apis import extract_features, generate, inpaint, reconstruct
 from mmaddp.experiments.sampling import completion_start, read_masks
+from mmaddp.models import DDAEUNet
 from mmaddp.utils import UserError
 
 
@@ -71,6 +72,25 @@ def test_views_show_the_reliable_positions(model):
         assert (reliable[~gray] == whole[~gray]).all()
         patches = gray.reshape(2, 4, 16, 4, 16).all((2, 4))
         assert patches.sum((1, 2)).tolist() == [left, left]
+
+
+@pytest.mark.parametrize(
+    'settings', [dict(time=-0.5, process=dict(type='mmaddp.EDM')), dict(time=0.1, reduction=2)]
+)
+def test_a_layer_by_name_is_the_encoders_own_output(images, settings):
+    """With EDM's scaling of its input, and with smaller images."""
+    torch.manual_seed(0)
+    encoder = DDAEUNet(
+        base_channels=32,
+        channel_multipliers=(1, 2),
+        num_blocks=1,
+        attention_stages=(),
+        out_blocks=['out_2'],
+        **settings,
+    ).eval()
+    (expected,) = extract_features(encoder, images)
+    (found,) = extract_features(encoder, images, layers=['out_2'])
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_inpainting_nothing_is_the_reconstruction(model, images):

@@ -147,6 +147,34 @@ def test_an_exported_segmentor_predicts_the_same(build, tmp_path, format, mode):
     )
 
 
+@pytest.mark.parametrize('in_rgb', [True, False])
+def test_an_exported_segmentor_is_padded_as_the_model(build, tmp_path, in_rgb):
+    """By zeros behind the normalization: the mean, not black."""
+    from mmseg.structures import SegDataSample
+
+    options = {
+        'model.test_cfg': dict(mode='whole'),
+        'model.data_preprocessor.test_cfg': dict(size_divisor=8),
+        'model.data_preprocessor.bgr_to_rgb': in_rgb,
+        'model.data_preprocessor.mean': [60.0, 120.0, 180.0],
+    }
+    config, segmentor = build(SEGMENTOR, **options)
+    save_checkpoint(dict(state_dict=segmentor.state_dict()), str(tmp_path / 'weights.pth'))
+    path = export(
+        config, tmp_path / 'weights.pth', tmp_path / 'net.pt2', format='torch', size=(112, 112)
+    )
+    exported = MODELS.build(dict(type='mmaddp.ExportedModel', model=config.model, file=str(path)))
+    image = torch.randint(0, 256, (3, 105, 109), dtype=torch.uint8)
+    meta = dict(img_shape=(105, 109), ori_shape=(105, 109))
+    data = dict(inputs=[image], data_samples=[SegDataSample(metainfo=meta)])
+    with torch.no_grad():
+        expected, found = (
+            model.test_step(copy.deepcopy(data))[0].seg_logits.data
+            for model in (segmentor, exported)
+        )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_an_exported_classifier_predicts_the_same(build, tmp_path, format):
     from mmpretrain.structures import DataSample
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
 
+from ..layers.positions import full_precision
 from .heads import ProbeHead, VectorHead
 from .segmentation import SegmentationHead
 
@@ -55,13 +56,15 @@ class NeighborHead(ProbeHead):
 
     def vote_once(self, features: Tensor) -> Tensor:
         """The votes for a few features."""
-        # (N, M), cosines
-        similarity = F.normalize(features.float(), dim=1) @ self.keys.T
-        nearest, indices = similarity.topk(min(self.k, len(self.keys)), dim=1)
-        # (N, k): a softmax, since only their ratios matter
-        weights = (nearest / self.temperature).softmax(dim=1)
-        # (N, k) x (N, k, num_classes) -> (N, num_classes)
-        return torch.einsum('nk,nkc->nc', weights, self.values[indices])
+        # Rounded to half precision, most cosines are the same.
+        with full_precision(features):
+            # (N, M), cosines
+            similarity = F.normalize(features.float(), dim=1) @ self.keys.T
+            nearest, indices = similarity.topk(min(self.k, len(self.keys)), dim=1)
+            # (N, k): a softmax, since only their ratios matter
+            weights = (nearest / self.temperature).softmax(dim=1)
+            # (N, k) x (N, k, num_classes) -> (N, num_classes)
+            return torch.einsum('nk,nkc->nc', weights, self.values[indices])
 
 
 @MODELS.register_module()

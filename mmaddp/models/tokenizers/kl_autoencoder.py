@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from mmaddp.registry import MODELS
 from mmaddp.utils import UserError, reason_of
 
+from ..layers.positions import full_precision
+
 
 @MODELS.register_module()
 class KLAutoencoder(BaseModule):
@@ -61,16 +63,19 @@ class KLAutoencoder(BaseModule):
         """
         # Not a submodule, so `.to()` of the model does not move it.
         network = self.network[0].to(images.device)
-        # A Gaussian with mean and variance for each position: q(z | x).
-        posterior = network.encode(images.float()).latent_dist
-        latents = posterior.sample() if self.sample else posterior.mode()
-        return (latents * self.scale).to(images.dtype)
+        # In half precision the network overflows, or its latents lose 1 %.
+        with full_precision(images):
+            # A Gaussian with mean and variance for each position: q(z | x).
+            posterior = network.encode(images.float()).latent_dist
+            latents = posterior.sample() if self.sample else posterior.mode()
+            return (latents * self.scale).to(images.dtype)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images of scaled latents: (B, 4, h, w) -> (B, 3, 8 h, 8 w), about [-1, 1]."""
         network = self.network[0].to(latents.device)
-        return network.decode(latents.float() / self.scale).sample.to(latents.dtype)
+        with full_precision(latents):
+            return network.decode(latents.float() / self.scale).sample.to(latents.dtype)
 
 
 def read_autoencoder(folder: Path, kind: str) -> nn.Module:

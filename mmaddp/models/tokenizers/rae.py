@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from mmaddp.registry import MODELS
 
+from ..layers.positions import full_precision
 from .kl_autoencoder import KLAutoencoder
 
 
@@ -43,30 +44,32 @@ class RepresentationAutoencoder(KLAutoencoder):
         Returns:
             (B, C, H / stride, W / stride).
         """
-        network = self.network[0].to(images.device)
-        config, stride = network.config, self.stride
-        grid = (images.shape[2] // stride, images.shape[3] // stride)
-        # The encoder's patch is another one than the decoder's: 14 pixels for DINOv2, not 16.
-        size = tuple(side * config.encoder_patch_size for side in grid)
-        x = (images.float() + 1) / 2
-        if size != tuple(images.shape[2:]):
-            x = F.interpolate(x, size, mode='bicubic', align_corners=False)
-        x = (x - network.encoder_mean) / network.encoder_std
-        # The library's own call, which keeps MAE from shuffling the patches.
-        patch = [config.encoder_patch_size] if config.encoder_type == 'mae' else []
-        tokens = network._encoder_forward_fn(network.encoder, x, *patch)
-        latents = tokens.transpose(1, 2).unflatten(2, grid)
-        mean = resize_statistics(network._latents_mean, grid)
-        std = resize_statistics(network._latents_std, grid)
-        # 1e-5 as in the library
-        return ((latents - mean) / (std + 1e-5) * self.scale).to(images.dtype)
+        with full_precision(images):
+            network = self.network[0].to(images.device)
+            config, stride = network.config, self.stride
+            grid = (images.shape[2] // stride, images.shape[3] // stride)
+            # The encoder's patch is another one than the decoder's: 14 pixels for DINOv2, not 16.
+            size = tuple(side * config.encoder_patch_size for side in grid)
+            x = (images.float() + 1) / 2
+            if size != tuple(images.shape[2:]):
+                x = F.interpolate(x, size, mode='bicubic', align_corners=False)
+            x = (x - network.encoder_mean) / network.encoder_std
+            # The library's own call, which keeps MAE from shuffling the patches.
+            patch = [config.encoder_patch_size] if config.encoder_type == 'mae' else []
+            tokens = network._encoder_forward_fn(network.encoder, x, *patch)
+            latents = tokens.transpose(1, 2).unflatten(2, grid)
+            mean = resize_statistics(network._latents_mean, grid)
+            std = resize_statistics(network._latents_std, grid)
+            # 1e-5 as in the library
+            return ((latents - mean) / (std + 1e-5) * self.scale).to(images.dtype)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images about [-1, 1] of latents (B, C, h, w) of the size that the file was made for."""
         network = self.network[0].to(latents.device)
-        # The library itself divides by its scaling factor, which is ours.
-        return (2 * network.decode(latents.float()).sample - 1).to(latents.dtype)
+        with full_precision(latents):
+            # The library itself divides by its scaling factor, which is ours.
+            return (2 * network.decode(latents.float()).sample - 1).to(latents.dtype)
 
 
 def resize_statistics(values: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from tiny_diffusers import randomize
 
+from mmaddp.apis import generate
 from mmaddp.diffusion import FlowMatching, ImageNoise, scheduler_process
 from mmaddp.models import DDAE, DDAEDiT, DiffusersUNet, Encoder
 from mmaddp.utils import UserError
@@ -397,6 +398,65 @@ def test_the_noise_added_at_a_level_has_the_schedulers_variance(tmp_path, schedu
     kept = [process.perturb(images, end, torch.zeros_like(images)).item() for end in ends]
     assert kept[0] > 0.95
     assert kept[1] < 0.1
+
+
+def save_scheduler(folder, **settings):
+    (folder / 'scheduler_config.json').write_text(json.dumps(settings))
+    return scheduler_process(str(folder))
+
+
+@pytest.mark.parametrize('prediction', ['epsilon', 'v_prediction', 'sample'])
+def test_predicted_images_are_those_of_the_scheduler(tmp_path, prediction):
+    process = save_scheduler(tmp_path, prediction_type=prediction)
+    theirs = diffusers.DDPMScheduler(prediction_type=prediction, clip_sample=False)
+    torch.manual_seed(0)
+    x_0, noise, output = torch.randn(3, 2, 3, 4, 4).unbind()
+    # Level 700 is the library's timestep 699.
+    levels, timesteps = torch.tensor([700, 20]), torch.tensor([699, 19])
+    x_t = theirs.add_noise(x_0, noise, timesteps)
+    denoised = process.denoise(lambda x, t: output, x_t, levels)
+    for i, timestep in enumerate(timesteps):
+        step = theirs.step(output[i], timestep, x_t[i])
+        torch.testing.assert_close(denoised[i], step.pred_original_sample, atol=1e-4, rtol=1e-4)
+    # What the library's training scripts regress.
+    target = dict(
+        epsilon=noise, sample=x_0, v_prediction=theirs.get_velocity(x_0, noise, timesteps)
+    )[prediction]
+    loss = process.loss(lambda x, t: output, x_0, levels, noise)
+    torch.testing.assert_close(loss, (output - target).square().mean(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_backbone_of_any_prediction_names_the_process_of_its_inputs(tmp_path):
+    names = [
+        save_scheduler(tmp_path, prediction_type=prediction).identity
+        for prediction in ('epsilon', 'v_prediction', 'sample')
+    ]
+    assert names[0] == names[1] == names[2]
+    assert names[0]['type'] == 'mmaddp.DDPM'
+
+
+def test_a_ddae_of_another_prediction_denoises_and_samples(tmp_path):
+    network = save(tmp_path, 'UNet2DModel', UNET)
+    save_scheduler(tmp_path, prediction_type='sample', num_train_timesteps=10)
+    model = DDAE(
+        network=dict(type='mmaddp.DiffusersUNet', folder=str(tmp_path)),
+        process=dict(type='mmaddp.scheduler_process', folder=str(tmp_path)),
+        img_size=16,
+    ).eval()
+    model.network.load(tmp_path)
+    torch.manual_seed(0)
+    x_t = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        # Level 4 is the library's timestep 3.
+        expected = network(x_t, 3).sample
+        torch.testing.assert_close(model.denoise(x_t, 4), expected, atol=1e-5, rtol=1e-5)
+    assert generate(model, 1, sampler='ddim', steps=3).shape == (1, 16, 16, 3)
+
+
+def test_unknown_predictions_are_refused(tmp_path):
+    with pytest.raises(UserError, match="prediction_type='flow_prediction': set process") as caught:
+        save_scheduler(tmp_path, prediction_type='flow_prediction')
+    assert '\n' not in str(caught.value)
 
 
 def test_time_runs_in_the_direction_of_each_code():

@@ -92,6 +92,47 @@ def test_maps_are_hidden_states(name):
     check_gradients(encoder, images)
 
 
+NORMED = ('vit', 'dinov2', 'siglip_vision_model', 'aimv2_vision_model')
+
+
+@pytest.mark.parametrize('name', NORMED)
+def test_the_last_map_passes_the_final_norm(name):
+    torch.manual_seed(0)
+    encoders = {
+        norm: Encoder(f'hf:{name}', norm=norm, arguments=small(name), out_indices=[0, 1]).eval()
+        for norm in ('last', 'all', 'none')
+    }
+    network, images = encoders['last'].network, torch.randn(2, 3, 64, 64)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    with torch.no_grad():
+        maps = {}
+        for norm, encoder in encoders.items():
+            encoder.load_state_dict(encoders['last'].state_dict())
+            maps[norm] = encoder(images)
+        # The patches are the last 16 tokens.
+        expected = network(images).last_hidden_state[:, -16:].transpose(1, 2).unflatten(2, (4, 4))
+    torch.testing.assert_close(maps['last'][1], expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(maps['all'][1], expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(maps['last'][0], maps['none'][0])
+    for normed, plain in ((maps['all'][0], maps['none'][0]), (expected, maps['none'][1])):
+        assert (normed - plain).abs().max() > 0.1
+
+
+@pytest.mark.parametrize('name', NORMED)
+def test_the_final_norm_is_trained_at_the_depth_behind_the_blocks(name):
+    encoder = Encoder(f'hf:{known(name)}', arguments=small(name))
+    check_gradients(encoder, torch.randn(1, 3, 64, 64))
+    depths = {
+        encoder.get_layer_depth(f'network.{n}')
+        for n, parameter in encoder.network.named_parameters()
+        if n.split('.')[0] in ('layernorm', 'post_layernorm', 'rms_norm')
+        and parameter.requires_grad
+    }
+    # 0 for the embeddings, 1 and 2 for the blocks, 3 for the norm, 4 for the heads.
+    assert depths == {(3, 5)}
+
+
 @pytest.mark.parametrize('name', BACKBONES)
 def test_maps_are_those_of_the_backbone(name):
     torch.manual_seed(0)
@@ -197,6 +238,48 @@ def test_pixels_of_a_model_type_are_its_authors(tmp_path, monkeypatch):
     mixin = 'transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict'
     monkeypatch.setattr(mixin, lambda name: (told, {}))
     assert Encoder(f'hf:{tmp_path}').pixel_values['mean'] == [25.5, 51.0, 76.5]
+
+
+@pytest.mark.parametrize(
+    ('kind', 'red', 'std'),
+    [
+        ('aimv2_vision_model', 0.48145466, 0.26862954),
+        ('chinese_clip_vision_model', 0.48145466, 0.26862954),
+        ('mlcd_vision_model', 0.48145466, 0.26862954),
+        ('pixtral', 0.48145466, 0.26862954),
+        ('radio', 0.0, 1.0),  # normalizes by itself
+        ('tipsv2_vision_model', 0.0, 1.0),
+    ],
+)
+def test_pixels_of_other_model_types(kind, red, std):
+    values = Encoder(f'hf:{kind}', arguments=small(kind)).pixel_values
+    assert values['mean'][0] == pytest.approx(255 * red, abs=1e-4)
+    assert values['std'][0] == pytest.approx(255 * std, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {},
+        dict(do_normalize=False),
+        dict(rescale_factor=1 / 127.5),
+        dict(do_rescale=False),
+        dict(do_normalize=False, rescale_factor=1 / 127.5),
+    ],
+    ids=str,
+)
+def test_pixels_are_those_of_the_folders_processor(tmp_path, settings):
+    pytest.importorskip('PIL')
+    save_folder(tmp_path, 'vit')
+    kind = getattr(transformers, 'ViTImageProcessorPil', transformers.ViTImageProcessor)
+    processor = kind(do_resize=False, **settings)
+    processor.save_pretrained(tmp_path)
+    values = Encoder(f'hf:{tmp_path}').pixel_values
+    image = torch.arange(3 * 64 * 64).remainder(256).view(64, 64, 3).to(torch.uint8)
+    expected = processor(images=image.numpy(), return_tensors='pt')['pixel_values'][0]
+    mean, std = (torch.tensor(values[key])[:, None, None] for key in ('mean', 'std'))
+    found = (image.permute(2, 0, 1).float() - mean) / std
+    torch.testing.assert_close(found, expected.float(), atol=1e-4, rtol=1e-5)
 
 
 def test_a_classifiers_file_loads_without_its_head(tmp_path):

@@ -1,5 +1,6 @@
 """Tasks of a probe: heads of a grid against each alone, losses by hand, planted signals."""
 
+import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
@@ -226,6 +227,28 @@ def test_neighbors_vote_by_their_similarity():
     votes = head(torch.tensor([[2.0, 0.0]]))
     near, far = torch.tensor([1 / 0.5, 0.6 / 0.5]).exp()
     torch.testing.assert_close(votes, torch.stack([near, far])[None] / (near + far))
+
+
+def test_neighbors_keep_their_precision_in_autocast():
+    """The labels are drawn, so that other neighbors would give other votes."""
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(2000, 64, generator=generator) * 0.1 + 1
+    labels = torch.randint(10, (2000,), generator=generator)
+    queries = torch.randn(50, 64, generator=generator) * 0.1 + 1
+    head = KNNClassifier(64, num_classes=10, k=5)
+    head.remember(keys, labels)
+    head.finish()
+    # By NumPy, in float64.
+    known, asked = (x.double().numpy() for x in (keys, queries))
+    known, asked = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (known, asked))
+    cosines = asked @ known.T
+    nearest = np.argsort(-cosines, axis=1)[:, :5]
+    weights = np.exp(np.take_along_axis(cosines, nearest, 1) / 0.07)
+    weights /= weights.sum(1, keepdims=True)
+    expected = (weights[..., None] * np.eye(10)[labels.numpy()[nearest]]).sum(1)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = head(queries)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 
 
 def test_patches_are_remembered_with_the_shares_of_their_classes():

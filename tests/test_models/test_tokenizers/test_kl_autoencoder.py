@@ -53,6 +53,18 @@ def test_sampled_latents_have_the_std_of_the_posterior(folder):
     torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0.1, atol=0)
 
 
+@torch.no_grad()
+def test_autocast_leaves_it_in_full_precision(folder):
+    path, network = folder
+    autoencoder, images = KLAutoencoder(str(path)), torch.rand(1, 3, 16, 16) * 2 - 1
+    expected = 0.18215 * network.encode(images).latent_dist.mean
+    decoded = network.decode(expected / 0.18215).sample
+    with torch.autocast('cpu', torch.bfloat16):
+        latents, rebuilt = autoencoder.encode(images), autoencoder.decode(expected)
+    torch.testing.assert_close(latents, expected)
+    torch.testing.assert_close(rebuilt, decoded)
+
+
 def test_nothing_of_it_is_trained_or_saved(folder):
     autoencoder = KLAutoencoder(str(folder[0])).train()
     images = torch.rand(1, 3, 16, 16).requires_grad_()

@@ -55,6 +55,19 @@ def test_latents_and_images_are_the_librarys(tmp_path, kind):
     assert ours.encode(torch.zeros(1, 3, 32, 96)).shape == (1, CHANNELS, 2, 6)
 
 
+@torch.no_grad()
+def test_autocast_leaves_it_in_full_precision(tmp_path):
+    network = save_rae(tmp_path, 'dinov2')
+    ours = RepresentationAutoencoder(str(tmp_path), scale=2.0)
+    images = 2 * torch.rand(1, 3, 64, 64) - 1
+    expected = network.encode((images + 1) / 2).latent
+    decoded = 2 * network.decode(expected).sample - 1
+    with torch.autocast('cpu', torch.bfloat16):
+        latents, rebuilt = ours.encode(images), ours.decode(expected)
+    torch.testing.assert_close(latents, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(rebuilt, decoded, atol=1e-5, rtol=1e-5)
+
+
 def test_a_transformer_takes_its_latents(tmp_path):
     save_rae(tmp_path / 'vae', 'dinov2')
     dit = diffusers.DiTTransformer2DModel(

@@ -22,15 +22,26 @@ WINDOWED = (
     *('clip_vision_model', 'deit', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'ijepa'),
     *('pixio', 'siglip_vision_model', 'vit', 'vit_mae', 'vit_msn'),
 )
-# Names of final norms. CLIP's is for its class token alone.
+# Names of final norms.
 NORMS = ('layernorm', 'norm')
-HALF = (0.5, 0.5, 0.5)
+# Those of single model types. CLIP's norm of SigLIP's name is for its class token alone.
+OWN_NORMS = {'siglip_vision_model': 'post_layernorm', 'aimv2_vision_model': 'rms_norm'}
+UNIT = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+OF_HALF = ('beit', 'bit', 'data2vec-vision', 'dpt', 'siglip_vision_model', 'vit')
+OF_CLIP = (
+    *('aimv2_vision_model', 'chinese_clip_vision_model', 'clip_vision_model', 'mlcd'),
+    *('mlcd_vision_model', 'pixtral'),
+)
+# RADIO normalizes by itself; TIPS takes pixels in [0, 1].
+OF_UNIT = ('radio', 'tipsv2', 'tipsv2_vision_model')
 # Mean and std of the published weights by model type, where they are not ImageNet's. The defaults
 # of the library's image processors differ from those of the published folders.
 STATISTICS = {
-    **dict.fromkeys(('beit', 'data2vec-vision', 'siglip_vision_model', 'vit'), (HALF, HALF)),
-    'clip_vision_model': CLIP,
+    **dict.fromkeys(OF_HALF, HALF),
+    **dict.fromkeys(OF_CLIP, CLIP),
+    **dict.fromkeys(OF_UNIT, UNIT),
 }
 
 
@@ -144,9 +155,15 @@ class TransformersModel(Library):
         options = self.call_options(network, x, grid)
         outputs = hooked_outputs(lambda: network(x, **options), blocks, layers)
         maps = {name: tokens_to_map(tokens, grid) for name, tokens in outputs.items()}
-        norm = next((n for n in map(vars(network)['_modules'].get, NORMS) if n), nn.Identity())
+        norm = self.final_norm(network)
         wanted = {'last': names[-1:], 'all': names, 'none': []}[self.norm]
         return {n: normalize_map(norm, one) if n in wanted else one for n, one in maps.items()}
+
+    def final_norm(self, network: nn.Module) -> nn.Module:
+        """The norm of all tokens behind the last block."""
+        names = (*NORMS, OWN_NORMS.get(self.config.model_type, ''))
+        children = dict(network.named_children())
+        return next((children[name] for name in names if name in children), nn.Identity())
 
     def call_options(self, network: nn.Module, x: Tensor, grid: tuple[int, int]) -> dict[str, Any]:
         """Further arguments of the network: any size, and all patches in their order."""
@@ -162,9 +179,15 @@ class TransformersModel(Library):
     def pixel_statistics(self, network: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
         """Those of the folder's or the hub's image processor, else the model type's default."""
         told = self.processor
-        if 'image_mean' in told:
-            return told['image_mean'], told['image_std']
-        return STATISTICS.get(self.config.model_type, (IMAGENET_MEAN, IMAGENET_STD))
+        default = STATISTICS.get(self.config.model_type, (IMAGENET_MEAN, IMAGENET_STD))
+        mean = told.get('image_mean') or default[0]
+        std = told.get('image_std') or default[1]
+        if told.get('do_normalize') is False:
+            mean, std = UNIT
+        # Theirs are those of rescaled pixels, ours those of pixels / 255.
+        scale = 1.0 if told.get('do_rescale') is False else told.get('rescale_factor') or 1 / 255
+        factor = 255 * scale
+        return [value / factor for value in mean], [value / factor for value in std]
 
     @cached_property
     def processor(self) -> dict[str, Any]:
