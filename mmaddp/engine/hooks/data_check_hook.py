@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -84,7 +84,7 @@ class DataCheckHook(Hook):
         """
         if self._num_classes is None or not isinstance(data_batch, dict):
             return
-        for sample in data_batch.get('data_samples') or ():
+        for sample in flat(data_batch.get('data_samples') or ()):
             for labels, ignored, path, remedy in self._labels_of(sample):
                 wrong = out_of_range(labels, self._num_classes, ignored)
                 if wrong is not None:
@@ -106,6 +106,12 @@ class DataCheckHook(Hook):
             yield sample.gt_instances.labels, -1, image, remedy
         if 'gt_label' in sample:
             yield torch.as_tensor(sample.gt_label), -1, image, remedy
+
+
+def flat(samples: Iterable[Any]) -> Iterator[Any]:
+    """Data samples; test-time augmentation has those of each view in a list."""
+    for one in samples:
+        yield from one if isinstance(one, (list, tuple)) else [one]
 
 
 def classes_of(metainfo: Any) -> tuple[str, ...]:
