@@ -198,6 +198,9 @@ def read_comparison(path: str | Path) -> Comparison:
         UserError: Something in it is missing or unknown.
     """
     read = read_config(path).to_dict()
+    for key in ('title', 'tasks', 'methods', 'seeds'):
+        if key not in read:
+            raise UserError(f'{path}: has no {key}: see configs/compare for examples')
     tasks = {
         name: _build(Task, settings, f'{path}: tasks.{name}')
         for name, settings in read['tasks'].items()

@@ -243,6 +243,9 @@ def test_a_file_that_does_not_run_is_one_line(tmp_path):
     (tmp_path / 'spec.py').write_text("steps = int('abc')")
     with pytest.raises(UserError, match=r'^\S*spec\.py: ValueError: .*abc'):
         read_comparison(tmp_path / 'spec.py')
+    (tmp_path / 'spec.py').write_text("title = 'a config of another kind'")
+    with pytest.raises(UserError, match=r'spec\.py: has no tasks'):
+        read_comparison(tmp_path / 'spec.py')
 
 
 def test_a_missing_encoder_names_the_command(files, spec):
