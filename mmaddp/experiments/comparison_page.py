@@ -441,4 +441,6 @@ def plot_label_curves(axis: Axes, comparison: Comparison, rows: Sequence[Row], l
     axis.set_xticks(parts, [f'{part:g}' for part in parts])
     axis.minorticks_off()
     axis.set_xlabel('labels (%)')
-    axis.legend(fontsize='x-small')
+    if rows:
+        # Beside the curves, which it would cover.
+        axis.legend(fontsize='x-small', loc='upper left', bbox_to_anchor=(1, 1))

@@ -63,7 +63,8 @@ def add_task(
         figure, axes = new_figure(len(settings.metrics), width=4.6, height=max(height, 2.8))
         for axis, label in zip(axes, settings.metrics):
             plot_task(axis, comparison, task, rows, label)
-        report.image(figure, 'Means with 95 % intervals; black dots are seeds')
+        dots = '; black dots are seeds' if settings.labels == (1,) else ''
+        report.image(figure, f'Means with 95 % intervals{dots}')
     if settings.severities:
         report.paragraph(
             f'Under corruption: {next(iter(settings.metrics))}, mean over severities '
