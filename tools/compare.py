@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     comparison = read_comparison(args.spec)
     jobs = comparison.choose(args.tasks, args.methods, args.seeds)
     train = partial(train_distributed, processes=args.gpus) if args.gpus > 1 else None
+    folder = ResultsFolder(args.work_dir)
     # More GPUs make larger batches, which rows of one table must share.
-    ResultsFolder(args.work_dir).agree({'GPUs per training': args.gpus})
+    folder.agree({'GPUs per training': args.gpus}, replace=not folder.results)
     report = partial(write_tables, comparison)
     if args.slurm is None:
         folder = compare(comparison, args.work_dir, jobs, report, train)

@@ -26,7 +26,7 @@ UNKNOWN_CATEGORY = 'unknown category_id'
 OTHER_CLASS = 'of a category that is not in metainfo.classes'
 NO_BOX = 'bbox is not four finite numbers'
 RELATIVE_BOX = 'bbox in 0..1'
-SMALL_BOX = 'bbox without a size'
+EMPTY_BOX = 'bbox without a size'
 OUTSIDE = 'bbox outside the image'
 NO_MASK = "no 'segmentation'"
 FAR_MASK = 'segmentation outside its bbox'
@@ -42,7 +42,7 @@ REMEDIES = {
     OTHER_CLASS: 'set metainfo.classes to the names in the file',
     NO_BOX: 'give x, y, width and height in pixels',
     RELATIVE_BOX: "give pixels: multiply by the image's width and height",
-    SMALL_BOX: 'give x, y, width and height in pixels',
+    EMPTY_BOX: 'give x, y, width and height in pixels',
     OUTSIDE: "correct bbox, or the image's width and height",
     NO_MASK: f'add the masks, or {BOX_HEADS}',
     FAR_MASK: f'give both in pixels of the image, or {BOX_HEADS}',
@@ -445,7 +445,7 @@ def _set_box(one: dict) -> Fault:
     one['bbox'] = box
     if max(map(abs, box)) <= 1 and min(box[2:]) > 0:
         return RELATIVE_BOX, value
-    return None if min(box[2:]) > 0 else (SMALL_BOX, value)
+    return None if min(box[2:]) > 0 else (EMPTY_BOX, value)
 
 
 def _check_inside(one: dict, image: dict) -> Fault:

@@ -85,12 +85,17 @@ def read_sweep(path: str, items: Sequence[str] = ()) -> tuple[str, Grid]:
         path: A config, or a grid file whose ``config`` is a path relative to it.
         items: See :func:`read_grid`; they replace axes of the file.
     """
-    from mmaddp.engine.runs import read_config  # not needed for the help
-
-    base = read_config(path).get('config')
+    base = _read(path).get('config')
     if base is not None:
         return str(Path(path).parent / base), read_grid([path, *items])
     return path, read_grid(items)
+
+
+def _read(path: str) -> dict[str, Any]:
+    # The tools' help needs no config, and should not wait for torch.
+    from mmaddp.engine.runs import read_config
+
+    return read_config(path).to_dict()
 
 
 def read_grid(items: Iterable[str]) -> Grid:
@@ -105,9 +110,7 @@ def read_grid(items: Iterable[str]) -> Grid:
     axes: dict[str, Axis] = {}
     for item in items:
         if item.endswith('.py'):
-            from mmaddp.engine.runs import read_config
-
-            read = read_config(item).to_dict()
+            read = _read(item)
             grid = {'variant': read['variants']} if read.get('variants') else {}
             grid = {**read.get('grid', {}), **grid}
             axes.update({name: make_axis(name, values) for name, values in grid.items()})

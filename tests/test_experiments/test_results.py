@@ -37,6 +37,10 @@ def test_another_identity_is_refused_and_nothing_changes(tmp_path):
 def test_the_identity_may_grow(tmp_path):
     folder = ResultsFolder(tmp_path, {'seed': 0})
     folder.agree({'lr': 1})
+    folder.agree({'lr': 2}, replace=True)
+    with pytest.raises(UserError, match='lr 2, not 1'):
+        folder.agree({'lr': 1})
+    folder.agree({'lr': 1}, replace=True)
     with pytest.raises(UserError, match='lr 1, not 2'):
         ResultsFolder(tmp_path, {'seed': 0, 'lr': 2})
 

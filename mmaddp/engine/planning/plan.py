@@ -158,8 +158,9 @@ def count_steps(config: Config, images_of_a_step: int, images: int | None) -> in
         return schedule.max_iters
     dataset = config.train_dataloader.dataset
     where = f'{dataset.get("type")} {dataset.get("data_root")}'
-    images = images or next((n for name, n in IMAGES.items() if name in where), None)
-    images = images and round(images * (config.get('labels') or 1))
+    if not images:
+        known = next((n for name, n in IMAGES.items() if name in where), 0)
+        images = round(known * (config.get('labels') or 1)) or None
     return images and schedule.max_epochs * -(-images // images_of_a_step)
 
 

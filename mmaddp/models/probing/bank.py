@@ -106,7 +106,7 @@ def all_tensors(encoder: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, part in encoder.named_modules():
         autoencoder = getattr(part, 'autoencoder', None)
         if isinstance(autoencoder, KLAutoencoder):
-            # Its network is no submodule.
+            # Its network is not a submodule.
             for key, tensor in autoencoder.network[0].state_dict().items():
                 yield f'{name}.autoencoder.{key}', tensor
 
