@@ -152,7 +152,7 @@ def read_coco(
     boxes = {(one['image_id'], one['category_id'], *one['bbox']) for one in found.annotations}
     repeated = len(found.annotations) - len(boxes)
     if repeated:
-        found.told['boxes stand there twice, and each counts as an object'] = repeated
+        found.told['boxes are repeated, and each counts as an object'] = repeated
     return found
 
 

@@ -318,7 +318,7 @@ def pixelate(image: np.ndarray, factor: float, generator: Generator) -> np.ndarr
     """Shrink and enlarge by PIL's box filter, as the authors do."""
     height, width = image.shape[:2]
     small = max(1, int(width * factor)), max(1, int(height * factor))
-    # Enlarged, a pixel of the box filter may be the mean of two: not as the nearest would be.
+    # To enlarge, too: the box filter may average two pixels, which the nearest neighbor does not.
     stored = Image.fromarray(np.rint(255 * image).astype(np.uint8))
     reduced = stored.resize(small, Image.Resampling.BOX)
     enlarged = reduced.resize((width, height), Image.Resampling.BOX)

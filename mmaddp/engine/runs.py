@@ -87,7 +87,7 @@ def load_config(
 
 
 def read_config(path: str | Path) -> Config:
-    """A config file, or a comparison or a grid, as it stands there.
+    """Read a config, a comparison or a grid file as it is.
 
     Raises:
         UserError: It does not run.

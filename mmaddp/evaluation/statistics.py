@@ -98,7 +98,7 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     Rejecting those below 0.05 makes one false rejection or more with a probability of at most 5 %.
     """
     adjusted, largest = {}, 0.0
-    # A test without a result is the last, and does not change the others.
+    # A test without a result comes last and changes no other.
     ordered = sorted(p_values, key=lambda key: (np.isnan(p_values[key]), p_values[key]))
     for rank, key in enumerate(ordered):
         largest = max(largest, min(1.0, (len(ordered) - rank) * p_values[key]))

@@ -61,7 +61,7 @@ def evaluate_corruptions(
         for name in names:
             check_choice('corruption', name, known)
     pipeline = list(leaf_of(config.test_dataloader.dataset).pipeline)
-    # What other versions of the corruptions gave is not gone on with.
+    # Results of another version of the corruptions do not count.
     steps = [*pipeline, {'corruptions': VERSION}]
     folder = ResultsFolder(work_dir, identity_of(config, checkpoint, steps))
     parts = [CLEAN, *(f'{name}/{severity}' for name in corruptions for severity in severities)]

@@ -36,7 +36,7 @@ class ExportedModel(BaseModel):
         given = model['data_preprocessor']
         self.in_rgb = given.get('bgr_to_rgb', False) or given.get('rgb_to_bgr', False)
         # The file takes RGB and normalizes, so the preprocessor only pads and orders the channels.
-        # A segmentor's pads behind the normalization, so it stays, see `_replace_segmentor`.
+        # A segmentor's pads after it normalizes, so it stays: see `_replace_segmentor`.
         if self.info['task'] != 'segmentation':
             in_rgb = 'to_rgb' if self.info['task'] == 'classification' else 'bgr_to_rgb'
             given.update({'mean': None, 'std': None, in_rgb: True})

@@ -282,7 +282,7 @@ class TestKeysLeftOut:
 
         load(write_coco(tmp_path, edit))
         assert told == [
-            f'{tmp_path}/train.json: 3 boxes stand there twice, and each counts as an object'
+            f'{tmp_path}/train.json: 3 boxes are repeated, and each counts as an object'
         ]
 
     def test_a_thin_object_is_to_be_found(self, tmp_path):
