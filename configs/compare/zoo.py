@@ -6,7 +6,6 @@ _base_ = '../_base_/datasets/camvid_112x112.py'
 
 title = 'The zoo'
 seeds = [0, 1, 2]
-baseline = 'darl_random'
 
 steps = int('{{$STEPS:80}}')
 length = {
@@ -107,7 +106,8 @@ rows = dict(
 
 methods = {}
 for method, (name, checkpoint, settings, probed) in rows.items():
-    methods[method] = dict(title=name)
+    random = f'{method}_random'
+    methods[method] = dict(title=name, baseline=random if random in rows else None)
     for task, config in configs.items():
         part = 'backbone' if task == 'seg' else 'encoder'
         options = {f'model.{part}.{key}': value for key, value in settings.items()}

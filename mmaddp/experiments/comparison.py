@@ -106,10 +106,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the page: its title and its entries by task. Tasks may be missing."""
+    """A row of the page: its title, its entries by task, and the method it is tested against.
+
+    Tasks may be missing.
+    """
 
     title: str
     entries: dict[str, Entry]
+    baseline: str | None = None
 
 
 class Job(NamedTuple):
@@ -136,7 +140,6 @@ class Comparison:
         tasks: Tasks by name, in running order.
         methods: Methods by name.
         seeds: Seeds of the tasks' trainings.
-        baseline: The method that all others are tested against, if any.
         mark: The position whose similarity to all others is shown, as fractions of height and
             width in [0, 1].
     """
@@ -145,8 +148,13 @@ class Comparison:
     tasks: dict[str, Task]
     methods: dict[str, Method]
     seeds: tuple[int, ...]
-    baseline: str | None = None
     mark: tuple[float, float] = CENTER
+
+    @property
+    def baselines(self) -> list[str]:
+        """The methods that others are tested against."""
+        found = {method.baseline for method in self.methods.values()}
+        return [name for name in self.methods if name in found]
 
     def choose(
         self,
@@ -191,8 +199,8 @@ def read_comparison(path: str | Path) -> Comparison:
 
     Args:
         path: A config file with ``title``, ``tasks``, ``methods``, ``seeds`` and optionally
-            ``baseline`` and ``mark``. A method has a ``title`` and the settings of an
-            :class:`Entry` for each task name.
+            ``baseline`` and ``mark``. A method has a ``title``, optionally a ``baseline`` of its
+            own, and the settings of an :class:`Entry` for each task name.
 
     Raises:
         UserError: Something in it is missing or unknown.
@@ -205,23 +213,26 @@ def read_comparison(path: str | Path) -> Comparison:
         name: _build(Task, settings, f'{path}: tasks.{name}')
         for name, settings in read['tasks'].items()
     }
-    methods = {}
+    methods, common = {}, read.get('baseline')
+    check_choice(f'{path}: baseline', common, [None, *read['methods']])
     for name, row in read['methods'].items():
         where = f'{path}: methods.{name}'
-        entries = {task: settings for task, settings in row.items() if task != 'title'}
+        baseline = row.get('baseline', common)
+        check_choice(f'{where}.baseline', baseline, [None, *read['methods']])
+        entries = {task: one for task, one in row.items() if task not in ('title', 'baseline')}
         for task in entries:
             check_choice(f'{where}: task', task, list(tasks))
         entries = {task: _build(Entry, one, f'{where}.{task}') for task, one in entries.items()}
         for task, entry in entries.items():
             names = [None, *read['methods']]
             check_choice(f'{where}.{task}.best_cell', entry.best_cell, names)
-        methods[name] = Method(row.get('title', name), entries)
-    baseline = read.get('baseline')
-    check_choice(f'{path}: baseline', baseline, [None, *methods])
+        methods[name] = Method(
+            row.get('title', name), entries, None if baseline == name else baseline
+        )
     mark = tuple(read.get('mark', CENTER))
     for share in mark:
         check_range(f'{path}: mark', share, 0, 1)
-    return Comparison(read['title'], tasks, methods, tuple(read['seeds']), baseline, mark)
+    return Comparison(read['title'], tasks, methods, tuple(read['seeds']), mark)
 
 
 def _build(kind: type, settings: Any, where: str) -> Any:

@@ -150,7 +150,7 @@ def bootstrap(path: Path, name: str) -> tuple[np.ndarray, int, str] | None:
 def add_tests(
     comparison: Comparison, folder: ResultsFolder, task: str, rows: Sequence[Row]
 ) -> None:
-    """Add ``test`` to each row: its first metric minus the baseline's, by seed and image.
+    """Add ``test`` to each row: its first metric minus its baseline's, by seed and image.
 
     The p-values of a task are adjusted for their number, see :func:`mmaddp.evaluation.holm`. With
     fewer than :data:`MIN_SEEDS` seeds there are none, since the variance between seeds is then
@@ -160,12 +160,10 @@ def add_tests(
     tests = {}
     for number, row in enumerate(rows):
         row['test'], row['rule'] = None, comparison.tasks[task].rule
-        if comparison.baseline not in (None, row['method']):
+        baseline = comparison.methods[row['method']].baseline
+        if baseline:
             pairs = [
-                [
-                    Job(task, one, seed, row['labels']).key
-                    for one in (row['method'], comparison.baseline)
-                ]
+                [Job(task, one, seed, row['labels']).key for one in (row['method'], baseline)]
                 for seed in comparison.seeds
             ]
             found = paired_test(folder, pairs, name)
@@ -176,7 +174,8 @@ def add_tests(
     for number, one in tests.items():
         told_ = {'difference': one.mean, 'low': one.low, 'high': one.high, 'seeds': one.seeds}
         p = {'p': p_values.get(number), 'p_holm': adjusted.get(number)}
-        rows[number]['test'] = {**told_, **p}
+        baseline = comparison.methods[rows[number]['method']].baseline
+        rows[number]['test'] = {'baseline': baseline, **told_, **p}
 
 
 def paired_test(folder: ResultsFolder, pairs: list[list[str]], name: str) -> Estimate | None:
@@ -228,10 +227,13 @@ def notes(comparison: Comparison, rows: dict[str, list[Row]]) -> list[str]:
         f'Mean over the finished seeds of {list(comparison.seeds)}, with its 95 % interval over '
         'seeds and validation images. With one seed, the interval is about images only.'
     ]
-    if comparison.baseline:
-        title = comparison.methods[comparison.baseline].title
+    baselines = comparison.baselines
+    if baselines:
+        than = "the method's baseline, which the tables below name"
+        if len(baselines) == 1:
+            than = comparison.methods[baselines[0]].title
         found.append(
-            f'▲ and ▼: better or worse than {title}. A paired test over seeds and images gives '
+            f'▲ and ▼: better or worse than {than}. A paired test over seeds and images gives '
             "p < 0.05 after Holm's correction for all tests of the task. It needs at least "
             f'{MIN_SEEDS} seeds.'
         )
@@ -297,17 +299,26 @@ def task_table(
     settings = comparison.tasks[task]
     several = settings.labels != (1,)
     heads = ['method', *(['labels'] if several else []), *settings.metrics]
-    heads += ['difference to baseline', 'p (Holm)'] if comparison.baseline else []
+    baselines = comparison.baselines
+    heads += ['baseline'] if len(baselines) > 1 else []
+    heads += ['difference to baseline', 'p (Holm)'] if baselines else []
     heads += ['seeds', 'encoder (M parameters)', *OPTIONAL, 'training', 'protocol']
     table = []
     for row in rows:
         cells = [comparison.methods[row['method']].title]
         cells += [f'{100 * row["labels"]:g} %'] if several else []
         cells += [format_summary(row['summary'].get(label)) for label in settings.metrics]
-        cells += format_test(row) if comparison.baseline else []
+        cells += [title_of_baseline(comparison, row)] if len(baselines) > 1 else []
+        cells += format_test(row) if baselines else []
         cells += [format_seeds(row), *format_facts(row['facts']), format_budget(row['facts'])]
         table.append([*cells, row['protocol']])
     return drop_empty(heads, table)
+
+
+def title_of_baseline(comparison: Comparison, row: Row) -> str | None:
+    """Title of the method that a row is tested against."""
+    baseline = comparison.methods[row['method']].baseline
+    return comparison.methods[baseline].title if baseline else None
 
 
 def drop_empty(heads: list[str], table: list[list]) -> tuple[list[str], list[list]]:

@@ -332,6 +332,32 @@ def test_only_a_difference_is_found(spec):
     assert 'http' not in page.split('</style>')[1]
 
 
+def test_a_method_is_tested_against_its_own_baseline(spec):
+    row = Config.fromfile(spec).methods.scratch.to_dict()
+    change(spec, 'methods.weak', dict(row, title='Weak'))
+    change(spec, 'methods.tuned', dict(row, baseline='weak'))
+    change(spec, 'methods.same', dict(row, baseline='scratch'))
+    change(spec, 'seeds', [0, 1, 2])
+    methods = ['scratch', 'weak', 'tuned', 'same']
+    page = run(spec, Evaluated(weak=-0.2), tasks=['cls'], methods=methods)
+    tuned = json.loads((spec.parent / 'out/comparison.json').read_text())['tasks']['cls']
+    found = {row['method']: row['test'] for row in tuned}
+    assert found['scratch'] is found['weak'] is None
+    assert (found['tuned']['baseline'], found['same']['baseline']) == ('weak', 'scratch')
+    assert found['tuned']['difference'] == pytest.approx(20, abs=4)
+    assert found['same']['difference'] == 0
+    table = page.split('## Fine-tuning\n\n')[1].split('\n\n')[0]
+    head, _, *rows = (line.strip('| ').split('|') for line in table.splitlines())
+    place = [cell.strip() for cell in head].index('baseline')
+    assert sum(row[place].strip() == 'Weak' for row in rows) == 1
+
+
+def test_an_unknown_baseline_of_a_method_is_refused(spec):
+    change(spec, 'methods.scratch.baseline', 'nothing')
+    with pytest.raises(UserError, match=r'methods\.scratch\.baseline.*nothing.*scratch'):
+        read_comparison(spec)
+
+
 def test_two_seeds_are_described_and_not_tested(spec):
     change(spec, 'methods.better', Config.fromfile(spec).methods.scratch.to_dict())
     change(spec, 'baseline', 'scratch')
