@@ -93,7 +93,7 @@ def add_pretraining(
 
     page.heading('Pre-training')
     page.paragraph(
-        f'{TRAINED_ADDP} was pre-trained on photographs for an hour. Here its pre-training '
+        f'{TRAINED_ADDP} was pre-trained on photographs for 45 minutes. Here its pre-training '
         'continues on these images, without labels. An image becomes 64 tokens, one for 8 x 8 '
         'pixels. ADDP restores the masked ones.'
     )
