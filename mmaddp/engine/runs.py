@@ -87,7 +87,7 @@ def load_config(
 
 
 def read_config(path: str | Path) -> Config:
-    """Read a config, a comparison or a grid file as it is.
+    """Read a config, a comparison or a grid file, and change nothing in it.
 
     Raises:
         UserError: It does not run.
