@@ -213,26 +213,31 @@ def read_comparison(path: str | Path) -> Comparison:
         name: _build(Task, settings, f'{path}: tasks.{name}')
         for name, settings in read['tasks'].items()
     }
-    methods, common = {}, read.get('baseline')
+    common = read.get('baseline')
     check_choice(f'{path}: baseline', common, [None, *read['methods']])
-    for name, row in read['methods'].items():
-        where = f'{path}: methods.{name}'
-        baseline = row.get('baseline', common)
-        check_choice(f'{where}.baseline', baseline, [None, *read['methods']])
-        entries = {task: one for task, one in row.items() if task not in ('title', 'baseline')}
-        for task in entries:
-            check_choice(f'{where}: task', task, list(tasks))
-        entries = {task: _build(Entry, one, f'{where}.{task}') for task, one in entries.items()}
-        for task, entry in entries.items():
-            names = [None, *read['methods']]
-            check_choice(f'{where}.{task}.best_cell', entry.best_cell, names)
-        methods[name] = Method(
-            row.get('title', name), entries, None if baseline == name else baseline
-        )
+    methods = {
+        name: _build_method(name, {'baseline': common, **row}, read, f'{path}: methods.{name}')
+        for name, row in read['methods'].items()
+    }
     mark = tuple(read.get('mark', CENTER))
     for share in mark:
         check_range(f'{path}: mark', share, 0, 1)
     return Comparison(read['title'], tasks, methods, tuple(read['seeds']), mark)
+
+
+def _build_method(name: str, row: Fields, read: Fields, where: str) -> Method:
+    known = [None, *read['methods']]
+    check_choice(f'{where}.baseline', row['baseline'], known)
+    entries = {}
+    for task, settings in row.items():
+        if task in ('title', 'baseline'):
+            continue
+        check_choice(f'{where}: task', task, list(read['tasks']))
+        entries[task] = _build(Entry, settings, f'{where}.{task}')
+        check_choice(f'{where}.{task}.best_cell', entries[task].best_cell, known)
+    # A method is not tested against itself.
+    baseline = None if row['baseline'] == name else row['baseline']
+    return Method(row.get('title', name), entries, baseline)
 
 
 def _build(kind: type, settings: Any, where: str) -> Any:

@@ -157,10 +157,9 @@ def add_tests(
     hardly known.
     """
     name = next(iter(comparison.tasks[task].metrics.values()))
-    tests = {}
-    for number, row in enumerate(rows):
+    tests, baselines = {}, [comparison.methods[row['method']].baseline for row in rows]
+    for number, (row, baseline) in enumerate(zip(rows, baselines)):
         row['test'], row['rule'] = None, comparison.tasks[task].rule
-        baseline = comparison.methods[row['method']].baseline
         if baseline:
             pairs = [
                 [Job(task, one, seed, row['labels']).key for one in (row['method'], baseline)]
@@ -174,8 +173,7 @@ def add_tests(
     for number, one in tests.items():
         told_ = {'difference': one.mean, 'low': one.low, 'high': one.high, 'seeds': one.seeds}
         p = {'p': p_values.get(number), 'p_holm': adjusted.get(number)}
-        baseline = comparison.methods[rows[number]['method']].baseline
-        rows[number]['test'] = {'baseline': baseline, **told_, **p}
+        rows[number]['test'] = {'baseline': baselines[number], **told_, **p}
 
 
 def paired_test(folder: ResultsFolder, pairs: list[list[str]], name: str) -> Estimate | None:
