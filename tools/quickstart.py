@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
+import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -34,9 +35,16 @@ ENCODER = 'zoo://darl-toy'
 
 # Steps and images of a step.
 PRETRAINING, PRETRAINING_BATCH = 60, 32
-DETECTION = 200
+DETECTION, DETECTION_BATCH = 200, 8
+LAYER_DECAY = 0.7  # ViTDet's
+SMALLEST_SCORE = 0.4  # of a detection that is drawn
 PROBING = 100
 LOGGED_EVERY = 20
+# Fewer validation images would hide the difference between the detectors in noise.
+SHAPES = ('--size', 192, '--num-train', 400, '--num-val', 100)
+# Importing the libraries takes ten seconds, so each tool is a fork of a process that has done it.
+TOOLS = multiprocessing.get_context('forkserver')
+IMPORTED = ['mmaddp.engine.runs', 'mmaddp.models', 'mmaddp.datasets', 'mmaddp.evaluation']
 # The configs read them. Values of earlier work would change what the report says was trained.
 VARIABLES = (
     *('ENCODER', 'TOKENIZER', 'TOKEN_PREDICTOR'),
@@ -71,8 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prepare the data, train everything, and print the results and the next steps."""
     args = parse_args(arguments)
     started = time.monotonic()
-    for name in VARIABLES:
-        os.environ.pop(name, None)
+    prepare_tools()
     work_dir = args.work_dir.resolve()
     claim(work_dir)
     coco_dir = args.coco_dir.resolve() if args.coco_dir else draw_shapes(work_dir)
@@ -88,6 +95,15 @@ def main(arguments: list[str] | None = None) -> None:
     starts = {name: start for name, (start, _) in DETECTORS.items()}
     report = write_report(work_dir, environment, ADDP, starts, command, seconds)
     say_what_came_out(work_dir, report, command, seconds)
+
+
+def prepare_tools() -> None:
+    """Set up the environment that all tools inherit."""
+    for name in VARIABLES:
+        os.environ.pop(name, None)
+    # Threads that spin while they wait stall where other work uses the cores too.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    TOOLS.set_forkserver_preload(IMPORTED)
 
 
 def claim(work_dir: Path) -> None:
@@ -110,7 +126,7 @@ def draw_shapes(work_dir: Path) -> Path:
     """Draw the data set of textured shapes, unless an earlier run did."""
     folder = work_dir / 'shapes'
     if not folder.is_dir():
-        run('tools/dataset_converters/draw_shapes.py', folder, '--size', 192, '--num-train', 400)
+        run('tools/dataset_converters/draw_shapes.py', folder, *SHAPES)
     return folder
 
 
@@ -217,20 +233,38 @@ def train_detector(
 ) -> None:
     """Train the toy detector with the options of its start; test it and write detections."""
     iterations = min(DETECTION, most or DETECTION)
-    options = [f'param_scheduler.1.end={iterations}', *options]
+    options = [
+        f'param_scheduler.1.end={iterations}',
+        f'train_dataloader.batch_size={DETECTION_BATCH}',
+        f'optim_wrapper.paramwise_cfg.layer_decay_rate={LAYER_DECAY}',
+        # tools/test.py evaluates it.
+        f'train_cfg.val_begin={iterations + 1}',
+        *options,
+    ]
     train_config(DETECTOR, iterations, work_dir, environment, options)
     images = work_dir / 'images'
     shutil.rmtree(images, ignore_errors=True)
-    arguments = ['tools/test.py', DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir]
-    run(*arguments, '--show-dir', images, **environment)
+    arguments = [DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir, '--show-dir', images]
+    drawn = f'default_hooks.visualization.score_thr={SMALLEST_SCORE}'
+    run('tools/test.py', *arguments, '--cfg-options', drawn, **environment)
 
 
-def run(*command: object, **environment: str) -> None:
+def run(tool: str, *words: object, **environment: str) -> None:
     """Run a tool of this project. If it fails, exit with its status; it printed its own error."""
-    command = [sys.executable, *map(str, command)]
-    status = subprocess.run(command, cwd=ROOT, env=os.environ | environment).returncode
-    if status:
-        sys.exit(status)
+    arguments = [str(ROOT / tool), *map(str, words)]
+    child = TOOLS.Process(target=run_script, args=(arguments, environment))
+    child.start()
+    child.join()
+    if child.exitcode:
+        sys.exit(child.exitcode)
+
+
+def run_script(arguments: list[str], environment: dict[str, str]) -> None:
+    """Run a script in this process as ``python`` would."""
+    os.chdir(ROOT)
+    os.environ.update(environment)
+    sys.argv = arguments
+    runpy.run_path(arguments[0], run_name='__main__')
 
 
 def full_command(environment: dict[str, str]) -> str:
