@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
-import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -41,10 +40,7 @@ SMALLEST_SCORE = 0.4  # of a detection that is drawn
 PROBING = 100
 LOGGED_EVERY = 20
 # Fewer validation images would hide the difference between the detectors in noise.
-SHAPES = ('--size', 192, '--num-train', 400, '--num-val', 100)
-# Importing the libraries takes ten seconds, so each tool is a fork of a process that has done it.
-TOOLS = multiprocessing.get_context('forkserver')
-IMPORTED = ['mmaddp.engine.runs', 'mmaddp.models', 'mmaddp.datasets', 'mmaddp.evaluation']
+NUM_TRAIN, NUM_VAL = 400, 100
 # The configs read them. Values of earlier work would change what the report says was trained.
 VARIABLES = (
     *('ENCODER', 'TOKENIZER', 'TOKEN_PREDICTOR'),
@@ -79,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prepare the data, train everything, and print the results and the next steps."""
     args = parse_args(arguments)
     started = time.monotonic()
-    prepare_tools()
+    prepare_environment()
     work_dir = args.work_dir.resolve()
     claim(work_dir)
     coco_dir = args.coco_dir.resolve() if args.coco_dir else draw_shapes(work_dir)
@@ -97,13 +93,12 @@ def main(arguments: list[str] | None = None) -> None:
     say_what_came_out(work_dir, report, command, seconds)
 
 
-def prepare_tools() -> None:
+def prepare_environment() -> None:
     """Set up the environment that all tools inherit."""
     for name in VARIABLES:
         os.environ.pop(name, None)
     # Threads that spin while they wait stall where other work uses the cores too.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    TOOLS.set_forkserver_preload(IMPORTED)
 
 
 def claim(work_dir: Path) -> None:
@@ -124,9 +119,10 @@ def claim(work_dir: Path) -> None:
 
 def draw_shapes(work_dir: Path) -> Path:
     """Draw the data set of textured shapes, unless an earlier run did."""
-    folder = work_dir / 'shapes'
+    folder = work_dir / f'shapes-{NUM_TRAIN}-{NUM_VAL}'
     if not folder.is_dir():
-        run('tools/dataset_converters/draw_shapes.py', folder, *SHAPES)
+        count = ('--num-train', NUM_TRAIN, '--num-val', NUM_VAL)
+        run('tools/dataset_converters/draw_shapes.py', folder, '--size', 192, *count)
     return folder
 
 
@@ -244,27 +240,17 @@ def train_detector(
     train_config(DETECTOR, iterations, work_dir, environment, options)
     images = work_dir / 'images'
     shutil.rmtree(images, ignore_errors=True)
-    arguments = [DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir, '--show-dir', images]
+    arguments = ['tools/test.py', DETECTOR, last_checkpoint(work_dir), '--work-dir', work_dir]
     drawn = f'default_hooks.visualization.score_thr={SMALLEST_SCORE}'
-    run('tools/test.py', *arguments, '--cfg-options', drawn, **environment)
+    run(*arguments, '--show-dir', images, '--cfg-options', drawn, **environment)
 
 
-def run(tool: str, *words: object, **environment: str) -> None:
+def run(*command: object, **environment: str) -> None:
     """Run a tool of this project. If it fails, exit with its status; it printed its own error."""
-    arguments = [str(ROOT / tool), *map(str, words)]
-    child = TOOLS.Process(target=run_script, args=(arguments, environment))
-    child.start()
-    child.join()
-    if child.exitcode:
-        sys.exit(child.exitcode)
-
-
-def run_script(arguments: list[str], environment: dict[str, str]) -> None:
-    """Run a script in this process as ``python`` would."""
-    os.chdir(ROOT)
-    os.environ.update(environment)
-    sys.argv = arguments
-    runpy.run_path(arguments[0], run_name='__main__')
+    command = [sys.executable, *map(str, command)]
+    status = subprocess.run(command, cwd=ROOT, env=os.environ | environment).returncode
+    if status:
+        sys.exit(status)
 
 
 def full_command(environment: dict[str, str]) -> str:

@@ -298,7 +298,11 @@ def visualize_predictions(config: Config, folder: str) -> None:
     folder = os.path.abspath(folder)
     hook, folder_key, visualizer = _VISUALIZATION[scope]
     hook = {**hook, folder_key: folder} if folder_key else hook
-    config.setdefault('default_hooks', {})['visualization'] = hook
+    hooks = config.setdefault('default_hooks', {})
+    own = hooks.get('visualization') or {}
+    if str(own.get('type')).rpartition('.')[2] == hook['type'].rpartition('.')[2]:
+        hook = {**own, **hook}  # it keeps its other settings, such as score_thr
+    hooks['visualization'] = hook
     if not config.get('visualizer'):
         backends = [{'type': 'LocalVisBackend'}]
         config.visualizer = {'type': visualizer, 'vis_backends': backends}

@@ -1,6 +1,5 @@
-"""The pipeline of the quickstart."""
+"""The pipeline of the quickstart, its tools in forked processes instead of new ones."""
 
-import importlib
 import json
 import os
 import re
@@ -10,7 +9,8 @@ from unittest import mock
 
 import pytest
 from PIL import Image
-from scripts import run_main
+from scripts import load_script, run_main
+from tiny_runs import in_child
 
 from mmaddp.utils import UserError
 
@@ -22,8 +22,7 @@ DETECTORS = ('pre-trained', 'from_scratch')
 def quickstart(repository):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(repository / 'tools')
-        # The processes of its tools import it by its name.
-        yield importlib.import_module('quickstart')
+        yield load_script(repository / 'tools/quickstart.py')
 
 
 @pytest.fixture
@@ -34,8 +33,15 @@ def shapes(repository, tmp_path):
     return tmp_path / 'shapes'
 
 
-def test_one_step_of_each_training_goes_the_whole_road(quickstart, shapes, tmp_path, capsys):
+def test_one_step_of_each_training_goes_the_whole_road(
+    quickstart, repository, shapes, tmp_path, monkeypatch, capsys
+):
     """8 images are fewer than the batch of 32."""
+
+    def run(tool, *words, **environment):
+        assert in_child(run_main, repository / tool, [*map(str, words)], environment) == 0
+
+    monkeypatch.setattr(quickstart, 'run', run)
     folder = tmp_path / 'out'
     # The report's configs read the environment. What another task left there does not count.
     with mock.patch.dict(os.environ, ENCODER='other.pth', IMAGE_SIZE='64'):

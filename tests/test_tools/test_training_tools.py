@@ -9,9 +9,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 from scripts import run_main
 from tiny_runs import classifier, in_child, last_checkpoint, write_images
+
+from mmaddp.engine.runs import visualize_predictions
 
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
@@ -103,6 +106,14 @@ def test_testing_writes_metrics_predictions_and_images(folder, trained, tool, tm
     correct = np.mean([int(p['pred_label']) == int(p['gt_label']) for p in predictions])
     assert metrics['accuracy/top1'] == pytest.approx(100 * correct)
     assert len(list(shown.glob('*.png'))) == 12
+
+
+def test_shown_predictions_keep_the_smallest_score_of_the_config(tmp_path):
+    hook = {'type': 'DetVisualizationHook', 'score_thr': 0.4}
+    config = Config({'default_scope': 'mmdet', 'default_hooks': {'visualization': hook}})
+    visualize_predictions(config, str(tmp_path))
+    kept = config.default_hooks.visualization
+    assert (kept.score_thr, kept.draw, kept.test_out_dir) == (0.4, True, str(tmp_path))
 
 
 def test_resuming_a_finished_run_changes_nothing(folder, trained, tool):
